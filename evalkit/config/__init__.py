@@ -1,0 +1,1 @@
+"""YAML to frozen configuration values; every error names file, line and column."""

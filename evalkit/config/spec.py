@@ -1,0 +1,125 @@
+"""The configuration as the rest of evalkit sees it: frozen values, every one knowing its place.
+
+Built by the loaders of this room from YAML; nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from evalkit.errors import Position
+from evalkit.model import JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How hard a target may be driven; times in seconds, ``None`` is no limit."""
+
+    concurrency: int = 16
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    timeout_s: float = 60.0
+    max_retries: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """US dollars per million tokens, and per call."""
+
+    input: float
+    output: float
+    cached_input: float | None = None
+    cache_write: float | None = None
+    request: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSpec:
+    """A named target: kind, prompt file, the kind's own options, limits, price.
+
+    ``options`` may hold ``${env:NAME}`` texts; they are resolved only when a run starts, and never
+    stored resolved. ``where`` gives the place of the target or of one of its keys.
+    """
+
+    name: str
+    kind: str
+    prompt: Path | None = None
+    options: Mapping[str, JSON] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    price: Price | None = None
+    position: Position | None = None
+    positions: Mapping[str, Position] = field(default_factory=dict)
+
+    def where(self, key: str = "") -> Position | None:
+        """The place of one key of this target, or of the target itself."""
+        return self.positions.get(key, self.position)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSpec:
+    """Where cases come from and which column is what.
+
+    ``source`` is an absolute path, or a hub name when ``format`` is ``huggingface``. ``columns``
+    maps evalkit's fields (``id``, ``expected``, ``context``, ``tags``, ``inputs.<name>``,
+    ``tags.<name>``) to columns of the source; ``types`` declares columns that are not text.
+    """
+
+    source: str
+    format: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, Literal["text", "integer", "number", "boolean", "json"]] = field(
+        default_factory=dict
+    )
+    options: Mapping[str, Any] = field(default_factory=dict)
+    position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorerSpec:
+    """A scorer as a suite uses it: ``name`` is what it is called there, ``scorer`` what it is.
+
+    ``threshold`` makes any scorer decide: passed at or better than it, in the scorer's direction.
+    """
+
+    name: str
+    scorer: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    threshold: float | None = None
+    position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteSpec:
+    """One suite: datasets, targets, scorers."""
+
+    name: str
+    path: Path
+    kind: Literal["golden", "adversarial"] = "golden"
+    description: str = ""
+    datasets: tuple[DatasetSpec, ...]
+    targets: tuple[str, ...]
+    scorers: tuple[ScorerSpec, ...]
+    trials: int = 1
+    slices: tuple[str, ...] = ()
+    content_hash: str = ""
+    position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Everything ``evalkit.yaml`` says; paths are absolute."""
+
+    name: str
+    root: Path
+    path: Path
+    store: Path
+    targets: Mapping[str, TargetSpec]
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    plugins: tuple[Path, ...] = ()
+    seed: int = 0
+    suites_dir: Path
+    prompts_dir: Path
+    position: Position | None = None

@@ -1,0 +1,1 @@
+"""Golden files and Hugging Face datasets, read row by row into cases."""

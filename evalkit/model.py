@@ -1,0 +1,341 @@
+"""The values that travel between rooms: frozen, slotted, keyword-only, no behaviour but their own.
+
+A ``Case`` is rendered by a prompt into ``Message``s; a target answers a ``Request`` with an
+``Output``; scorers turn case and output into ``Score``s; all of it is one ``Trial``; trials make a
+``Run``. Times are seconds, money is US dollars, instants are UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Literal, Protocol, TypeAlias
+
+from evalkit.errors import ErrorClass
+from evalkit.hashing import content_id
+
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+Direction: TypeAlias = Literal["higher", "lower", "neutral"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of a conversation, as sent to a model."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One input with its expectation.
+
+    ``id`` is the hash of what is asked and expected, never a position; ``name`` is the label its
+    author gave it. ``inputs`` are the variables a prompt may use; ``expected`` is a text, a list of
+    acceptable texts, or any JSON value; ``tags`` put the case into slices.
+    """
+
+    id: str
+    name: str | None = None
+    inputs: Mapping[str, JSON]
+    expected: JSON = None
+    context: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+    row: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        inputs: Mapping[str, JSON],
+        *,
+        expected: JSON = None,
+        context: Sequence[str] = (),
+        tags: Mapping[str, str] | None = None,
+        metadata: Mapping[str, JSON] | None = None,
+        name: str | None = None,
+        row: int = 0,
+    ) -> Case:
+        """Build a case and derive its identity from inputs, context and expectation.
+
+        Name, tags, metadata and row are left out of the identity: relabelling changes no diff.
+        """
+        return cls(
+            id=content_id({"inputs": inputs, "context": list(context), "expected": expected}),
+            name=name,
+            inputs=inputs,
+            expected=expected,
+            context=tuple(context),
+            tags=tags or {},
+            metadata=metadata or {},
+            row=row,
+        )
+
+    @cached_property
+    def input_id(self) -> str:
+        """The hash of what is asked alone; tells a changed expectation from a new case."""
+        return content_id({"inputs": self.inputs, "context": list(self.context)})
+
+    @cached_property
+    def references(self) -> tuple[str, ...]:
+        """Every acceptable answer as text, best first; empty when nothing is expected."""
+        if self.expected is None:
+            return ()
+        if isinstance(self.expected, list):
+            return tuple(_as_text(one) for one in self.expected)
+        return (_as_text(self.expected),)
+
+
+def _as_text(value: JSON) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one answer as the provider counted them; ``None`` is unknown, never zero.
+
+    ``cached_tokens`` are part of ``input_tokens``, ``reasoning_tokens`` part of ``output_tokens``.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Input plus output, or ``None`` when either is unknown."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterToken:
+    """Gaps between the pieces of a streamed answer, in seconds."""
+
+    count: int
+    mean_s: float
+    p95_s: float
+    max_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A function the model asked to call; ``arguments`` is the text it wrote, parsed or not."""
+
+    name: str
+    arguments: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One call that a route made on the way to its answer."""
+
+    target: str
+    model: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float | None = None
+    latency_s: float | None = None
+    error_class: ErrorClass | None = None
+
+
+class Provenance(StrEnum):
+    """Where an answer came from; only a live one says anything about latency."""
+
+    LIVE = "live"
+    CACHE = "cache"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a target answered, with what it took.
+
+    ``latency_s`` is the attempt that produced the answer, from the first byte sent to the last
+    received: waiting for a rate limit or an earlier attempt is not in it. ``ttft_s`` is the time to
+    the first piece of content of a streamed answer. ``cost_usd`` is ``None`` when no price is
+    known. ``model`` is the name the provider reported.
+    """
+
+    text: str
+    finish_reason: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    context: tuple[str, ...] = ()
+    model: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    latency_s: float | None = None
+    ttft_s: float | None = None
+    inter_token: InterToken | None = None
+    cost_usd: float | None = None
+    provenance: Provenance = Provenance.LIVE
+    legs: tuple[Leg, ...] = ()
+    extra: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a target is asked: the rendered messages, and the case for targets that take no prompt.
+
+    ``seed`` differs per trial and is the same on every machine; ``timeout_s`` bounds one attempt.
+    """
+
+    case: Case
+    messages: tuple[Message, ...] = ()
+    trial: int = 0
+    seed: int | None = None
+    timeout_s: float | None = None
+
+
+class Target(Protocol):
+    """The system under test; the one seam every kind of target implements."""
+
+    async def send(self, request: Request) -> Output:
+        """Answer one request once; raises ``TargetError``, never retries."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections and processes; safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A piece of text a score rests on, with its place.
+
+    ``source`` is ``output``, ``context:<index>`` or ``expected``; ``start`` and ``end`` count
+    characters in it.
+    """
+
+    source: str
+    start: int
+    end: int
+    text: str
+    reason: str = ""
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What a scorer says of one output.
+
+    ``value`` is finite; ``passed`` is set by scorers that decide; ``stats`` are the sufficient
+    statistics from which a corpus metric is computed, so it can be resampled without the texts.
+    """
+
+    value: float
+    passed: bool | None = None
+    label: str | None = None
+    reason: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    stats: tuple[float, ...] = ()
+    cost_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"a score must be finite, not {self.value!r}")
+
+
+class ScoreStatus(StrEnum):
+    """Whether there is a number: an unscored output never counts as 0 or 1."""
+
+    SCORED = "scored"
+    UNSCORED = "unscored"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRecord:
+    """One scorer's result on one trial as it is stored; ``score`` is there only when scored."""
+
+    name: str
+    signature: str
+    status: ScoreStatus
+    score: Score | None = None
+    reason: str | None = None
+    elapsed_s: float | None = None
+
+
+class TrialStatus(StrEnum):
+    """Whether the target answered."""
+
+    OK = "ok"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One execution of one case on one target, with its scores: one row of the store.
+
+    ``queue_s`` is the wait for a slot or a rate limit before the last attempt, ``total_s``
+    everything from the first queueing to the end, retries and waits included.
+    """
+
+    run_id: str
+    suite: str
+    target: str
+    case: Case
+    index: int
+    status: TrialStatus
+    started_at: datetime
+    request_hash: str
+    messages: tuple[Message, ...] = ()
+    seed: int | None = None
+    output: Output | None = None
+    error_class: ErrorClass | None = None
+    error: str | None = None
+    http_status: int | None = None
+    attempts: int = 1
+    queue_s: float = 0.0
+    total_s: float = 0.0
+    scores: tuple[ScoreRecord, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What identifies the trial within its run."""
+        return (self.suite, self.target, self.case.id, self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How scores of one scorer become one number: the aggregate, declared with the scorer.
+
+    ``corpus`` metrics are computed from summed ``Score.stats`` by ``corpus_value``; ``rate`` is the
+    share of ``passed``; ``quantile`` takes the ``q`` quantile over trials.
+    """
+
+    name: str
+    kind: Literal["mean", "rate", "quantile", "total", "corpus"]
+    q: float | None = None
+    corpus_value: Callable[[Sequence[float]], float] | None = None
+
+
+mean = Metric("mean", "mean")
+rate = Metric("rate", "rate")
+total = Metric("total", "total")
+p50 = Metric("p50", "quantile", 0.50)
+p95 = Metric("p95", "quantile", 0.95)
+p99 = Metric("p99", "quantile", 0.99)
+
+
+def corpus(value: Callable[[Sequence[float]], float]) -> Metric:
+    """A metric of the whole set, such as corpus BLEU, from the sum of every score's ``stats``."""
+    return Metric("corpus", "corpus", corpus_value=value)
+
+
+class RunStatus(StrEnum):
+    """How far a run got."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+    FAILED = "failed"

@@ -1,0 +1,362 @@
+"""The one extension mechanism: a decorated function or class, found by its file's name.
+
+``evalkit/scorers/exact_match.py`` holds the scorer ``exact_match`` and is imported only when a
+suite asks for it. Other packages add theirs through the entry-point groups ``evalkit.scorers``,
+``evalkit.targets``, ``evalkit.datasets`` and ``evalkit.renderers``; a project names its own Python
+files under ``plugins:`` in ``evalkit.yaml``. Keyword-only parameters are the configuration schema.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import json
+import pkgutil
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+from evalkit.errors import ConfigError, UnknownName
+from evalkit.hashing import content_id
+from evalkit.model import Direction, Metric, mean
+
+Obj = TypeVar("Obj", bound=Callable[..., Any])
+
+
+class Kind(StrEnum):
+    """What can be extended."""
+
+    SCORER = "scorer"
+    TARGET = "target"
+    DATASET = "dataset"
+    RENDERER = "renderer"
+
+
+_PACKAGES = {
+    Kind.SCORER: "evalkit.scorers",
+    Kind.TARGET: "evalkit.targets",
+    Kind.DATASET: "evalkit.datasets",
+    Kind.RENDERER: "evalkit.report.formats",
+}
+_MARK = "__evalkit_plugin__"
+
+
+class Required(StrEnum):
+    """The default of a parameter that has none."""
+
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One configurable parameter: its name, resolved type and default."""
+
+    name: str
+    annotation: Any
+    default: Any = Required.REQUIRED
+
+    @property
+    def required(self) -> bool:
+        """Whether a configuration must give it."""
+        return self.default is Required.REQUIRED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """One registered scorer, target, dataset reader or renderer."""
+
+    kind: Kind
+    name: str
+    obj: Callable[..., Any]
+    version: int = 1
+    lib: str | None = None
+    code: bool = False
+    """Whether it runs code or programs that the configuration names."""
+
+    @property
+    def doc(self) -> str:
+        """The whole docstring; a function without one falls back on its module's."""
+        own = inspect.getdoc(self.obj)
+        if own:
+            return own
+        module = sys.modules.get(self.obj.__module__)
+        return inspect.cleandoc(module.__doc__) if module and module.__doc__ else ""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return self.doc.partition("\n")[0]
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The keyword-only parameters, in the order they are written."""
+        hints = typing.get_type_hints(
+            self.obj.__init__ if inspect.isclass(self.obj) else self.obj, include_extras=True
+        )
+        found = {}
+        for one in inspect.signature(self.obj).parameters.values():
+            if one.kind is inspect.Parameter.KEYWORD_ONLY:
+                default = (
+                    Required.REQUIRED if one.default is inspect.Parameter.empty else one.default
+                )
+                found[one.name] = Parameter(one.name, hints.get(one.name, Any), default)
+        return found
+
+    def signature(self, options: Mapping[str, Any]) -> str:
+        """What made a score, as ``rouge_l|stemmer:no|lib:rouge-score 0.1.2|v:1``."""
+        parts = [self.name]
+        for name, parameter in self.parameters.items():
+            parts.append(f"{name}:{_short(options.get(name, parameter.default))}")
+        if self.lib is not None:
+            parts.append(f"lib:{self.lib} {metadata.version(self.lib)}")
+        parts.append(f"v:{self.version}")
+        return "|".join(parts)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    if len(text) > 40 or "|" in text or "\n" in text:
+        return "#" + content_id(text)[:12]
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorerPlugin(Plugin):
+    """A scorer: what it needs of a case, what it aggregates to, and which way is better.
+
+    ``examples`` are ``(output, expected, value)`` triples that the contract test runs.
+    """
+
+    needs: tuple[str, ...] = ()
+    metrics: tuple[Metric, ...] = (mean,)
+    range: tuple[float, float] = (0.0, 1.0)
+    direction: Direction = "higher"
+    unit: str = ""
+    examples: tuple[tuple[str, Any, float], ...] = ()
+    batch: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetPlugin(Plugin):
+    """A kind of target: ``children`` names the parameter that lists other targets, if it routes."""
+
+    network: bool = False
+    takes_prompt: bool = True
+    children: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetPlugin(Plugin):
+    """A reader of rows from a file or a hub, chosen by ``suffixes`` or by name."""
+
+    suffixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RendererPlugin(Plugin):
+    """A renderer of a report view into text."""
+
+    suffix: str = ""
+
+
+def _mark(obj: Obj, plugin: Plugin) -> Obj:
+    setattr(obj, _MARK, plugin)
+    return obj
+
+
+def scorer(
+    *,
+    needs: Sequence[str] = (),
+    metrics: Sequence[Metric] = (mean,),
+    range: tuple[float, float] = (0.0, 1.0),
+    direction: Direction = "higher",
+    unit: str = "",
+    examples: Sequence[tuple[str, Any, float]] = (),
+    batch: bool = False,
+    version: int = 1,
+    lib: str | None = None,
+    code: bool = False,
+) -> Callable[[Obj], Obj]:
+    """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
+
+    With ``batch`` it takes a sequence of ``(case, output)`` pairs and returns as many results, each
+    a ``Score`` or an ``Unscorable``. ``needs`` names fields of the case that must be there
+    (``expected``, ``context``, ``inputs.<name>``). Raise ``Unscorable`` where no number is honest.
+    """
+
+    def wrap(obj: Obj) -> Obj:
+        return _mark(
+            obj,
+            ScorerPlugin(
+                kind=Kind.SCORER,
+                name=obj.__name__,
+                obj=obj,
+                needs=tuple(needs),
+                metrics=tuple(metrics),
+                range=range,
+                direction=direction,
+                unit=unit,
+                examples=tuple(examples),
+                batch=batch,
+                version=version,
+                lib=lib,
+                code=code,
+            ),
+        )
+
+    return wrap
+
+
+def target(
+    *,
+    name: str | None = None,
+    network: bool = False,
+    takes_prompt: bool = True,
+    children: str | None = None,
+    version: int = 1,
+    code: bool = False,
+) -> Callable[[Obj], Obj]:
+    """Declare a kind of target: a class whose keyword-only parameters are its configuration."""
+
+    def wrap(obj: Obj) -> Obj:
+        return _mark(
+            obj,
+            TargetPlugin(
+                kind=Kind.TARGET,
+                name=name or obj.__module__.rpartition(".")[2],
+                obj=obj,
+                network=network,
+                takes_prompt=takes_prompt,
+                children=children,
+                version=version,
+                code=code,
+            ),
+        )
+
+    return wrap
+
+
+def dataset(
+    *, suffixes: Sequence[str] = (), name: str | None = None, version: int = 1
+) -> Callable[[Obj], Obj]:
+    """Declare a reader: ``(source, *, parameters)`` that yields ``(row number, row)``."""
+
+    def wrap(obj: Obj) -> Obj:
+        return _mark(
+            obj,
+            DatasetPlugin(
+                kind=Kind.DATASET,
+                name=name or obj.__name__,
+                obj=obj,
+                suffixes=tuple(suffixes),
+                version=version,
+            ),
+        )
+
+    return wrap
+
+
+def renderer(*, suffix: str = "", name: str | None = None) -> Callable[[Obj], Obj]:
+    """Declare a renderer: ``(view, *, parameters) -> str``."""
+
+    def wrap(obj: Obj) -> Obj:
+        return _mark(
+            obj,
+            RendererPlugin(kind=Kind.RENDERER, name=name or obj.__name__, obj=obj, suffix=suffix),
+        )
+
+    return wrap
+
+
+@dataclass(slots=True)
+class _Local:
+    """Plugins of the project's own files, by kind and name."""
+
+    found: dict[tuple[Kind, str], Plugin] = field(default_factory=dict)
+
+
+_local = _Local()
+
+
+def _builtin_names(kind: Kind) -> list[str]:
+    try:
+        package = importlib.import_module(_PACKAGES[kind])
+    except ModuleNotFoundError:
+        return []
+    modules = pkgutil.iter_modules(package.__path__)
+    return [one.name for one in modules if not one.name.startswith("_")]
+
+
+def _entry_points(kind: Kind) -> dict[str, metadata.EntryPoint]:
+    return {one.name: one for one in metadata.entry_points(group=f"evalkit.{kind}s")}
+
+
+def names(kind: Kind) -> list[str]:
+    """Every known name of a kind, sorted; nothing is imported to answer."""
+    local = [name for one, name in _local.found if one is kind]
+    return sorted({*_builtin_names(kind), *_entry_points(kind), *local})
+
+
+def get(kind: Kind, name: str) -> Plugin:
+    """The plugin of that name; ``builtin:`` in front means the one shipped with evalkit.
+
+    Raises ``UnknownName`` with the nearest known name.
+    """
+    builtin_only = name.startswith("builtin:")
+    bare = name.removeprefix("builtin:")
+    if not builtin_only and (kind, bare) in _local.found:
+        return _local.found[kind, bare]
+    if bare.isidentifier() and not bare.startswith("_") and bare in _builtin_names(kind):
+        module = importlib.import_module(f"{_PACKAGES[kind]}.{bare}")
+        found = _marked(module, kind)
+        if bare in found:
+            return found[bare]
+    if not builtin_only:
+        entry = _entry_points(kind).get(bare)
+        if entry is not None:
+            loaded = getattr(entry.load(), _MARK, None)
+            if isinstance(loaded, Plugin) and loaded.kind is kind:
+                return loaded
+            raise ConfigError(
+                f"entry point {entry.value!r} is not a {kind}",
+                hint=f"decorate it with @evalkit.{kind}(...)",
+            )
+    raise UnknownName(str(kind), name, names(kind))
+
+
+def _marked(module: object, kind: Kind) -> dict[str, Plugin]:
+    plugins = (getattr(one, _MARK, None) for one in vars(module).values())
+    return {one.name: one for one in plugins if isinstance(one, Plugin) and one.kind is kind}
+
+
+def load_file(path: Path) -> list[Plugin]:
+    """Run a project's Python file and register every plugin decorated in it.
+
+    The caller has asked the user: this runs code. Raises ``ConfigError`` when there is none.
+    """
+    spec = importlib.util.spec_from_file_location(f"evalkit_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigError(f"no Python file {str(path)!r}", hint="check the path under 'plugins:'")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    found = [one for kind in Kind for one in _marked(module, kind).values()]
+    if not found:
+        raise ConfigError(
+            "the file declares no scorer, target, dataset or renderer",
+            where=path,
+            hint="decorate a function with @evalkit.scorer(...)",
+        )
+    for one in found:
+        _local.found[one.kind, one.name] = one
+    return found

@@ -1,0 +1,1 @@
+"""A plain view of runs, and renderers of it."""

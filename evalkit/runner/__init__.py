@@ -1,0 +1,1 @@
+"""From a plan to stored trials: schedule, limits, retries, scoring."""

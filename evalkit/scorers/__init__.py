@@ -1,0 +1,1 @@
+"""The scorers, one file each, found by the name of the file."""

@@ -1,0 +1,1 @@
+"""The run store in DuckDB: one writer, many readers."""
