@@ -22,7 +22,8 @@ def main() -> int:
     for name, figures in found.items():
         to_typer = median_ratio(figures, found["import typer"], "cpu_s")
         print(
-            f"{name:<22} {median(figures, 'wall_s') * 1e3:>8.0f} {median(figures, 'cpu_s') * 1e3:>8.0f}"
+            f"{name:<22} {median(figures, 'wall_s') * 1e3:>8.0f}"
+            f" {median(figures, 'cpu_s') * 1e3:>8.0f}"
             f" {median_ratio(figures, found['python -c pass'], 'cpu_s'):>9.2f} {to_typer:>9.2f}"
         )
         if name in {"evalkit --version", "evalkit --help"} and to_typer > BAR:
