@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -267,7 +268,7 @@ def _fill(found: Parts, part: Part, name: str, column: str, value: JSON) -> None
         if text is not None:
             found.tags[name] = text
     elif part is Part.METADATUM:
-        found.metadata[name] = value
+        found.metadata[name] = _metadatum(value, column)
     elif value is None:
         return
     elif not isinstance(value, dict):
@@ -280,6 +281,14 @@ def _fill(found: Parts, part: Part, name: str, column: str, value: JSON) -> None
         found.metadata.update(value)
     else:
         found.inputs.update(value)
+
+
+def _metadatum(value: JSON, column: str) -> JSON:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadValue(f"column {column!r}: {value} is not JSON", "write null for no value")
+    if isinstance(value, bytes):
+        raise BadValue(f"column {column!r} holds bytes that are not text", "leave the column out")
+    return value
 
 
 def _expected(value: JSON) -> tuple[JSON, bool]:

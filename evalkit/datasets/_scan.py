@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit.config.spec import DatasetSpec
-from evalkit.datasets._mapping import BadValue, Mapper, Missing, Part
+from evalkit.datasets._mapping import BadValue, Mapper, Missing, Part, Parts
 from evalkit.datasets._rows import shown
 from evalkit.datasets._seen import Seen
 from evalkit.errors import DatasetError, Position, suggestion
-from evalkit.hashing import MultisetHash
+from evalkit.hashing import MultisetHash, canonical
 from evalkit.model import JSON, Case
 
 KEPT_ISSUES = 20
@@ -104,15 +104,33 @@ def build(mapper: Mapper, values: Mapping[str, JSON], row: int, line: int) -> Fo
             row=row,
         )
     except (ValueError, TypeError, RecursionError) as error:
-        raise BadValue(
-            f"a value is not JSON: {error}", "use finite numbers, texts, lists and objects"
-        ) from error
+        raise _not_json(parts) from error
     return Found(case, parts.empty_expected)
+
+
+def _not_json(parts: Parts) -> BadValue:
+    """Which value of a row has no identity, because it has no place in JSON."""
+    for name, value in (*parts.inputs.items(), ("expected", parts.expected)):
+        try:
+            canonical(value)
+        except (ValueError, TypeError, RecursionError):
+            return BadValue(
+                f"the value of {name!r} is not JSON: {shown(value)}",
+                "use text, finite numbers, lists and objects, and null for no value",
+            )
+    return BadValue("a value of the row is not JSON", "use text for the names of columns")
 
 
 def _has_input(inputs: Mapping[str, JSON]) -> bool:
     for value in inputs.values():
         if value is not None and not (isinstance(value, str) and not value.strip()):
+            return True
+    return False
+
+
+def _has_nul(case: Case) -> bool:
+    for value in (*case.inputs.values(), *case.context, case.expected):
+        if isinstance(value, str) and "\0" in value:
             return True
     return False
 
@@ -169,6 +187,8 @@ class Scan:
             return
         if found.empty_expected:
             self._warn(row, line, f"row {row}: an expected answer is empty")
+        if _has_nul(case):
+            self._warn(row, line, f"row {row} holds a NUL character, where some programs cut text")
         self._version.add(case.id)
         self._cases += 1
         for tag, value in case.tags.items():
