@@ -134,7 +134,9 @@ def _short(value: Any) -> str:
 class ScorerPlugin(Plugin):
     """A scorer: what it needs of a case, what it aggregates to, and which way is better.
 
-    ``examples`` are ``(output, expected, value)`` triples that the contract test runs.
+    ``examples`` are ``(output, expected, value)`` triples that the contract test runs. ``prepare``
+    is called once with the options when a suite is bound: it raises ``ValueError`` for values that
+    cannot work together, and returns what the signature must also say, such as sacrebleu's own.
     """
 
     needs: tuple[str, ...] = ()
@@ -144,6 +146,7 @@ class ScorerPlugin(Plugin):
     unit: str = ""
     examples: tuple[tuple[str, Any, float], ...] = ()
     batch: bool = False
+    prepare: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +193,7 @@ def scorer(
     version: int = 1,
     lib: str | None = None,
     code: bool = False,
+    prepare: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
 
@@ -215,6 +219,7 @@ def scorer(
                 version=version,
                 lib=lib,
                 code=code,
+                prepare=prepare,
             ),
         )
 
