@@ -106,7 +106,7 @@ def _project(definitions: Schema) -> Schema:
         kinds.append({"$ref": f"#/$defs/target {name}".replace(" ", "%20")})
     properties = schema["properties"]
     properties["targets"] |= {
-        "additionalProperties": {"anyOf": kinds},
+        "additionalProperties": {"anyOf": kinds} if kinds else {"type": "object"},
         "propertyNames": {"pattern": NAME},
     }
     properties["prices"]["additionalProperties"] = {"$ref": "#/$defs/price"}
@@ -121,7 +121,7 @@ def _target(name: str, plugin: TargetPlugin, common: Schema, definitions: Schema
     if not plugin.takes_prompt:
         del properties["prompt"]
     required = ["kind", *schema.get("required", [])]
-    if plugin.takes_prompt and not plugin.code:
+    if plugin.needs_prompt:
         required.append("prompt")
     schema["properties"] = {**schema.get("properties", {}), **properties}
     schema["required"] = required

@@ -112,7 +112,9 @@ class _Dataset:
                     "remove the key 'format'",
                 )
                 return None
-            return self._read_by(HUB, model.huggingface, model)
+            folder = self._project.root / model.huggingface
+            source = str(folder) if folder.is_dir() else model.huggingface
+            return self._read_by(HUB, source, model)
         assert model.path is not None
         full = self._project.root / model.path
         if not full.exists():

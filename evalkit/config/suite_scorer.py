@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -13,6 +15,7 @@ from evalkit.config.check import (
     Strict,
     check_option_names,
     key_names,
+    nearest_file,
     options_of,
     shown,
 )
@@ -136,10 +139,21 @@ class _Scorer:
         return ScorerSpec(
             name=name.removeprefix("builtin:"),
             scorer=scorer,
-            options=options_of(checked),
+            options=self._located(options_of(checked), known),
             threshold=threshold,
             position=findings.document.at(at),
         )
+
+    def _located(self, options: dict[str, Any], written: Mapping[str, Entry]) -> dict[str, Any]:
+        """The options with every path made absolute; files are relative to the project."""
+        root = self._project.root
+        for key, value in options.items():
+            if isinstance(value, Path):
+                options[key] = root / value
+                if not (root / value).exists():
+                    hint = nearest_file(root / value, root)
+                    self._findings.add(f"no file {str(value)!r}", written[key].node, hint)
+        return options
 
     def _threshold(self, plugin: ScorerPlugin, entry: Entry | None, owner: str) -> float | None:
         if entry is None:

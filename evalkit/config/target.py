@@ -202,7 +202,7 @@ class Targets:
         owner: str,
     ) -> Path | None:
         if prompt is None:
-            if plugin.takes_prompt and not plugin.code:
+            if plugin.needs_prompt:
                 self._findings.add(
                     f"{owner} lacks the key 'prompt'",
                     entry,
