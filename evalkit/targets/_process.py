@@ -58,13 +58,15 @@ class Program:
         """
         process = await self.start()
         complaints = Tail()
+        feeding = asyncio.create_task(_feed(process, given))
+        following = asyncio.create_task(complaints.follow(process))
         try:
-            _, answer, _ = await asyncio.gather(
-                _feed(process, given), self._read(process), complaints.follow(process)
-            )
+            answer = await self._read(process)
+            await feeding
+            await following
             code = await process.wait()
         finally:
-            await end(process)
+            await end(process, feeding, following)
         if code != 0:
             raise crashed(self.argv, code, complaints)
         return answer
@@ -119,13 +121,16 @@ async def _feed(process: Process, given: bytes) -> None:
         await process.stdin.wait_closed()
 
 
-async def end(process: Process) -> None:
+async def end(process: Process, *helpers: asyncio.Task[None]) -> None:
     """Kill the process group, children included, and wait until the process is gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if sys.platform == "win32":
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)
+    # A grandchild in a group of its own may hold the pipes open; only the transport closes them.
+    process._transport.close()  # type: ignore[attr-defined] # asyncio has no public way
     await process.wait()
-    transport = process._transport  # type: ignore[attr-defined] # pipes held open by a grandchild are closed nowhere else
-    transport.close()
+    for helper in helpers:
+        helper.cancel()
+    await asyncio.gather(*helpers, return_exceptions=True)

@@ -45,8 +45,9 @@ class Command:
         env: dict[str, str] | None = None,
         max_bytes: int = 10_000_000,
     ):
-        if isinstance(argv, str):
-            hint = f"write it as a list: {json.dumps(argv.split())}"
+        given: Any = argv  # a caller without a type checker may give the text it would type
+        if isinstance(given, str):
+            hint = f"write it as a list: {json.dumps(given.split())}"
             raise OptionError("argv", "'argv' is one text, and there is no shell", hint=hint)
         if not argv or not all(isinstance(one, str) for one in argv) or not argv[0]:
             raise OptionError("argv", "'argv' must be a list of texts: a program, its arguments")
@@ -148,7 +149,7 @@ class _Worker:
         except asyncio.LimitOverrunError as error:
             raise TargetError(
                 ErrorClass.INVALID_RESPONSE,
-                f"{self.program.argv[0]!r} wrote a line of more than {self.program.max_bytes} bytes",
+                f"{self.program.argv[0]!r} wrote a line of over {self.program.max_bytes} bytes",
                 retryable=False,
             ) from error
         except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError) as error:
@@ -159,6 +160,4 @@ class _Worker:
 
     async def stop(self) -> None:
         """End the program and everything it started."""
-        await end(self.process)
-        self.following.cancel()
-        await asyncio.gather(self.following, return_exceptions=True)
+        await end(self.process, self.following)

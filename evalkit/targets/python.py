@@ -101,7 +101,8 @@ async def _in_thread(call: Callable[[Request], Any], request: Request) -> Any:
             done.set_exception(error)
 
     def work() -> None:
-        answer, failed = None, None
+        answer: Any = None
+        failed: Exception | None = None
         try:
             answer = context.run(call, request)
         except StopIteration as error:  # a future refuses to carry it
@@ -120,9 +121,9 @@ async def _in_thread(call: Callable[[Request], Any], request: Request) -> Any:
 def _users_line(trace: TracebackType | None, root: Path) -> str:
     frames = [one for one in traceback.extract_tb(trace) if one.filename != __file__]
     own = [one for one in frames if Path(one.filename).is_relative_to(root)]
-    frame = (own or frames or [None])[-1]
-    if frame is None:
+    if not frames:
         return ""
+    frame = (own or frames)[-1]
     path = Path(frame.filename)
     shown = path.relative_to(root) if path.is_relative_to(root) else path
     return f" ({shown}:{frame.lineno})"
@@ -142,7 +143,8 @@ def _load(root: Path, function: str) -> Callable[[Request], Any]:
         module = _file(root / where) if where.endswith(".py") else importlib.import_module(where)
     except OptionError:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the boundary to the user's code
+    except (Exception, SystemExit) as error:
+        # This is the boundary to the user's code: whatever it raises is theirs to read.
         place = _users_line(error.__traceback__, root)
         raise OptionError(
             "function",
