@@ -151,10 +151,15 @@ class ScorerPlugin(Plugin):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPlugin(Plugin):
-    """A kind of target: ``children`` names the parameter that lists other targets, if it routes."""
+    """A kind of target: ``children`` names the parameter that lists other targets, if it routes.
+
+    ``needs_prompt`` says that a configuration must name a prompt: not so for kinds that take one
+    but can also work from the case's inputs alone.
+    """
 
     network: bool = False
     takes_prompt: bool = True
+    needs_prompt: bool = True
     children: str | None = None
 
 
@@ -231,11 +236,16 @@ def target(
     name: str | None = None,
     network: bool = False,
     takes_prompt: bool = True,
+    needs_prompt: bool | None = None,
     children: str | None = None,
     version: int = 1,
     code: bool = False,
 ) -> Callable[[Obj], Obj]:
-    """Declare a kind of target: a class whose keyword-only parameters are its configuration."""
+    """Declare a kind of target: a class whose keyword-only parameters are its configuration.
+
+    ``needs_prompt`` follows ``takes_prompt`` where the code is evalkit's own; code of the project
+    may do without one.
+    """
 
     def wrap(obj: Obj) -> Obj:
         return _mark(
@@ -246,6 +256,7 @@ def target(
                 obj=obj,
                 network=network,
                 takes_prompt=takes_prompt,
+                needs_prompt=takes_prompt and not code if needs_prompt is None else needs_prompt,
                 children=children,
                 version=version,
                 code=code,
