@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evalkit.cli.options import AllowCode, AsJson, ProjectFile
-from evalkit.errors import ExitCode, UnknownName
+from evalkit.errors import ExitCode, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from evalkit.config.prompt import Prompt
@@ -219,7 +219,11 @@ class _Finder:
             for row in self.stored(path):
                 if row.version.startswith(revision):
                     return parse_prompt(row.text, path)
-        return at_revision(path if path.parent.is_dir() else self.path(file), revision)
+        try:
+            return at_revision(path if path.parent.is_dir() else self.path(file), revision)
+        except UsageError:
+            self.path(file)  # a name that is no file is the likelier mistake
+            raise
 
     def stored(self, path: Path) -> Sequence[PromptRow]:
         """What runs used of this file, oldest first."""
