@@ -18,9 +18,9 @@ CASE = Case.of({"question": "not read"}, expected="not read", context=["not read
 
 GARDEN = (
     (
-        "The walled garden at Ashby was laid out in 1792 by Clara Winthrop. It has 214 apple trees "
-        "and is open from April to October. A ticket costs £6.50; children pay £2.00. The gardeners "
-        "close the lower gate in winter because the path floods."
+        "The walled garden at Ashby was laid out in 1792 by Clara Winthrop. It has 214 apple "
+        "trees and is open from April to October. A ticket costs £6.50; children pay £2.00. The "
+        "gardeners close the lower gate in winter because the path floods."
     ),
     "| Room | Seats | Price per day |\n|---|---|---|\n| Oak | 24 | £120 |\n| Elm | 60 | £310 |",
     "Dogs are not allowed in the garden, except on the orchard path.",
