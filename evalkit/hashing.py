@@ -10,12 +10,15 @@ ID_HEX = 20
 """Length of a shortened hash: 80 bits, below one collision in 10^11 at a million cases."""
 
 
+# One encoder for the life of the process: json.dumps with options builds a new one at every call.
+_encode = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+).encode
+
+
 def canonical(value: object) -> bytes:
     """JSON with sorted keys and no spaces; NaN is a ``ValueError``, lone surrogates survive."""
-    text = json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
-    return text.encode("utf-8", "surrogatepass")
+    return _encode(value).encode("utf-8", "surrogatepass")
 
 
 def content_id(value: object) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.hashing import content_id
@@ -134,7 +134,9 @@ def _short(value: Any) -> str:
 class ScorerPlugin(Plugin):
     """A scorer: what it needs of a case, what it aggregates to, and which way is better.
 
-    ``examples`` are ``(output, expected, value)`` triples that the contract test runs.
+    ``examples`` are ``(output, expected, value)`` triples that the contract test runs. ``prepare``
+    is called once with the options when a suite is bound: it raises ``ValueError`` for values that
+    cannot work together, and returns what the signature must also say, such as sacrebleu's own.
     """
 
     needs: tuple[str, ...] = ()
@@ -144,22 +146,32 @@ class ScorerPlugin(Plugin):
     unit: str = ""
     examples: tuple[tuple[str, Any, float], ...] = ()
     batch: bool = False
+    prepare: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPlugin(Plugin):
-    """A kind of target: ``children`` names the parameter that lists other targets, if it routes."""
+    """A kind of target: ``children`` names the parameter that lists other targets, if it routes.
+
+    ``needs_prompt`` says that a configuration must name a prompt: not so for kinds that take one
+    but can also work from the case's inputs alone.
+    """
 
     network: bool = False
     takes_prompt: bool = True
+    needs_prompt: bool = True
     children: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetPlugin(Plugin):
-    """A reader of rows from a file or a hub, chosen by ``suffixes`` or by name."""
+    """A reader of rows from a file or a hub, chosen by ``suffixes`` or by name.
+
+    ``counts`` says what the numbers it yields are: lines of a text file, or rows.
+    """
 
     suffixes: tuple[str, ...] = ()
+    counts: Literal["lines", "rows"] = "lines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +198,7 @@ def scorer(
     version: int = 1,
     lib: str | None = None,
     code: bool = False,
+    prepare: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
 
@@ -211,6 +224,7 @@ def scorer(
                 version=version,
                 lib=lib,
                 code=code,
+                prepare=prepare,
             ),
         )
 
@@ -222,11 +236,16 @@ def target(
     name: str | None = None,
     network: bool = False,
     takes_prompt: bool = True,
+    needs_prompt: bool | None = None,
     children: str | None = None,
     version: int = 1,
     code: bool = False,
 ) -> Callable[[Obj], Obj]:
-    """Declare a kind of target: a class whose keyword-only parameters are its configuration."""
+    """Declare a kind of target: a class whose keyword-only parameters are its configuration.
+
+    ``needs_prompt`` follows ``takes_prompt`` where the code is evalkit's own; code of the project
+    may do without one.
+    """
 
     def wrap(obj: Obj) -> Obj:
         return _mark(
@@ -237,6 +256,7 @@ def target(
                 obj=obj,
                 network=network,
                 takes_prompt=takes_prompt,
+                needs_prompt=takes_prompt and not code if needs_prompt is None else needs_prompt,
                 children=children,
                 version=version,
                 code=code,
@@ -247,9 +267,17 @@ def target(
 
 
 def dataset(
-    *, suffixes: Sequence[str] = (), name: str | None = None, version: int = 1
+    *,
+    suffixes: Sequence[str] = (),
+    name: str | None = None,
+    counts: Literal["lines", "rows"] = "lines",
+    version: int = 1,
 ) -> Callable[[Obj], Obj]:
-    """Declare a reader: ``(source, *, parameters)`` that yields ``(row number, row)``."""
+    """Declare a reader: ``(source, *, parameters)`` that yields ``(number, row)``.
+
+    The number is the line a row starts on, or the row's own count where there are no lines. A row
+    is a mapping of columns to JSON values, or the ``DatasetError`` that says why it is not one.
+    """
 
     def wrap(obj: Obj) -> Obj:
         return _mark(
@@ -259,6 +287,7 @@ def dataset(
                 name=name or obj.__name__,
                 obj=obj,
                 suffixes=tuple(suffixes),
+                counts=counts,
                 version=version,
             ),
         )
