@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -86,8 +85,8 @@ def _fill_metadata(found: Parts, _: str, column: str, value: JSON) -> None:
     found.metadata.update(_object(value, column, "metadata"))
 
 
-def _fill_metadatum(found: Parts, name: str, column: str, value: JSON) -> None:
-    found.metadata[name] = _metadatum(value, column)
+def _fill_metadatum(found: Parts, name: str, _: str, value: JSON) -> None:
+    found.metadata[name] = value
 
 
 FILL: Mapping[Part, Fill] = {
@@ -113,14 +112,6 @@ def _object(value: JSON, column: str, which: str) -> dict[str, JSON]:
         f"column {column!r} must be an object of {which}, not {shown(value)}",
         f"map {which}.<name> to a column, or declare types: {{{column}: json}}",
     )
-
-
-def _metadatum(value: JSON, column: str) -> JSON:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadValue(f"column {column!r}: {value} is not JSON", "write null for no value")
-    if isinstance(value, bytes):
-        raise BadValue(f"column {column!r} holds bytes that are not text", "leave the column out")
-    return value
 
 
 def _expected(value: JSON) -> tuple[JSON, bool]:

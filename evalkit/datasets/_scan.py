@@ -95,6 +95,9 @@ def build(mapper: Mapper, values: Mapping[str, JSON], row: int, line: int) -> Fo
         which = ", ".join(map(repr, inputs)) or "no column is left for one"
         raise BadValue(f"the row has no input ({which})", "fill an input column, or remove the row")
     try:
+        if parts.metadata:
+            # The identity leaves metadata out, so nothing else would notice a NaN there.
+            canonical(parts.metadata)
         case = Case.of(
             inputs,
             expected=parts.expected,
@@ -111,7 +114,8 @@ def build(mapper: Mapper, values: Mapping[str, JSON], row: int, line: int) -> Fo
 
 def _not_json(parts: Parts) -> BadValue:
     """Which value of a row has no identity, because it has no place in JSON."""
-    for name, value in (*parts.inputs.items(), ("expected", parts.expected)):
+    given = (*parts.inputs.items(), ("expected", parts.expected), *parts.metadata.items())
+    for name, value in given:
         try:
             canonical(value)
         except (ValueError, TypeError, RecursionError):

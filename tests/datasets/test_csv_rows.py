@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.datasets.csv import read_csv
@@ -95,6 +95,7 @@ def test_a_cell_longer_than_the_limit_of_the_csv_module_is_read(make):
 texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
 
 
+@settings(deadline=None)
 @given(
     header=st.lists(texts.filter(str.strip), min_size=2, max_size=4, unique=True),
     data=st.data(),

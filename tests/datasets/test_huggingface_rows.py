@@ -92,6 +92,15 @@ def test_saved_to_disk_and_arrow_files(tmp_path):
     assert "not a whole Arrow file" in fault(tmp_path / "plain").what
 
 
+def test_a_folder_that_changes_between_check_and_run_is_refused(tmp_path):
+    (tmp_path / "test.csv").write_text("q\na\n")
+    dataset = opened(tmp_path)
+    dataset.scan()
+    (tmp_path / "test.csv").write_text("q\nb\n")
+    with pytest.raises(EvalkitError, match="changed after it was checked"):
+        list(dataset.cases())
+
+
 def test_what_is_no_dataset_is_explained(tmp_path):
     (tmp_path / "golden").mkdir()
     (tmp_path / "x.csv").write_text("q\na\n")

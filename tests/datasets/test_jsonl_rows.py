@@ -4,7 +4,7 @@ import gzip
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.datasets.jsonl import jsonl
@@ -202,6 +202,7 @@ json_values = st.recursive(
 objects = st.dictionaries(st.text(min_size=1), json_values, min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(rows=st.lists(objects, max_size=5), ascii_only=st.booleans(), indent=st.none() | st.just(2))
 def test_any_json_comes_back_from_lines_and_from_an_array(
     tmp_path_factory, rows, ascii_only, indent

@@ -95,6 +95,9 @@ def test_values_outside_json_are_errors_of_their_row_where_a_case_uses_them(tmp_
     assert caught.value.what == "row 2: the value of 'score' is not JSON: nan"
     assert str(caught.value.where).endswith("x.parquet, row 2")
     assert dataset(source, columns={"inputs.q": "q"}).scan().cases == 2
+    noted = dataset(source, columns={"inputs.q": "q", "metadata.m": "image"})
+    with pytest.raises(DatasetError, match="row 2: the value of 'm' is not JSON"):
+        noted.scan()
 
 
 def test_text_that_is_not_utf_8_is_an_error_of_its_row(tmp_path):
