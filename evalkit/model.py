@@ -339,3 +339,93 @@ class RunStatus(StrEnum):
     INTERRUPTED = "interrupted"
     STOPPED = "stopped"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptVersion:
+    """A prompt as a run used it: the text itself, named by its content."""
+
+    version: str
+    path: str
+    text: str
+    label: str | None = None
+    owner: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetVersion:
+    """A target as a run used it; ``options`` keep ``${env:NAME}`` unresolved.
+
+    ``price`` is the price row the run was costed with, ``content_hash`` covers kind, options and
+    prompt version.
+    """
+
+    name: str
+    kind: str
+    content_hash: str
+    options: Mapping[str, JSON]
+    model: str | None = None
+    prompt_version: str | None = None
+    price: Mapping[str, JSON] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetVersion:
+    """A dataset as a suite of a run used it: the hash of its cases and how many there were."""
+
+    suite: str
+    source: str
+    version: str
+    format: str
+    cases: int
+    selected: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorerVersion:
+    """A scorer as a suite of a run used it."""
+
+    suite: str
+    name: str
+    scorer: str
+    signature: str
+    direction: Direction
+    unit: str
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitState:
+    """The commit a run was made from; ``dirty`` means files differed from it."""
+
+    commit: str
+    branch: str | None = None
+    dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One stored execution of suites on targets, with the version of everything it used.
+
+    ``planned`` counts trials. ``settings`` are the flags that select and repeat cases.
+    """
+
+    id: str
+    project: str
+    started_at: datetime
+    status: RunStatus
+    planned: int
+    suites: tuple[str, ...]
+    suite_hashes: Mapping[str, str]
+    targets: tuple[TargetVersion, ...]
+    prompts: tuple[PromptVersion, ...]
+    datasets: tuple[DatasetVersion, ...]
+    scorers: tuple[ScorerVersion, ...]
+    slices: tuple[str, ...] = ()
+    seed: int = 0
+    settings: Mapping[str, JSON] = field(default_factory=dict)
+    evalkit_version: str = ""
+    git: GitState | None = None
+    user: str | None = None
+    finished_at: datetime | None = None

@@ -134,7 +134,9 @@ def _short(value: Any) -> str:
 class ScorerPlugin(Plugin):
     """A scorer: what it needs of a case, what it aggregates to, and which way is better.
 
-    ``examples`` are ``(output, expected, value)`` triples that the contract test runs.
+    ``examples`` are ``(output, expected, value)`` triples that the contract test runs. ``prepare``
+    is called once with the options when a suite is bound: it raises ``ValueError`` for values that
+    cannot work together, and returns what the signature must also say, such as sacrebleu's own.
     """
 
     needs: tuple[str, ...] = ()
@@ -144,14 +146,20 @@ class ScorerPlugin(Plugin):
     unit: str = ""
     examples: tuple[tuple[str, Any, float], ...] = ()
     batch: bool = False
+    prepare: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPlugin(Plugin):
-    """A kind of target: ``children`` names the parameter that lists other targets, if it routes."""
+    """A kind of target: ``children`` names the parameter that lists other targets, if it routes.
+
+    ``needs_prompt`` says that a configuration must name a prompt: not so for kinds that take one
+    but can also work from the case's inputs alone.
+    """
 
     network: bool = False
     takes_prompt: bool = True
+    needs_prompt: bool = True
     children: str | None = None
 
 
@@ -190,6 +198,7 @@ def scorer(
     version: int = 1,
     lib: str | None = None,
     code: bool = False,
+    prepare: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
 
@@ -215,6 +224,7 @@ def scorer(
                 version=version,
                 lib=lib,
                 code=code,
+                prepare=prepare,
             ),
         )
 
@@ -226,11 +236,16 @@ def target(
     name: str | None = None,
     network: bool = False,
     takes_prompt: bool = True,
+    needs_prompt: bool | None = None,
     children: str | None = None,
     version: int = 1,
     code: bool = False,
 ) -> Callable[[Obj], Obj]:
-    """Declare a kind of target: a class whose keyword-only parameters are its configuration."""
+    """Declare a kind of target: a class whose keyword-only parameters are its configuration.
+
+    ``needs_prompt`` follows ``takes_prompt`` where the code is evalkit's own; code of the project
+    may do without one.
+    """
 
     def wrap(obj: Obj) -> Obj:
         return _mark(
@@ -241,6 +256,7 @@ def target(
                 obj=obj,
                 network=network,
                 takes_prompt=takes_prompt,
+                needs_prompt=takes_prompt and not code if needs_prompt is None else needs_prompt,
                 children=children,
                 version=version,
                 code=code,

@@ -1,0 +1,145 @@
+"""The ``evalkit`` command: which commands there are, and the boundary every error ends at.
+
+A command is a module of this room with a ``typer.Typer`` called ``app``; it is imported only when
+it is used, so ``evalkit --help`` stays fast however many there are. Commands return an
+``ExitCode``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+import typer.main
+from typer.core import TyperGroup
+
+from evalkit.cli.options import show_error
+from evalkit.errors import EvalkitError, ExitCode, InfrastructureError, UsageError
+
+COMMANDS: dict[str, dict[str, str]] = {
+    "Evaluate": {
+        "init": "Write a small working project.",
+        "run": "Run suites on targets, score and store every answer.",
+    },
+    "Look": {
+        "runs": "List stored runs.",
+        "show": "Show one run, or one case of it.",
+        "sql": "Query the run store.",
+    },
+    "Configure": {
+        "prompts": "List, compare and trace prompt versions.",
+        "scorers": "List scorers with their parameters.",
+        "schema": "Write JSON Schemas for editors.",
+    },
+}
+
+
+class Commands(TyperGroup):
+    """Finds a command's module by its name and shows the list in groups."""
+
+    def __init__(self, **attrs: Any):
+        super().__init__(**attrs)
+        listed = [name for group in COMMANDS.values() for name in group]
+        self.commands = dict.fromkeys(listed)  # type: ignore[assignment]  # filled on first use
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import the command's module the first time it is asked for."""
+        del ctx
+        if cmd_name not in self.commands:
+            return None
+        if self.commands[cmd_name] is None:
+            module = importlib.import_module(f"evalkit.cli.{cmd_name}")
+            command = typer.main.get_command(module.app)
+            command.name = cmd_name
+            self.commands[cmd_name] = command
+        return self.commands[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the groups from the table above, importing nothing."""
+        del ctx
+        for group, commands in COMMANDS.items():
+            with formatter.section(group):
+                formatter.write_dl(list(commands.items()))
+
+
+app = typer.Typer(
+    cls=Commands,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=(
+        "Tell, before a merge, whether a change of prompt, model or parameters made an LLM system"
+        " worse, and show where.\n\nExit codes: 0 pass, 1 fail, 2 usage, 3 could not decide,"
+        " 4 infrastructure, 5 budget, 130 interrupted."
+    ),
+    epilog="Start with: evalkit init && evalkit run",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from evalkit import __version__
+
+        typer.echo(f"evalkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    del version
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(ExitCode.PASS)
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors are shown on standard error."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=list(arguments), prog_name="evalkit", standalone_mode=False)
+        sys.stdout.flush()
+    except EvalkitError as error:
+        show_error(error)
+        return error.exit_code
+    except typer.TyperException as error:
+        show_error(_usage_error(error))
+        return ExitCode.USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("interrupted", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # the reader, such as `head`, has seen enough; keep the interpreter quiet at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.PASS
+    except OSError as error:
+        show_error(_system_error(error))
+        return ExitCode.INFRASTRUCTURE
+    return int(result or 0)
+
+
+def _usage_error(error: typer.TyperException) -> UsageError:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "evalkit"
+    message = error.format_message().rstrip(".")
+    return UsageError(message[:1].lower() + message[1:], hint=f"see '{command} --help'")
+
+
+def _system_error(error: OSError) -> InfrastructureError:
+    what = error.strerror or str(error)
+    return InfrastructureError(
+        what[:1].lower() + what[1:], where=error.filename, hint="free space or fix permissions"
+    )
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    sys.exit(run_command(sys.argv[1:]))

@@ -1,0 +1,37 @@
+"""Options that several commands share, and how an error is shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from evalkit.errors import EvalkitError
+
+ProjectFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--project", "-p", help="The evalkit.yaml to use; found upwards when not given."),
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+AllowCode: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        envvar="EVALKIT_ALLOW_CODE",
+        help="Let the project's own code and programs run.",
+    ),
+]
+
+
+def show_error(error: EvalkitError) -> None:
+    """Print what, where and what to do on standard error; red on a terminal that wants colour."""
+    what, *rest = error.lines()
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    typer.echo(
+        typer.style("error: ", fg="red", bold=True) + what if colour else f"error: {what}", err=True
+    )
+    for line in rest:
+        typer.echo(f"  {line}", err=True)

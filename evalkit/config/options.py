@@ -1,0 +1,89 @@
+"""The keyword-only parameters of a plugin as a strict pydantic model."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import types
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    ForwardRef,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
+
+from evalkit import registry
+from evalkit.errors import suggestion
+from evalkit.model import JSON
+from evalkit.registry import Kind, Plugin
+
+_models: dict[object, type[BaseModel]] = {}
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=False
+    )
+
+
+def options_model(plugin: Plugin) -> type[BaseModel]:
+    """A model whose keys are the plugin's keyword-only parameters.
+
+    Fields are named apart from their keys, so that a parameter may be called ``schema`` or
+    ``model_name`` without meeting a name of pydantic.
+    """
+    known = _models.get(plugin.obj)
+    if known is None:
+        fields: dict[str, Any] = {}
+        for index, one in enumerate(plugin.parameters.values()):
+            annotation = _checkable(one.annotation)
+            default = ... if one.required else one.default
+            fields[f"field_{index}"] = (annotation, Field(default, alias=one.name))
+        known = create_model(f"{plugin.name} options", __base__=_Options, **fields)
+        _models[plugin.obj] = known
+    return known
+
+
+@functools.cache
+def _json_type() -> Any:
+    """``evalkit.model.JSON`` as a type hint resolves it: a union that names itself inside."""
+
+    def example(value: JSON) -> JSON:
+        return value
+
+    return get_type_hints(example)["value"]
+
+
+def _checkable(annotation: Any) -> Any:
+    """The annotation with ``JSON`` replaced by pydantic's own recursive JSON value."""
+    if annotation == _json_type() or isinstance(annotation, str | ForwardRef):
+        return JsonValue
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is None or origin is Literal:
+        return annotation
+    if origin is Annotated:
+        return Annotated[(_checkable(arguments[0]), *arguments[1:])]
+    inner = tuple(_checkable(one) if one is not ... else one for one in arguments)
+    if inner == arguments:
+        return annotation
+    if origin in {Union, types.UnionType}:
+        return functools.reduce(operator.or_, inner)
+    return origin[inner]
+
+
+def unknown_hint(kind: Kind, name: str, unloaded: tuple[Path, ...]) -> str:
+    """The nearest known name, and that a plugin file which was not run may declare this one."""
+    known = registry.names(kind)
+    if name.startswith("builtin:"):
+        known = [f"builtin:{one}" for one in known if f"builtin:{one}" != name]
+    hint = suggestion(name, known)
+    if unloaded:
+        hint += f"; if {unloaded[0]} declares it, allow its code to run with --allow-code"
+    return hint

@@ -1,0 +1,116 @@
+"""``suites/*.yaml``: datasets, targets and scorers, checked against what exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from evalkit.config.check import Findings, Strict, nearest_file
+from evalkit.config.env import check_references
+from evalkit.config.spec import Project, SuiteSpec
+from evalkit.config.suite_dataset import read_datasets
+from evalkit.config.suite_scorer import read_scorers
+from evalkit.config.tree import Node, read_yaml, shown_path
+from evalkit.errors import ConfigError, UnknownName
+from evalkit.hashing import content_id
+
+SUFFIXES = (".yaml", ".yml")
+
+
+class SuiteModel(Strict):
+    """The top level of a suite."""
+
+    description: str = ""
+    kind: Literal["golden", "adversarial"] = "golden"
+    dataset: Any = None
+    datasets: Any = None
+    targets: list[str] = Field(min_length=1, description="names of targets in evalkit.yaml")
+    trials: int = Field(1, ge=1, le=1000, description="how often each case is asked")
+    scorers: list[Any] = Field(min_length=1, description="what judges the answers")
+    slices: list[str] = Field([], description="tags by which results are also shown")
+
+
+def suite_names(project: Project) -> list[str]:
+    """The names of the project's suites, sorted."""
+    if not project.suites_dir.is_dir():
+        return []
+    files = project.suites_dir.iterdir()
+    return sorted({one.stem for one in files if one.suffix in SUFFIXES and one.is_file()})
+
+
+def load_suite(project: Project, name_or_path: str) -> SuiteSpec:
+    """Read and check one suite, by its name or by the path of its file.
+
+    Raises ``UnknownName`` for a name that is no suite, and ``ConfigError`` with file, line and
+    column of the first mistake.
+    """
+    path = _file(project, name_or_path)
+    document = read_yaml(path)
+    findings = Findings(document)
+    root = document.root
+    model = findings.check(SuiteModel, root, "the suite")
+    check_references(findings, root, allowed=False)
+    entries = root.entries
+    if "targets" in entries:
+        _check_targets(findings, project, entries["targets"].node)
+    datasets = read_datasets(findings, project, root)
+    scorers = (
+        read_scorers(findings, project, entries["scorers"].node) if "scorers" in entries else ()
+    )
+    if "slices" in entries:
+        _no_twice(findings, "slice", entries["slices"].node)
+    findings.raise_any()
+    assert model is not None
+    return SuiteSpec(
+        name=path.stem,
+        path=path,
+        kind=model.kind,
+        description=model.description,
+        datasets=datasets,
+        targets=tuple(model.targets),
+        scorers=scorers,
+        trials=model.trials,
+        slices=tuple(model.slices),
+        content_hash=content_id(root.plain()),
+        position=document.at(root),
+    )
+
+
+def _file(project: Project, name_or_path: str) -> Path:
+    if name_or_path.endswith(SUFFIXES) or "/" in name_or_path:
+        given = Path(name_or_path)
+        for path in (given, project.root / given):
+            if path.is_file():
+                return path.absolute()
+        hint = nearest_file(project.root / given, project.root)
+        raise ConfigError("the suite does not exist", where=shown_path(given), hint=hint)
+    found = [project.suites_dir / f"{name_or_path}{suffix}" for suffix in SUFFIXES]
+    found = [one for one in found if one.is_file()]
+    if not found:
+        known = suite_names(project)
+        raise UnknownName("suite", name_or_path, known, where=shown_path(project.suites_dir))
+    if len(found) > 1:
+        raise ConfigError(
+            f"two files hold the suite {name_or_path!r}",
+            where=shown_path(found[1]),
+            hint=f"keep one of {found[0].name} and {found[1].name}",
+        )
+    return found[0]
+
+
+def _check_targets(findings: Findings, project: Project, node: Node) -> None:
+    for one in node.items:
+        if isinstance(one.value, str) and one.value not in project.targets:
+            findings.unknown(f"unknown target {one.value!r}", one.value, project.targets, one)
+    _no_twice(findings, "target", node)
+
+
+def _no_twice(findings: Findings, what: str, node: Node) -> None:
+    seen = set()
+    for one in node.items:
+        if isinstance(one.value, str):
+            if one.value in seen:
+                findings.add(f"the {what} {one.value!r} is given twice", one, "keep one of them")
+            seen.add(one.value)

@@ -1,0 +1,339 @@
+"""A scorer with its options, ready to run: the boundary no scorer's failure can cross."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import math
+import os
+import time
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from evalkit import registry
+from evalkit.config.spec import ScorerSpec
+from evalkit.errors import ConfigError, Unscorable, suggestion
+from evalkit.hashing import bytes_id
+from evalkit.model import Case, Evidence, Metric, Output, Score, ScoreRecord, ScoreStatus, rate
+
+LONG_TEXT = 20_000
+"""Characters of answer and expectation above which scoring leaves the event loop for a thread."""
+
+Pair = tuple[Case, Output]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundScorer:
+    """One scorer of a suite; ``name`` is what the suite calls it.
+
+    ``options`` are complete: every parameter has its value, files are absolute. ``metrics`` are the
+    plugin's, and the rate of ``passed`` when the options make it decide.
+    """
+
+    name: str
+    signature: str
+    plugin: registry.ScorerPlugin
+    options: Mapping[str, Any] = field(default_factory=dict)
+    threshold: float | None = None
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What the scores become: the plugin's metrics, plus the rate when this one decides."""
+        declared = self.plugin.metrics
+        limits = any(self.options.get(one) is not None for one in ("min", "max"))
+        if (self.threshold is None and not limits) or rate in declared:
+            return declared
+        return (*declared, rate)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the scorer must run in an event loop, as one that asks a model does."""
+        return inspect.iscoroutinefunction(self.plugin.obj)
+
+    async def score(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:
+        """One record a pair, in order; nothing a scorer does raises out of here.
+
+        A batch scorer sees all judgeable pairs at once. Long texts and the user's own code run in
+        a thread, so that the event loop keeps serving other calls.
+        """
+        if self.plugin.batch:
+            return await self._batch(pairs)
+        return [await self._one(case, output) for case, output in pairs]
+
+    def score_sync(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:
+        """The same without an event loop; an async scorer gives errors that say so."""
+        if self.plugin.batch:
+            return self._batch_sync(pairs)
+        return [self._one_sync(case, output) for case, output in pairs]
+
+    async def _one(self, case: Case, output: Output) -> ScoreRecord:
+        missing = self._missing(case, output)
+        if missing:
+            return self._record(Unscorable(missing), 0.0)
+        started = time.perf_counter()
+        try:
+            if self._wants_thread(case, output):
+                result = await asyncio.to_thread(self.plugin.obj, case, output, **self.options)
+            else:
+                result = self.plugin.obj(case, output, **self.options)
+            if inspect.isawaitable(result):
+                result = await result
+        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+            result = error
+        return self._record(result, time.perf_counter() - started)
+
+    def _one_sync(self, case: Case, output: Output) -> ScoreRecord:
+        missing = self._missing(case, output)
+        if missing:
+            return self._record(Unscorable(missing), 0.0)
+        started = time.perf_counter()
+        try:
+            result = _not_awaitable(self.plugin.obj(case, output, **self.options))
+        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+            result = error
+        return self._record(result, time.perf_counter() - started)
+
+    async def _batch(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:
+        judged, missing = self._split(pairs)
+        started = time.perf_counter()
+        try:
+            if not judged:
+                results: Any = []
+            elif self.is_async:
+                results = await self.plugin.obj(judged, **self.options)
+            else:
+                results = await asyncio.to_thread(self.plugin.obj, judged, **self.options)
+            if inspect.isawaitable(results):
+                results = await results
+        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+            results = [error] * len(judged)
+        return self._merge(missing, judged, results, time.perf_counter() - started)
+
+    def _batch_sync(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:
+        judged, missing = self._split(pairs)
+        started = time.perf_counter()
+        try:
+            results: Any = _not_awaitable(self.plugin.obj(judged, **self.options)) if judged else []
+        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+            results = [error] * len(judged)
+        return self._merge(missing, judged, results, time.perf_counter() - started)
+
+    def _split(self, pairs: Sequence[Pair]) -> tuple[list[Pair], list[str]]:
+        missing = [self._missing(case, output) for case, output in pairs]
+        return [pair for pair, why in zip(pairs, missing, strict=True) if not why], missing
+
+    def _merge(
+        self, missing: Sequence[str], judged: Sequence[Pair], results: Any, elapsed: float
+    ) -> list[ScoreRecord]:
+        if not isinstance(results, (list, tuple)) or len(results) != len(judged):
+            got = f"{len(results)} results" if hasattr(results, "__len__") else repr(type(results))
+            wrong = TypeError(f"the batch scorer gave {got} for {len(judged)} pairs")
+            results = [wrong] * len(judged)
+        each = elapsed / len(judged) if judged else 0.0
+        rest = iter(results)
+        return [
+            self._record(Unscorable(why), 0.0) if why else self._record(next(rest), each)
+            for why in missing
+        ]
+
+    def _wants_thread(self, case: Case, output: Output) -> bool:
+        if self.is_async:
+            return False
+        long = len(output.text) + sum(len(one) for one in case.references) > LONG_TEXT
+        return long or self.plugin.code
+
+    def _missing(self, case: Case, output: Output) -> str:
+        for need in self.plugin.needs:
+            kind, _, name = need.partition(".")
+            if kind == "expected" and not case.references:
+                return "the case expects nothing"
+            if kind == "context" and not (case.context or output.context):
+                return "the case has no context"
+            if kind in {"inputs", "tags", "metadata"} and name not in getattr(case, kind):
+                return f"the case has no {need}"
+        return ""
+
+    def _record(self, result: object, elapsed: float) -> ScoreRecord:
+        status, score, reason = ScoreStatus.SCORED, None, None
+        if isinstance(result, Unscorable):
+            status, reason = ScoreStatus.UNSCORED, str(result) or "no reason given"
+        elif isinstance(result, BaseException):
+            status, reason = ScoreStatus.ERROR, f"{type(result).__name__}: {result}"
+        else:
+            try:
+                score = self._decided(_plain(result))
+                reason = score.reason
+            except (TypeError, ValueError, OverflowError) as error:
+                status, reason = ScoreStatus.ERROR, str(error)
+        return ScoreRecord(
+            name=self.name,
+            signature=self.signature,
+            status=status,
+            score=score,
+            reason=reason,
+            elapsed_s=elapsed,
+        )
+
+    def _decided(self, score: Score) -> Score:
+        low, high = self.plugin.range
+        slack = 1e-9 * max(1.0, abs(score.value))  # libraries give 100.00000000000004
+        if not low - slack <= score.value <= high + slack:
+            raise ValueError(
+                f"the value {score.value!r} lies outside the declared range {low:g} … {high:g}"
+            )
+        if self.threshold is None:
+            return score
+        if self.plugin.direction == "lower":
+            passed = score.value <= self.threshold
+        else:
+            passed = score.value >= self.threshold
+        return Score(
+            value=score.value,
+            passed=passed,
+            label=score.label,
+            reason=score.reason,
+            evidence=score.evidence,
+            stats=score.stats,
+            cost_usd=score.cost_usd,
+        )
+
+
+def _not_awaitable(result: object) -> object:
+    if not isinstance(result, Awaitable):
+        return result
+    if inspect.iscoroutine(result):
+        result.close()
+    raise TypeError("the scorer is asynchronous and was called without an event loop")
+
+
+def _plain(result: object) -> Score:
+    """The score with plain Python numbers, so that it can be written as JSON."""
+    if not isinstance(result, Score):
+        raise TypeError(
+            f"the scorer returned {type(result).__name__}; return a Score or raise Unscorable"
+        )
+    if result.passed is not None and not isinstance(result.passed, bool):
+        raise TypeError(f"passed must be true, false or nothing, not {result.passed!r}")
+    for name in ("label", "reason"):
+        if not isinstance(getattr(result, name), (str, type(None))):
+            raise TypeError(f"{name} must be text, not {getattr(result, name)!r}")
+    if not all(isinstance(one, Evidence) for one in result.evidence):
+        raise TypeError("evidence must be Evidence values")
+    stats = tuple(float(one) for one in result.stats)
+    if not all(math.isfinite(one) for one in stats):
+        raise ValueError("the score's stats must be finite")
+    return Score(
+        value=float(result.value),
+        passed=result.passed,
+        label=result.label,
+        reason=result.reason,
+        evidence=tuple(result.evidence),
+        stats=stats,
+        cost_usd=None if result.cost_usd is None else float(result.cost_usd),
+    )
+
+
+def bind(
+    spec: ScorerSpec, *, root: Path | None = None, allow_code: bool | None = None
+) -> BoundScorer:
+    """The scorer of a suite, its options checked and its signature made.
+
+    ``root`` is the project's folder, to which the files in options are relative (default: the
+    current one). A scorer that runs the user's code is refused unless ``allow_code``, whose default
+    is the environment's ``EVALKIT_ALLOW_CODE=1``. Raises ``ConfigError`` and ``UnknownName``.
+    """
+    plugin = registry.get(registry.Kind.SCORER, spec.scorer)
+    if not isinstance(plugin, registry.ScorerPlugin):
+        _refuse(spec, "is registered as a scorer but is not declared as one", "use @evalkit.scorer")
+    if allow_code is None:
+        allow_code = os.environ.get("EVALKIT_ALLOW_CODE") == "1"
+    if plugin.code and not allow_code:
+        _refuse(
+            spec,
+            "runs code that the configuration names, and that is not allowed here",
+            "if you trust this project, pass --allow-code or set EVALKIT_ALLOW_CODE=1",
+        )
+    _check_threshold(spec, plugin)
+    options = _validated(spec, plugin, root or Path.cwd())
+    extra = ""
+    if plugin.prepare is not None:
+        try:
+            extra = plugin.prepare(options)
+        except (ValueError, TypeError, OSError) as error:
+            _refuse(spec, str(error), "run: evalkit scorers show " + plugin.name)
+    signature = plugin.signature({name: _signed(value) for name, value in options.items()})
+    return BoundScorer(
+        name=spec.name,
+        signature=signature + (f"|{extra}" if extra else ""),
+        plugin=plugin,
+        options=options,
+        threshold=spec.threshold,
+    )
+
+
+def _refuse(spec: ScorerSpec, what: str, hint: str) -> NoReturn:
+    raise ConfigError(f"scorer {spec.name!r}: {what}", where=spec.position, hint=hint)
+
+
+def _check_threshold(spec: ScorerSpec, plugin: registry.ScorerPlugin) -> None:
+    if spec.threshold is None:
+        return
+    if not math.isfinite(spec.threshold):
+        _refuse(spec, f"threshold {spec.threshold!r} is not a number", "give a finite number")
+    if plugin.direction == "neutral":
+        _refuse(
+            spec,
+            "has no better direction, so a threshold decides nothing",
+            "use its own min and max",
+        )
+    low, high = plugin.range
+    if not low <= spec.threshold <= high:
+        _refuse(
+            spec,
+            f"threshold {spec.threshold:g} lies outside its range {low:g} … {high:g}",
+            "every answer would get the same verdict",
+        )
+
+
+def _validated(spec: ScorerSpec, plugin: registry.ScorerPlugin, root: Path) -> dict[str, Any]:
+    from pydantic import TypeAdapter, ValidationError
+
+    parameters = plugin.parameters
+    options: dict[str, Any] = {}
+    for name in spec.options:
+        if name not in parameters:
+            _refuse(spec, f"unknown option {name!r}", suggestion(name, parameters))
+    for name, parameter in parameters.items():
+        if name not in spec.options:
+            if parameter.required:
+                _refuse(
+                    spec, f"option {name!r} is missing", "run: evalkit scorers show " + plugin.name
+                )
+            options[name] = parameter.default
+            continue
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
+            # strict, in JSON mode: "yes" is no boolean, "3" no number, yet a path is a text
+            written = json.dumps(spec.options[name], default=str, allow_nan=False)
+            value = adapter.validate_json(written, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            _refuse(
+                spec,
+                f"option {name!r}: {first['msg']}, not {spec.options[name]!r}",
+                "run: evalkit scorers show " + plugin.name,
+            )
+        except ValueError as error:
+            _refuse(spec, f"option {name!r}: {error}", "give a finite number")
+        options[name] = root / value if isinstance(value, Path) else value
+    return options
+
+
+def _signed(value: object) -> object:
+    """A file counts by its content, so that a signature is the same on every machine."""
+    if not isinstance(value, Path):
+        return value
+    return f"{value.name}#{bytes_id(value.read_bytes())[:12]}" if value.is_file() else value.name

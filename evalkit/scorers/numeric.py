@@ -1,0 +1,198 @@
+"""Whether the number in the output equals the expected one, within a tolerance."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from evalkit.errors import Unscorable
+from evalkit.model import Case, Evidence, Output, Score, mean, rate
+from evalkit.registry import scorer
+
+MAX_DIGITS = 400
+
+# A digit, then digits or separators that are followed by a digit. Written so that no two ways of
+# matching the same text exist: linear in its length. A minus belongs to the number unless a letter
+# or digit stands before it (2019-2020, covid-19); the letters of a word never start a number.
+_NUMBER = re.compile(
+    r"(?<![^\W_])(?:(?P<sign>[-+−\ufe63\uff0d])\s?)?"
+    r"(?P<body>\d+(?:[.,'’\u066b\u066c \u00a0\u202f\u2009]\d+)*|[.,]\d+)"
+    r"(?P<exp>[eE][-+−]?\d{1,4}(?!\w))?(?:[ \u00a0\u202f]?(?P<percent>[%\uff05\u066a]))?"
+)
+_SPACES = " \u00a0\u202f\u2009'’\u066c"
+_ARABIC_POINT = "\u066b"
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    value: Decimal
+    percent: bool
+    start: int
+    end: int
+
+
+def _prepare(options: Mapping[str, Any]) -> str:
+    for name in ("absolute", "relative"):
+        if options[name] < 0:
+            raise ValueError(f"{name} tolerance {options[name]:g} is below 0")
+    return ""
+
+
+@scorer(
+    needs=("expected",),
+    metrics=(mean, rate),
+    examples=[
+        ("The answer is 42.", 42, 1.0),
+        ("It costs 1,234.50 EUR", "1234.5", 1.0),
+        ("Das kostet 1.234,50 €", "1234.5", 1.0),
+        ("about −3", -3, 1.0),
+        ("12 %", "12%", 1.0),
+        ("There were 3 and then 5.", 5, 1.0),
+        ("No idea.", 5, 0.0),
+    ],
+    prepare=_prepare,
+)
+def numeric(
+    case: Case,
+    output: Output,
+    *,
+    absolute: float = 0.0,
+    relative: float = 0.0,
+    which: Literal["last", "first", "any", "only"] = "last",
+    decimal: Literal["auto", "point", "comma"] = "auto",
+    percent: Literal["as_written", "fraction"] = "as_written",
+) -> Score:
+    """Whether the number in the output equals the expected one, within a tolerance.
+
+    Equal when |output − expected| ≤ max(absolute, relative × |expected|), computed in decimals.
+    ``which`` number of the output counts: the last (default), the first, any of them, or the only
+    one (two different numbers are then wrong). Digits of every script, thousands separators
+    (comma, point, apostrophe, thin space, a plain space before three digits), −, exponents and
+    percent signs are read; words (``fourteen``, ``3 million``), fractions and dates are not.
+
+    ``decimal: auto``: with both separators the later one is the decimal; one that occurs twice
+    separates thousands; a lone comma before exactly three digits separates thousands (1,234 is
+    1234) unless it follows a 0; a lone point is always the decimal. ``percent``: a number with % is
+    compared with a number without as written (12% is 12) or as a fraction (12% is 0.12); two
+    percentages compare as they are. Without a number the output is wrong: 0.
+    """
+    found = list(_numbers(output.text, decimal))
+    if which == "first":
+        found = found[:1]
+    elif which == "last":
+        found = found[-1:]
+    elif which == "only" and len({(one.value, one.percent) for one in found}) > 1:
+        return Score(value=0.0, passed=False, reason="the output holds several numbers")
+    if not found:
+        return Score(value=0.0, passed=False, reason="no number in the output")
+    wanted = _expected(case, decimal)
+    for number in found:
+        for one in wanted:
+            if _close(number, one, absolute, relative, fraction=percent == "fraction"):
+                evidence = _evidence(number, output.text)
+                return Score(value=1.0, passed=True, evidence=(evidence,))
+    listed = " or ".join(f"{one.value:f}{'%' * one.percent}" for one in wanted)
+    last = found[-1]
+    return Score(
+        value=0.0,
+        passed=False,
+        reason=f"found {last.value:f}{'%' * last.percent}, expected {listed}"[:300],
+        evidence=(_evidence(last, output.text),),
+    )
+
+
+def _evidence(number: _Number, text: str) -> Evidence:
+    return Evidence(
+        source="output", start=number.start, end=number.end, text=text[number.start : number.end]
+    )
+
+
+def _expected(case: Case, decimal: str) -> list[_Number]:
+    raw = case.expected if isinstance(case.expected, list) else [case.expected]
+    wanted = []
+    for one in raw:
+        if isinstance(one, (int, float)) and not isinstance(one, bool):
+            value = Decimal(repr(one))
+            if not value.is_finite():
+                raise Unscorable("the expected number is not finite")
+            wanted.append(_Number(value, percent=False, start=0, end=0))
+            continue
+        numbers = list(_numbers(one, decimal)) if isinstance(one, str) else []
+        if len(numbers) != 1:
+            raise Unscorable(f"the expected answer holds {len(numbers)} numbers, not one")
+        wanted.append(numbers[0])
+    return wanted
+
+
+def _close(
+    one: _Number, expected: _Number, absolute: float, relative: float, *, fraction: bool
+) -> bool:
+    left, right = one.value, expected.value
+    if one.percent != expected.percent and fraction:
+        left = left / 100 if one.percent else left
+        right = right / 100 if expected.percent else right
+    allowed = max(Decimal(repr(absolute)), Decimal(repr(relative)) * abs(right))
+    return left == right or abs(left - right) <= allowed
+
+
+def _numbers(text: str, decimal: str) -> Iterator[_Number]:
+    for match in _NUMBER.finditer(text):
+        body = match["body"]
+        if len(body) > MAX_DIGITS:
+            continue
+        sign = "-" if match["sign"] and match["sign"] != "+" else ""
+        exponent = (match["exp"] or "").replace("−", "-")
+        # a plain space separates thousands only between groups of three; else two numbers stand
+        # beside each other, and only the first carries the sign, the last the exponent and percent
+        parts = _split_spaces(body)
+        at = match.start("body")
+        for index, part in enumerate(parts):
+            first, last = index == 0, index == len(parts) - 1
+            written = _plain_digits(part, decimal)
+            start = match.start() if first else at
+            end = match.end() if last else at + len(part)
+            at += len(part) + 1
+            try:
+                value = Decimal((sign if first else "") + written + (exponent if last else ""))
+            except InvalidOperation:
+                continue
+            yield _Number(value, bool(match["percent"]) and last, start, end)
+
+
+def _split_spaces(body: str) -> list[str]:
+    if " " not in body:
+        return [body]
+    pieces = body.split(" ")
+    whole, *rest = pieces
+    groups = all(len(one) == 3 for one in rest[:-1]) and re.fullmatch(r"\d{3}([.,]\d+)?", rest[-1])
+    if groups and whole.isdecimal() and len(whole) <= 3:
+        return [body]
+    return pieces
+
+
+def _plain_digits(part: str, decimal: str) -> str:
+    """ASCII digits with at most one point, after the documented rule."""
+    for one in _SPACES:
+        part = part.replace(one, "")
+    part = part.replace(_ARABIC_POINT, "." if decimal != "comma" else ",")
+    if decimal == "auto":
+        decimal = _guess(part)
+    thousands, point = (",", ".") if decimal == "point" else (".", ",")
+    part = part.replace(thousands, "").replace(point, ".")
+    return "".join(one if one == "." else str(int(one)) for one in part)
+
+
+def _guess(part: str) -> str:
+    comma, point = part.rfind(","), part.rfind(".")
+    if comma >= 0 and point >= 0:
+        return "point" if point > comma else "comma"
+    if point >= 0:
+        return "point" if part.count(".") == 1 else "comma"
+    if part.count(",") > 1:
+        return "point"
+    whole, _, rest = part.partition(",")
+    thousands = len(rest) == 3 and 1 <= len(whole) <= 3 and int(whole) != 0
+    return "point" if thousands or comma < 0 else "comma"

@@ -1,0 +1,42 @@
+"""ROUGE-L: how much of the expected text's word order the output keeps."""
+
+from __future__ import annotations
+
+from evalkit.model import Case, Output, Score
+from evalkit.registry import scorer
+from evalkit.scorers import _rouge
+from evalkit.scorers._rouge import Measure, Rouge, Tokenizer, prepare, score_best, tokenize
+
+
+@scorer(
+    needs=("expected",),
+    examples=[
+        ("the cat sat", "the cat ran", 2 / 3),
+        ("", "the cat", 0.0),
+        ("the cat", ["a dog", "the cat"], 1.0),
+    ],
+    lib="rouge-score",
+    prepare=prepare,
+)
+def rouge_l(
+    case: Case,
+    output: Output,
+    *,
+    stemmer: bool = False,
+    measure: Measure = "fmeasure",
+    tokenizer: Tokenizer = "default",
+) -> Score:
+    """ROUGE-L: how much of the expected text's word order the output keeps.
+
+    From the longest common subsequence of words; the values of rouge-score 0.1.2 (Lin 2004), from 0
+    to 1; of several expected texts the one with the highest F1. ``stemmer`` is Porter's, for
+    English. ``tokenizer: default`` sees only a–z and 0–9 and leaves other scripts unscored;
+    ``unicode`` reads every script.
+    """
+
+    def compare(expected: str, given: str) -> Rouge:
+        left = tokenize(expected, stemmer=stemmer, tokenizer=tokenizer)
+        right = tokenize(given, stemmer=stemmer, tokenizer=tokenizer)
+        return _rouge.rouge_l(left, right)
+
+    return score_best(case, output, compare, measure=measure, tokenizer=tokenizer)

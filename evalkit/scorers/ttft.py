@@ -1,0 +1,26 @@
+"""How long the first piece of the answer took to arrive, in seconds."""
+
+from __future__ import annotations
+
+from evalkit.errors import Unscorable
+from evalkit.model import Case, Output, Score, mean, p50, p95, p99
+from evalkit.registry import scorer
+from evalkit.scorers._limits import check_limits, live, within
+
+
+@scorer(
+    metrics=(mean, p50, p95, p99),
+    range=(0.0, float("inf")),
+    direction="lower",
+    unit="s",
+    prepare=check_limits,
+)
+def ttft(case: Case, output: Output, *, max: float | None = None) -> Score:
+    """How long the first piece of the answer took to arrive, in seconds.
+
+    Only streamed, live answers have it; others are unscored. With ``max`` it also decides.
+    """
+    live(output)
+    if output.ttft_s is None:
+        raise Unscorable("the answer was not streamed, so there is no time to first token")
+    return within(output.ttft_s, None, max, "s")

@@ -1,0 +1,223 @@
+"""Confidence intervals that hold at the sizes suites have; pure functions of numbers.
+
+Two-sided at ``level``. ``None`` for an end means the data give no bound there. The choices and
+their measured coverage: Wilson for rates, Clopper–Pearson for ceilings on rare events, t for means
+with two pseudo-observations where the variance cannot be trusted, ranks for quantiles, the
+bootstrap only for corpus metrics, on their sufficient statistics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+SPARSE = 20
+"""Fewer observations than this off the commonest value: the sample variance is not trusted."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Both ends of an interval; an end of ``None`` is unbounded."""
+
+    low: float | None
+    high: float | None
+
+
+NOTHING = Interval(None, None)
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+    """The score interval of a rate (Wilson 1927); n = 0 is a ``ValueError``."""
+    from scipy.special import ndtri
+
+    _check_counts(successes, n)
+    z = float(ndtri((1 + level) / 2))
+    rate = successes / n
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == n else centre + half
+    return Interval(low, high)
+
+
+def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Interval:
+    """The exact interval of a rate (Clopper and Pearson 1934), never narrower than ``level``."""
+    from scipy.special import betaincinv
+
+    _check_counts(successes, n)
+    tail = (1 - level) / 2
+    low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
+    high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
+    return Interval(low, high)
+
+
+def _check_counts(successes: int, n: int) -> None:
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"{successes} of {n} is not a rate")
+
+
+def mean_t(values: Sequence[float] | Floats, level: float = 0.95) -> Interval:
+    """Student's interval of a mean; nothing below two values or without variance.
+
+    Assumes independent values whose mean is near normal: cases, not trials.
+    """
+    from scipy.special import stdtrit
+
+    data = np.sort(np.asarray(values, dtype=float))
+    n = len(data)
+    if n < 2 or data[0] == data[-1]:
+        return NOTHING
+    centre = math.fsum(data) / n
+    spread = math.sqrt(math.fsum((data - centre) ** 2) / (n - 1) / n)
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * spread
+    return Interval(centre - half, centre + half)
+
+
+def mean_guarded(
+    values: Sequence[float] | Floats, bounds: tuple[float, float], level: float = 0.95
+) -> tuple[Interval, bool]:
+    """Student's interval of the mean of bounded values, and whether it had to be guarded.
+
+    While fewer than 20 values differ from the commonest one, one pseudo-observation at each bound
+    is added, so that twenty perfect scores do not claim certainty; then the interval has a width
+    even without variance. Values without two finite bounds cannot be guarded: no variance, no
+    interval. Clipped to the bounds.
+    """
+    data = np.asarray(values, dtype=float)
+    low, high = bounds
+    if not len(data):
+        return NOTHING, False
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return _clipped(mean_t(data, level), bounds), False
+    commonest = Counter(data.tolist()).most_common(1)[0][1]
+    if len(data) - commonest >= SPARSE:
+        return _clipped(mean_t(data, level), bounds), False
+    centre = math.fsum(data) / len(data)
+    wide = mean_t(np.append(data, (low, high)), level)
+    assert wide.low is not None
+    assert wide.high is not None
+    inside = Interval(min(wide.low, centre), max(wide.high, centre))
+    return _clipped(inside, bounds), True
+
+
+def _clipped(interval: Interval, bounds: tuple[float, float]) -> Interval:
+    if interval.low is None or interval.high is None:
+        return interval
+    return Interval(max(interval.low, bounds[0]), min(interval.high, bounds[1]))
+
+
+def quantile_rank(n: int, q: float) -> int:
+    """The rank of the sample quantile, ⌈nq⌉ counted from 1: a value that was really measured."""
+    return min(max(math.ceil(n * q - 1e-9), 1), n)
+
+
+def quantile_ranks(n: int, q: float, level: float = 0.95) -> tuple[int, int]:
+    """Ranks (from 1) of the order statistics that bound a quantile; 0 and n + 1 are no bound.
+
+    Distribution-free (David and Nagaraja 2003, 7.1): the number of values below the quantile is
+    binomial. Above p95 there is an upper bound from 59 (one-sided) or 72 values on.
+    """
+    from scipy.special import bdtr
+
+    tail = (1 - level) / 2
+    below = bdtr(np.arange(-1, n + 1, dtype=float), n, q)  # P(B ≤ k) for k = −1 … n
+    below[0] = 0.0
+    lower = int(np.searchsorted(below, tail, side="right")) - 1
+    upper = int(np.searchsorted(below, 1 - tail, side="left"))
+    return max(lower, 0), min(upper, n + 1)
+
+
+def quantile_interval(
+    values: Sequence[float] | Floats,
+    q: float,
+    level: float = 0.95,
+    *,
+    effective_n: float = math.inf,
+) -> Interval:
+    """The interval of a quantile between order statistics.
+
+    ``effective_n`` is the number of independent values these are worth, when repeats of a case
+    resemble each other; ranks are widened in proportion.
+    """
+    data = np.sort(np.asarray(values, dtype=float))
+    n = len(data)
+    worth = max(1, math.floor(min(float(n), effective_n) + 1e-9))
+    lower, upper = quantile_ranks(worth, q, level)
+    if worth < n:
+        lower = math.floor(lower * n / worth)
+        upper = math.ceil(upper * n / worth) if upper <= worth else n + 1
+    return Interval(
+        float(data[lower - 1]) if lower >= 1 else None,
+        float(data[upper - 1]) if upper <= n else None,
+    )
+
+
+def effective_size(groups: Sequence[Sequence[float]]) -> float:
+    """How many independent values grouped values are worth: N / (1 + (m − 1) · ICC).
+
+    The intraclass correlation is that of ranks (one-way ANOVA), so a heavy tail does not drown it;
+    never more than N, never fewer than the groups.
+    """
+    sizes = np.array([len(one) for one in groups], dtype=float)
+    total, count = float(sizes.sum()), len(sizes)
+    if count < 2 or total == count:
+        return total if total == count else float(count)
+    flat = np.concatenate([np.asarray(one, dtype=float) for one in groups])
+    _, inverse, counts = np.unique(flat, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    owner = np.repeat(np.arange(count), sizes.astype(int))
+    correlation = intraclass_correlation(ranks, owner)
+    mean_size = (total - float((sizes**2).sum()) / total) / (count - 1)
+    worth = total / (1 + (mean_size - 1) * min(max(correlation, 0.0), 1.0))
+    return min(max(worth, float(count)), total)
+
+
+def intraclass_correlation(values: Floats, groups: npt.NDArray[np.intp]) -> float:
+    """ICC(1) of one-way ANOVA; 1 when nothing varies within the groups, 0 when nothing varies."""
+    sizes = np.bincount(groups).astype(float)
+    total, count = float(len(values)), len(sizes)
+    means = np.bincount(groups, weights=values) / sizes
+    within = float(((values - means[groups]) ** 2).sum())
+    between = float((sizes * (means - values.mean()) ** 2).sum())
+    if not between + within:
+        return 0.0
+    msb, msw = between / (count - 1), within / (total - count)
+    size = (total - float((sizes**2).sum()) / total) / (count - 1)
+    return (msb - msw) / (msb + (size - 1) * msw)
+
+
+def bootstrap_corpus(
+    stats: Sequence[Sequence[float]] | Floats,
+    corpus_value: Callable[[Sequence[float]], float],
+    level: float = 0.95,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """The percentile interval of a corpus metric: cases are drawn again, their statistics summed.
+
+    ``stats`` has a row a case. The same seed gives the same interval whatever the order of the
+    cases. Nothing when there is one case or all are the same: resampling then claims certainty.
+    """
+    data = np.asarray(stats, dtype=float)
+    data = data[np.lexsort(data.T[::-1])]
+    n = len(data)
+    if n < 2 or bool((data[0] == data[-1]).all()):
+        return NOTHING
+    generator = np.random.default_rng(seed)
+    values: list[float] = []
+    chunk = max(1, 2_000_000 // n)
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
+        drawn = generator.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
+        weights = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+        values += [corpus_value(one) for one in (weights @ data).tolist()]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return NOTHING if low == high else Interval(float(low), float(high))

@@ -1,0 +1,270 @@
+"""Opening the store's file: one writer, many readers, from any number of processes.
+
+DuckDB lets one process write or several read, never both, and refuses instead of waiting. A lock
+file beside the store makes them wait: a writer holds it from open to close, a reader only while it
+opens, so a writer in line is not overtaken by an endless row of readers. Whoever opens the file
+without asking, such as the ``duckdb`` program, is met with retries.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import ConfigError, EvalkitError, StoreError, StoreVersionError
+from evalkit.store.migrate import known_version, migrate, stored_version
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+STORAGE_VERSION = "v1.4.0"
+"""The file format of new stores: what DuckDB 1.4, the oldest release still supported, can read."""
+
+_CONFIG: dict[str, Any] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+
+_process_locks: dict[Path, threading.RLock] = {}
+_process_locks_guard = threading.Lock()
+
+
+def _process_lock(path: Path) -> threading.RLock:
+    # DuckDB refuses a reading and a writing connection to one file within one process
+    with _process_locks_guard:
+        return _process_locks.setdefault(path.resolve(), threading.RLock())
+
+
+class Access:
+    """Short connections to one store file.
+
+    ``patience_s`` is how long to wait for others before giving up, in seconds.
+    """
+
+    def __init__(self, path: Path, *, patience_s: float):
+        self.path = path
+        self.lock_path = path.with_name(path.name + ".lock")
+        self.patience_s = patience_s
+
+    def prepare(self) -> None:
+        """Create the folder and the file if need be and prove that both can be written.
+
+        Raises ``ConfigError`` when they cannot, before anything was paid for.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.lock_path.open("ab"):
+                pass
+            if self.path.exists():
+                with self.path.open("r+b"):
+                    pass
+        except OSError as error:
+            raise unwritable(error, self.path) from error
+        with self.writing():
+            pass
+
+    @contextmanager
+    def writing(self) -> Iterator[DuckDBPyConnection]:
+        """One transaction of the only writer: committed at the end, undone by an exception.
+
+        Raises ``StoreError`` when others keep the store busy, when the disk is full or the file is
+        damaged; nothing of the transaction is stored then.
+        """
+        deadline = time.monotonic() + self.patience_s
+        with _process_lock(self.path), self._file_lock(deadline):
+            try:
+                if self.path.is_file() and self.path.stat().st_size == 0:
+                    self.path.unlink()  # a placeholder; DuckDB refuses a file of no bytes
+                config = dict(_CONFIG)
+                if not self.path.exists():
+                    config["storage_compatibility_version"] = STORAGE_VERSION
+                connection = self._open(config, read_only=False, deadline=deadline)
+                try:
+                    migrate(connection, self.path)
+                    connection.begin()
+                    try:
+                        yield connection
+                    except BaseException:
+                        self._undo(connection)
+                        raise
+                    connection.commit()
+                finally:
+                    connection.close()
+            except EvalkitError:
+                raise
+            except failures() as error:
+                raise store_failure(error, self.path) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[DuckDBPyConnection]:
+        """A connection that can only read this one file, and nothing else on the machine."""
+        deadline = time.monotonic() + self.patience_s
+        with _process_lock(self.path):
+            connection = self._open_reader(deadline)
+            try:
+                version = stored_version(connection, self.path)
+                if version < known_version():
+                    connection.close()
+                    with self.writing():
+                        pass
+                    connection = self._open_reader(deadline)
+                yield connection
+            except EvalkitError:
+                raise
+            except failures() as error:
+                raise store_failure(error, self.path) from error
+            finally:
+                connection.close()
+
+    def _open_reader(self, deadline: float) -> DuckDBPyConnection:
+        try:
+            with self._file_lock(deadline, reading=True):
+                return self._open(_CONFIG, read_only=True, deadline=deadline)
+        except EvalkitError:
+            raise
+        except failures() as error:
+            raise store_failure(error, self.path) from error
+
+    def _open(
+        self, config: dict[str, Any], *, read_only: bool, deadline: float
+    ) -> DuckDBPyConnection:
+        import duckdb
+
+        def attempt() -> DuckDBPyConnection:
+            connection = duckdb.connect(str(self.path), read_only=read_only, config=config)
+            connection.execute("SET TimeZone = 'UTC'")
+            if read_only:
+                connection.execute("SET enable_external_access = false")
+                connection.execute("SET lock_configuration = true")
+            return connection
+
+        return self._retry(attempt, deadline)
+
+    def _retry(
+        self, attempt: Callable[[], DuckDBPyConnection], deadline: float
+    ) -> DuckDBPyConnection:
+        import duckdb
+
+        ceiling = 0.01
+        while True:
+            try:
+                return attempt()
+            except (duckdb.IOException, duckdb.ConnectionException) as error:
+                if not _is_busy(str(error)):
+                    raise
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise self._busy(str(error)) from error
+            # full jitter: everyone who was turned away comes back at a different moment
+            time.sleep(min(random.uniform(0, ceiling), left))  # noqa: S311 -- not for secrecy
+            ceiling = min(ceiling * 2, 0.5)
+
+    def _busy(self, detail: str) -> StoreError:
+        holder = ""
+        if "held in" in detail:
+            holder = " by " + detail.partition("held in ")[2].split(". See")[0].strip()
+        return StoreError(
+            f"the run store is in use{holder} and stayed so for {self.patience_s:g} s",
+            where=self.path,
+            hint="close the program that has it open, then try again",
+        )
+
+    @contextmanager
+    def _file_lock(self, deadline: float, *, reading: bool = False) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.lock_path, poll_interval=0.01)
+        try:
+            if not reading:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        except Timeout as error:
+            raise self._busy("") from error
+        except OSError as error:
+            # whoever may only read the folder reads without standing in line
+            if not reading:
+                raise unwritable(error, self.path) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _undo(self, connection: DuckDBPyConnection) -> None:
+        try:
+            connection.rollback()
+        except failures():
+            # DuckDB has already undone and shut the database, as it does on a full disk
+            return
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What DuckDB and the system raise."""
+    import duckdb
+
+    return (duckdb.Error, OSError)
+
+
+def _is_busy(message: str) -> bool:
+    return "Could not set lock" in message or "different configuration" in message
+
+
+def unwritable(error: OSError, path: Path) -> EvalkitError:
+    """The error of a place that cannot be written: the user's when rights or the path are wrong."""
+    import errno
+
+    reason = (error.strerror or str(error)).lower()
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
+        return store_failure(error, path)
+    return ConfigError(
+        f"the run store cannot be written: {reason}",
+        where=path,
+        hint="make the folder writable, or name another place under 'store:' in evalkit.yaml",
+    )
+
+
+_FULL = ("no space left", "file too large", "disk quota", "not enough space", "disk full")
+
+
+def store_failure(error: Exception, path: Path) -> EvalkitError:
+    """The ``EvalkitError`` of what DuckDB or the system said about the store's file."""
+    message = str(error).strip()
+    first = message.partition("\n")[0]
+    lowered = message.lower()
+    if "not a valid duckdb database file" in lowered:
+        return ConfigError(
+            "the file is not a DuckDB database",
+            where=path,
+            hint="name another file under 'store:' in evalkit.yaml, or move this one away",
+        )
+    if "we can only read versions" in lowered or "newer version of duckdb" in lowered:
+        return StoreVersionError(
+            "the run store was written by a newer DuckDB",
+            where=path,
+            hint="upgrade with: pip install --upgrade evalkit duckdb",
+        )
+    if any(word in lowered for word in _FULL):
+        return StoreError(
+            "the disk is full: this write was undone, everything stored before it is safe",
+            where=path,
+            hint="free space, then run the command again; answers still in"
+            f" {path.parent / 'journal'} are taken in by it",
+        )
+    if "corrupt" in lowered or "checksum" in lowered or "could not read enough" in lowered:
+        return StoreError(
+            f"the run store is damaged: {first}",
+            where=path,
+            hint="restore the file from a backup, or move it away to begin a new store",
+        )
+    if "permission denied" in lowered or "read-only file system" in lowered:
+        return ConfigError(
+            f"the run store cannot be opened: {first}", where=path, hint="check the file's rights"
+        )
+    return StoreError(
+        f"the run store failed: {first}", where=path, hint="what was stored before is untouched"
+    )

@@ -1,0 +1,177 @@
+"""Trials as Arrow columns, ready for one ``INSERT`` each into cases, trials and scores.
+
+Values a column cannot hold are changed visibly, never the reason to lose a row: a lone surrogate
+becomes U+FFFD, a whole number beyond 64 bits and a number that is not finite become NULL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evalkit.model import Case, Trial, Usage
+from evalkit.store import arrays
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KEY = ("run_id", "suite", "target", "case_id", "trial")
+"""What names a trial, in every table that speaks of one."""
+
+USAGE = (
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
+INTER_TOKEN = ("count", "mean_s", "p95_s", "max_s")
+EVIDENCE: arrays.Fields = {
+    "source": arrays.repeated,
+    "start": arrays.whole,
+    "end": arrays.whole,
+    "text": arrays.text,
+    "reason": arrays.text,
+    "value": arrays.real,
+}
+TOOL_CALL: arrays.Fields = dict.fromkeys(("name", "arguments", "id"), arrays.text)
+LEG: arrays.Fields = {
+    "target": arrays.repeated,
+    "model": arrays.repeated,
+    "error_class": arrays.repeated,
+    "latency_s": arrays.real,
+    "cost_usd": arrays.real,
+    **{f"usage.{name}": arrays.whole for name in USAGE},
+}
+_NO_USAGE = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class TrialColumns:
+    """The three tables that a batch of trials becomes."""
+
+    cases: pa.Table
+    trials: pa.Table
+    scores: pa.Table
+
+
+def trial_columns(trials: Sequence[Trial]) -> TrialColumns:
+    """Build the columns; of trials with the same key only the last is kept."""
+    distinct = {(one.run_id, one.key): one for one in trials}
+    kept = trials if len(distinct) == len(trials) else list(distinct.values())
+    keys = {
+        "run_id": arrays.repeated([one.run_id for one in kept]),
+        "suite": arrays.repeated([one.suite for one in kept]),
+        "target": arrays.repeated([one.target for one in kept]),
+        "case_id": arrays.text([one.case.id for one in kept]),
+        "trial": arrays.whole([one.index for one in kept], bits=32),
+    }
+    return TrialColumns(
+        cases=_cases({one.case.id: one.case for one in kept}.values()),
+        trials=_trials(kept, keys),
+        scores=_scores(kept, keys),
+    )
+
+
+def _cases(cases: Iterable[Case]) -> pa.Table:
+    import pyarrow as pa
+
+    kept = list(cases)
+    return pa.table(
+        {
+            "case_id": arrays.text([one.id for one in kept]),
+            "input_id": arrays.text([one.input_id for one in kept]),
+            "name": arrays.text([one.name for one in kept]),
+            "inputs": arrays.text([arrays.as_json(one.inputs) for one in kept]),
+            "expected": arrays.text(
+                [None if one.expected is None else arrays.as_json(one.expected) for one in kept]
+            ),
+            "context": arrays.texts([one.context for one in kept]),
+            "tags": arrays.maps([one.tags for one in kept]),
+            "metadata": arrays.text([arrays.as_json(one.metadata) for one in kept]),
+        }
+    )
+
+
+def _trials(trials: Sequence[Trial], keys: dict[str, Any]) -> pa.Table:
+    import pyarrow as pa
+
+    outputs = [one.output for one in trials]
+    usages = [_NO_USAGE if one is None else one.usage for one in outputs]
+    gaps = [None if one is None else one.inter_token for one in outputs]
+
+    def of_output(name: str) -> list[Any]:
+        return [None if one is None else getattr(one, name) for one in outputs]
+
+    columns = {
+        **keys,
+        "case_name": arrays.text([one.case.name for one in trials]),
+        "case_row": arrays.whole([one.case.row for one in trials]),
+        "tags": arrays.maps([one.case.tags for one in trials]),
+        "status": arrays.repeated([one.status for one in trials]),
+        "error_class": arrays.repeated([one.error_class for one in trials]),
+        "error": arrays.text([one.error for one in trials]),
+        "http_status": arrays.whole([one.http_status for one in trials], bits=32),
+        "started_at": pa.array(
+            [one.started_at for one in trials], type=pa.timestamp("us", tz="UTC")
+        ),
+        "latency_s": arrays.real(of_output("latency_s")),
+        "ttft_s": arrays.real(of_output("ttft_s")),
+        "queue_s": arrays.real([one.queue_s for one in trials]),
+        "total_s": arrays.real([one.total_s for one in trials]),
+        "attempts": arrays.whole([one.attempts for one in trials], bits=32),
+        "cost_usd": arrays.real(of_output("cost_usd")),
+        "provenance": arrays.repeated(of_output("provenance")),
+        "model": arrays.repeated(of_output("model")),
+        "finish_reason": arrays.repeated(of_output("finish_reason")),
+        "output": arrays.text(of_output("text")),
+        "output_context": arrays.texts(of_output("context")),
+        "tool_calls": arrays.structs(of_output("tool_calls"), TOOL_CALL),
+        "legs": arrays.structs(of_output("legs"), LEG),
+        "extra": arrays.text(
+            [None if one is None else arrays.as_json(one) for one in of_output("extra")]
+        ),
+        "messages": arrays.text([arrays.messages_json(one.messages) for one in trials]),
+        "seed": arrays.whole([one.seed for one in trials]),
+        "request_hash": arrays.text([one.request_hash for one in trials]),
+    }
+    for name in USAGE:
+        columns[name] = arrays.whole([getattr(one, name) for one in usages])
+    for name in INTER_TOKEN:
+        values = [None if one is None else getattr(one, name) for one in gaps]
+        columns[f"itl_{name}"] = arrays.whole(values) if name == "count" else arrays.real(values)
+    return pa.table(columns)
+
+
+def _scores(trials: Sequence[Trial], keys: dict[str, Any]) -> pa.Table:
+    import numpy as np
+    import pyarrow as pa
+
+    records = [record for one in trials for record in one.scores]
+    counts = np.fromiter((len(one.scores) for one in trials), dtype=np.int64, count=len(trials))
+    owner = np.repeat(np.arange(len(trials)), counts)
+    firsts = np.cumsum(counts) - counts
+    found = [one.score for one in records]
+
+    def of_score(name: str) -> list[Any]:
+        return [None if one is None else getattr(one, name) for one in found]
+
+    columns = {name: column.take(pa.array(owner)) for name, column in keys.items()}
+    columns |= {
+        "position": pa.array((np.arange(len(records)) - firsts[owner]).astype(np.int32)),
+        "name": arrays.repeated([one.name for one in records]),
+        "status": arrays.repeated([one.status for one in records]),
+        "value": arrays.real(of_score("value")),
+        "passed": pa.array(of_score("passed"), type=pa.bool_()),
+        "label": arrays.repeated(of_score("label")),
+        "reason": arrays.text(
+            [one.reason if one.score is None else one.score.reason for one in records]
+        ),
+        "signature": arrays.repeated([one.signature for one in records]),
+        "evidence": arrays.structs(of_score("evidence"), EVIDENCE),
+        "stats": arrays.reals(of_score("stats")),
+        "cost_usd": arrays.real(of_score("cost_usd")),
+        "elapsed_s": arrays.real([one.elapsed_s for one in records]),
+    }
+    return pa.table(columns)

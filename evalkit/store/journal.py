@@ -1,0 +1,268 @@
+"""The journal: a finished trial is on the disk before anything else can go wrong.
+
+Trials are appended to a segment, a file of JSON lines, and reach the database later, a sealed
+segment at a time. Killed at any point, what was flushed is still there, and the next command takes
+it in. While its process lives, a run's segments belong to it alone: it holds ``<run>.lock``, which
+the system releases however the process ends; ``<run>.owner`` says which process that is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.errors import StoreVersionError, UsageError
+from evalkit.model import Case, Trial
+from evalkit.store.access import unwritable
+from evalkit.store.codec import case_from, case_json, from_line, to_line, trial_from, trial_json
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+FORMAT = 1
+SEALED = ".jsonl"
+OPEN = ".part"
+FLUSH_TRIALS = 1_000
+"""Buffered trials at which ``append`` writes by itself."""
+
+
+class Journal:
+    """The segments that one process writes for one run; safe to use from several threads.
+
+    Raises ``ConfigError`` when the folder cannot be written and ``UsageError`` when another living
+    process is executing the run.
+    """
+
+    def __init__(self, directory: Path, run_id: str):
+        self.directory = directory
+        self.run_id = run_id
+        self._token = secrets.token_hex(4)
+        self._sequence = 0
+        self._buffer: list[Trial] = []
+        self._buffer_lock = threading.Lock()
+        # everything below belongs to whoever holds the file lock
+        self._file_lock = threading.Lock()
+        self._file: int | None = None
+        self._path: Path | None = None
+        self._written: dict[str, Case] = {}
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            owned = own(directory, run_id)
+        except OSError as error:
+            raise unwritable(error, directory) from error
+        if owned is None:
+            raise UsageError(
+                f"run {run_id!r} is being executed by {_owner(directory, run_id)}",
+                where=directory,
+                hint="wait for it, or stop it first",
+            )
+        self._ownership = owned
+
+    def append(self, trials: Iterable[Trial]) -> None:
+        """Take finished trials into the buffer; ``flush`` makes them durable.
+
+        Raises ``StoreError`` when a large buffer had to be written and could not be.
+        """
+        with self._buffer_lock:
+            self._buffer.extend(trials)
+            full = len(self._buffer) >= FLUSH_TRIALS
+        if full:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered and wait until the disk has it.
+
+        Call it at least every half second. Raises ``StoreError`` on a full disk; the buffer is kept
+        then and the next call tries again, everything flushed before is safe.
+        """
+        with self._file_lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        with self._buffer_lock:
+            pending, self._buffer = self._buffer, []
+        if not pending:
+            return
+        cases: dict[str, Case] = {}
+        try:
+            lines = self._lines(pending, cases)
+            if self._file is None:
+                self._sequence += 1
+                name = f"{self.run_id}.{self._token}-{self._sequence:05d}{OPEN}"
+                self._path = self.directory / name
+                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                header = {"format": FORMAT, "run_id": self.run_id}
+                _write(self._file, to_line(["segment", header]))
+            _write(self._file, b"".join(lines))
+        except BaseException as error:
+            with self._buffer_lock:
+                self._buffer[:0] = pending
+            if isinstance(error, OSError):
+                raise unwritable(error, self._path or self.directory) from error
+            raise
+        self._written |= cases
+
+    def _lines(self, trials: Iterable[Trial], cases: dict[str, Case]) -> Iterator[bytes]:
+        # a case is written once a segment, however many trials it has
+        for one in trials:
+            case = one.case
+            if (cases.get(case.id) or self._written.get(case.id)) is not case:
+                cases[case.id] = case
+                yield to_line(["case", case_json(case)])
+            yield to_line(["trial", trial_json(one)])
+
+    def seal(self) -> Path | None:
+        """Close the segment, ready for ``Store.ingest``; ``None`` when nothing was written.
+
+        Cases of a segment are kept in memory until it is sealed: seal every few thousand trials.
+        """
+        with self._file_lock:
+            self._flush()
+            if self._file is None or self._path is None:
+                return None
+            path, file = self._path, self._file
+            self._file = self._path = None
+            self._written.clear()
+            os.close(file)
+            try:
+                return path.rename(path.with_suffix(SEALED))
+            except OSError as error:
+                raise unwritable(error, path) from error
+
+    def close(self) -> Path | None:
+        """Seal and give the run up; returns the last segment, which is still to be ingested."""
+        try:
+            return self.seal()
+        finally:
+            disown(self.directory, self.run_id, self._ownership)
+
+
+def _write(file: int, content: bytes) -> None:
+    start = os.lseek(file, 0, os.SEEK_CUR)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(file, view) :]
+        getattr(os, "fdatasync", os.fsync)(file)
+    except OSError:
+        # half a line must not stay in front of the next attempt
+        os.ftruncate(file, start)
+        os.lseek(file, start, os.SEEK_SET)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a segment holds; ``dropped`` counts lines torn when a process or a machine died."""
+
+    path: Path
+    run_id: str
+    trials: Sequence[Trial]
+    dropped: int
+
+
+def read_segment(path: Path) -> Segment:
+    """Read a segment; lines that are not whole are dropped and counted.
+
+    Raises ``StoreVersionError`` for a segment of a newer evalkit.
+    """
+    cases: dict[str, Case] = {}
+    trials: list[Trial] = []
+    dropped = 0
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                kind, value = from_line(line)
+                if kind == "segment":
+                    _check_format(value["format"], path)
+                elif kind == "case":
+                    cases[value["id"]] = case_from(value)
+                else:
+                    trials.append(trial_from(value, cases[value["case"]]))
+            except (ValueError, KeyError, TypeError):
+                dropped += 1
+    return Segment(path, run_of(path), trials, dropped)
+
+
+def _check_format(number: int, path: Path) -> None:
+    if number > FORMAT:
+        raise StoreVersionError(
+            f"the journal was written by a newer evalkit (format {number}, this one knows"
+            f" {FORMAT})",
+            where=path,
+            hint="upgrade with: pip install --upgrade evalkit",
+        )
+
+
+def run_of(path: Path) -> str:
+    """The run a file of the journal belongs to."""
+    return path.name.rpartition(".")[0].rpartition(".")[0] or path.stem
+
+
+def segments(directory: Path, run_id: str | None = None) -> list[Path]:
+    """The segments in the folder, oldest first; of one run or of all."""
+    found = [one for one in directory.glob("*") if one.suffix in {SEALED, OPEN}]
+    mine = [one for one in found if run_id is None or run_of(one) == run_id]
+    return sorted(mine, key=lambda one: (one.stat().st_mtime_ns, one.name))
+
+
+def journalled_runs(directory: Path) -> list[str]:
+    """The runs that left anything in the folder, living ones included."""
+    if not directory.is_dir():
+        return []
+    locks = {one.stem for one in directory.glob("*.lock") if one.name != _GATE}
+    return sorted(locks | {run_of(one) for one in segments(directory)})
+
+
+# ---- which process a run belongs to ----------------------------------------------------------
+
+_GATE = ".lock"
+
+
+@contextmanager
+def _gate(directory: Path) -> Iterator[None]:
+    # taking and giving up a run happen one at a time: a lock file must not vanish under a taker
+    from filelock import FileLock
+
+    with FileLock(directory / _GATE, poll_interval=0.005):
+        yield
+
+
+def own(directory: Path, run_id: str) -> FileLock | None:
+    """Make the run this process's own; ``None`` when a living process has it."""
+    from filelock import FileLock, Timeout
+
+    with _gate(directory):
+        lock = FileLock(directory / f"{run_id}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+        (directory / f"{run_id}.owner").write_text(json.dumps(owner), "utf-8")
+        return lock
+
+
+def disown(directory: Path, run_id: str, lock: FileLock) -> None:
+    """Give a run up that ``own`` returned."""
+    with _gate(directory):
+        (directory / f"{run_id}.owner").unlink(missing_ok=True)
+        (directory / f"{run_id}.lock").unlink(missing_ok=True)
+        lock.release()
+
+
+def _owner(directory: Path, run_id: str) -> str:
+    try:
+        owner = json.loads((directory / f"{run_id}.owner").read_text("utf-8"))
+        return f"process {owner['pid']} on {owner['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

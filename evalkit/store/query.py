@@ -1,0 +1,61 @@
+"""One statement of a user's own, on a connection that can only read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from evalkit.errors import UsageError
+from evalkit.store.reads import single, table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+_DESCRIBE = re.compile(r"\s*desc(?:ribe)?\s+(?:table\s+)?\"?(\w+)\"?\s*;?\s*", re.IGNORECASE)
+_COLUMNS = "SELECT table_name, column_name, data_type, comment FROM duckdb_columns()"
+_READ_ONLY = "the store is open for reading only: SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW, EXPLAIN"
+_REFUSED = (
+    "read-only mode",
+    "disabled by configuration",
+    "disabled through configuration",
+    "configuration has been locked",
+)
+
+
+def query(connection: DuckDBPyConnection, sql: str) -> pa.Table:
+    """Run one reading statement; see ``Store.query``."""
+    import duckdb
+
+    try:
+        statements = duckdb.extract_statements(sql)
+        if len(statements) != 1:
+            raise UsageError(
+                "there is no SQL to run" if not statements else "only one statement can be run",
+                hint='for example: evalkit sql "SELECT * FROM runs"',
+            )
+        described = _DESCRIBE.fullmatch(sql)
+        if described and _has_table(connection, described[1]):
+            # DuckDB's own DESCRIBE leaves the comments out
+            return table(
+                connection,
+                "SELECT column_name, data_type AS column_type, comment"
+                " FROM duckdb_columns() WHERE table_name = ? AND NOT internal"
+                " ORDER BY column_index",
+                [described[1].lower()],
+            )
+        return connection.sql(statements[0]).to_arrow_table()
+    except duckdb.Error as error:
+        message = str(error).rstrip()
+        refused = any(words in message for words in _REFUSED)
+        hint = f"{_READ_ONLY}; write results with --csv, --json or --parquet" if refused else ""
+        raise UsageError(message, hint=hint or f'tables: evalkit sql "{_COLUMNS}"') from error
+
+
+def _has_table(connection: DuckDBPyConnection, name: str) -> bool:
+    count = single(
+        connection,
+        "SELECT count(*) FROM duckdb_columns() WHERE table_name = ? AND NOT internal",
+        [name.lower()],
+    )
+    return bool(count)

@@ -1,0 +1,315 @@
+"""Rows of the store as the values they were: runs with their versions, trials with their scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import ErrorClass
+from evalkit.model import (
+    JSON,
+    Case,
+    DatasetVersion,
+    Evidence,
+    GitState,
+    InterToken,
+    Leg,
+    Message,
+    Output,
+    PromptVersion,
+    Provenance,
+    Run,
+    RunStatus,
+    Score,
+    ScoreRecord,
+    ScorerVersion,
+    ScoreStatus,
+    TargetVersion,
+    ToolCall,
+    Trial,
+    TrialStatus,
+    Usage,
+)
+from evalkit.store import arrays
+from evalkit.store.columns import INTER_TOKEN, USAGE
+from evalkit.store.reads import fetch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+Row = Mapping[str, Any]
+
+
+def run_tables(run: Run) -> dict[str, pa.Table]:
+    """The rows of a run and of everything it used, by table."""
+    import pyarrow as pa
+
+    instants = pa.timestamp("us", tz="UTC")
+    git = run.git
+
+    def numbered(rows: Iterable[Any]) -> dict[str, Any]:
+        kept = list(rows)
+        return {
+            "run_id": arrays.text([run.id] * len(kept)),
+            "position": arrays.whole(list(range(len(kept))), bits=32),
+        }
+
+    def column(rows: Iterable[Any], name: str) -> pa.Array:
+        return arrays.text([getattr(one, name) for one in rows])
+
+    def count(rows: Iterable[Any], name: str) -> pa.Array:
+        return arrays.whole([getattr(one, name) for one in rows])
+
+    return {
+        "runs": pa.table(
+            {
+                "run_id": arrays.text([run.id]),
+                "project": arrays.text([run.project]),
+                "status": arrays.text([run.status]),
+                "started_at": pa.array([run.started_at], type=instants),
+                "finished_at": pa.array([run.finished_at], type=instants),
+                "planned": arrays.whole([run.planned]),
+                "suites": arrays.texts([run.suites]),
+                "suite_hashes": arrays.maps([run.suite_hashes]),
+                "slices": arrays.texts([run.slices]),
+                "seed": arrays.whole([run.seed]),
+                "settings": arrays.text([arrays.as_json(run.settings)]),
+                "evalkit_version": arrays.text([run.evalkit_version]),
+                "git_commit": arrays.text([git.commit if git else None]),
+                "git_branch": arrays.text([git.branch if git else None]),
+                "git_dirty": pa.array([git.dirty if git else None], type=pa.bool_()),
+                "user_name": arrays.text([run.user]),
+            }
+        ),
+        "targets": pa.table(
+            {
+                **numbered(run.targets),
+                "target": column(run.targets, "name"),
+                "kind": column(run.targets, "kind"),
+                "content_hash": column(run.targets, "content_hash"),
+                "options": arrays.text([arrays.as_json(one.options) for one in run.targets]),
+                "model": column(run.targets, "model"),
+                "prompt_version": column(run.targets, "prompt_version"),
+                "price": arrays.text(
+                    [None if t.price is None else arrays.as_json(t.price) for t in run.targets]
+                ),
+            }
+        ),
+        "prompts": pa.table(
+            {
+                **numbered(run.prompts),
+                **{
+                    name: column(run.prompts, name)
+                    for name in ("version", "path", "label", "owner", "description", "text")
+                },
+            }
+        ),
+        "datasets": pa.table(
+            {
+                **numbered(run.datasets),
+                **{
+                    name: column(run.datasets, name)
+                    for name in ("suite", "source", "version", "format")
+                },
+                "cases": count(run.datasets, "cases"),
+                "selected": count(run.datasets, "selected"),
+            }
+        ),
+        "scorers": pa.table(
+            {
+                **numbered(run.scorers),
+                **{
+                    name: column(run.scorers, name)
+                    for name in ("suite", "name", "scorer", "signature", "direction", "unit")
+                },
+                "metrics": arrays.texts([one.metrics for one in run.scorers]),
+            }
+        ),
+    }
+
+
+def run_from(connection: DuckDBPyConnection, run_id: str) -> Run | None:
+    """The run of that id with everything it used, or ``None``."""
+    found = fetch(connection, "SELECT * FROM runs WHERE run_id = ?", [run_id])
+    if not found:
+        return None
+    row = found[0]
+
+    def used(table: str) -> list[dict[str, Any]]:
+        return fetch(
+            connection,
+            f"SELECT * EXCLUDE (run_id, position) FROM {table}"  # noqa: S608 -- one of our tables
+            " WHERE run_id = ? ORDER BY position",
+            [run_id],
+        )
+
+    return Run(
+        id=row["run_id"],
+        project=row["project"],
+        started_at=utc(row["started_at"]),
+        status=RunStatus(row["status"]),
+        planned=row["planned"],
+        suites=tuple(row["suites"]),
+        suite_hashes=dict(row["suite_hashes"]),
+        targets=tuple(_target(one) for one in used("targets")),
+        prompts=tuple(PromptVersion(**one) for one in used("prompts")),
+        datasets=tuple(DatasetVersion(**one) for one in used("datasets")),
+        scorers=tuple(
+            ScorerVersion(**{**one, "metrics": tuple(one["metrics"])}) for one in used("scorers")
+        ),
+        slices=tuple(row["slices"]),
+        seed=row["seed"],
+        settings=_json(row["settings"]) or {},
+        evalkit_version=row["evalkit_version"],
+        git=None
+        if row["git_commit"] is None
+        else GitState(
+            commit=row["git_commit"], branch=row["git_branch"], dirty=bool(row["git_dirty"])
+        ),
+        user=row["user_name"],
+        finished_at=None if row["finished_at"] is None else utc(row["finished_at"]),
+    )
+
+
+def utc(instant: datetime) -> datetime:
+    """The instant with the standard library's UTC, whatever name Arrow gave the zone."""
+    return instant.astimezone(UTC)
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _target(row: Row) -> TargetVersion:
+    return TargetVersion(
+        name=row["target"],
+        kind=row["kind"],
+        content_hash=row["content_hash"],
+        options=_json(row["options"]),
+        model=row["model"],
+        prompt_version=row["prompt_version"],
+        price=_json(row["price"]),
+    )
+
+
+def trials_from(connection: DuckDBPyConnection, run_id: str, case_id: str) -> tuple[Trial, ...]:
+    """Every trial of a case in a run with its scores, in the order of suite, target and trial."""
+    rows = fetch(
+        connection,
+        "SELECT t.*, c.inputs, c.expected, c.context, c.metadata FROM trials AS t"
+        " JOIN cases AS c USING (case_id) WHERE t.run_id = ? AND t.case_id = ?"
+        " ORDER BY suite, target, trial",
+        [run_id, case_id],
+    )
+    records: dict[tuple[str, str, int], list[ScoreRecord]] = {}
+    for row in fetch(
+        connection,
+        "SELECT * FROM scores WHERE run_id = ? AND case_id = ?"
+        " ORDER BY suite, target, trial, position",
+        [run_id, case_id],
+    ):
+        key = (row["suite"], row["target"], row["trial"])
+        records.setdefault(key, []).append(_record(row))
+    return tuple(
+        _trial(row, tuple(records.get((row["suite"], row["target"], row["trial"]), ())))
+        for row in rows
+    )
+
+
+def _trial(row: Row, scores: tuple[ScoreRecord, ...]) -> Trial:
+    messages: list[dict[str, Any]] = _json(row["messages"])
+    return Trial(
+        run_id=row["run_id"],
+        suite=row["suite"],
+        target=row["target"],
+        case=Case(
+            id=row["case_id"],
+            name=row["case_name"],
+            inputs=_json(row["inputs"]),
+            expected=_json(row["expected"]),
+            context=tuple(row["context"]),
+            tags=dict(row["tags"]),
+            metadata=_json(row["metadata"]),
+            row=row["case_row"],
+        ),
+        index=row["trial"],
+        status=TrialStatus(row["status"]),
+        started_at=utc(row["started_at"]),
+        request_hash=row["request_hash"],
+        messages=tuple(Message(**one) for one in messages),
+        seed=row["seed"],
+        output=None if row["output"] is None else _output(row),
+        error_class=_error_class(row["error_class"]),
+        error=row["error"],
+        http_status=row["http_status"],
+        attempts=row["attempts"],
+        queue_s=row["queue_s"],
+        total_s=row["total_s"],
+        scores=scores,
+    )
+
+
+def _error_class(value: str | None) -> ErrorClass | None:
+    return None if value is None else ErrorClass(value)
+
+
+def _output(row: Row) -> Output:
+    gaps = {name: row[f"itl_{name}"] for name in INTER_TOKEN}
+    extra: dict[str, JSON] = _json(row["extra"])
+    return Output(
+        text=row["output"],
+        finish_reason=row["finish_reason"],
+        tool_calls=tuple(ToolCall(**one) for one in row["tool_calls"]),
+        context=tuple(row["output_context"]),
+        model=row["model"],
+        usage=_usage(row),
+        latency_s=row["latency_s"],
+        ttft_s=row["ttft_s"],
+        inter_token=None if gaps["count"] is None else InterToken(**gaps),
+        cost_usd=row["cost_usd"],
+        provenance=Provenance(row["provenance"]),
+        legs=tuple(
+            Leg(
+                target=one["target"],
+                model=one["model"],
+                usage=_usage(one),
+                cost_usd=one["cost_usd"],
+                latency_s=one["latency_s"],
+                error_class=_error_class(one["error_class"]),
+            )
+            for one in row["legs"]
+        ),
+        extra=extra,
+    )
+
+
+def _usage(row: Row) -> Usage:
+    return Usage(**{name: row[name] for name in USAGE})
+
+
+def _record(row: Row) -> ScoreRecord:
+    status = ScoreStatus(row["status"])
+    scored = status is ScoreStatus.SCORED and row["value"] is not None
+    return ScoreRecord(
+        name=row["name"],
+        signature=row["signature"],
+        status=status,
+        score=_score(row) if scored else None,
+        reason=None if scored else row["reason"],
+        elapsed_s=row["elapsed_s"],
+    )
+
+
+def _score(row: Row) -> Score:
+    return Score(
+        value=row["value"],
+        passed=row["passed"],
+        label=row["label"],
+        reason=row["reason"],
+        evidence=tuple(Evidence(**one) for one in row["evidence"]),
+        stats=tuple(row["stats"]),
+        cost_usd=row["cost_usd"],
+    )

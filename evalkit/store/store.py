@@ -1,0 +1,455 @@
+"""The run store: runs and their trials in one DuckDB file, shared by any number of processes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import ErrorClass, UnknownName, UsageError
+from evalkit.model import Run, RunStatus, Trial
+from evalkit.stats.samples import Samples
+from evalkit.store import arrays
+from evalkit.store.access import Access
+from evalkit.store.columns import KEY, TrialColumns, trial_columns
+from evalkit.store.journal import (
+    Segment,
+    disown,
+    journalled_runs,
+    own,
+    read_segment,
+    run_of,
+    segments,
+)
+from evalkit.store.reads import fetch, single, table
+from evalkit.store.rows import run_from, run_tables, trials_from, utc
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+_USING = ", ".join(KEY)
+_LATEST = re.compile(r"latest(?:~(\d+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One stored run at a glance.
+
+    ``cost_usd`` sums the known costs, ``None`` when none is; ``unpriced`` counts answers without.
+    ``scores`` has, target by target, the mean of the run's first scorer, named ``scorer``.
+    """
+
+    run_id: str
+    project: str
+    status: RunStatus
+    started_at: datetime
+    finished_at: datetime | None
+    suites: tuple[str, ...]
+    targets: tuple[str, ...]
+    planned: int
+    cases: int
+    trials: int
+    errors: int
+    cost_usd: float | None
+    unpriced: int
+    scorer: str | None
+    scores: tuple[tuple[str, float | None], ...]
+    git_commit: str | None
+    git_dirty: bool
+    user: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRow:
+    """One version of a prompt file over all runs that used it."""
+
+    path: str
+    version: str
+    label: str | None
+    text: str
+    first_used: datetime
+    last_used: datetime
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What dead runs had left in the journal: trials taken in, torn lines dropped."""
+
+    runs: tuple[str, ...] = ()
+    trials: int = 0
+    dropped: int = 0
+
+
+class Store:
+    """The run store at ``path``; nothing is created before the first write.
+
+    ``patience_s`` is how long an operation waits for other processes, in seconds. Every method
+    raises ``StoreError`` when the file is busy for longer, damaged or on a full disk, and
+    ``StoreVersionError`` when a newer evalkit wrote it; what was stored before stays stored.
+    """
+
+    def __init__(self, path: Path, *, patience_s: float = 30.0):
+        self.path = path
+        self._access = Access(path, patience_s=patience_s)
+
+    @property
+    def journal_directory(self) -> Path:
+        """Where the journals of runs into this store lie."""
+        return self.path.parent / "journal"
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything to read."""
+        return self.path.is_file() and self.path.stat().st_size > 0
+
+    def prepare(self) -> None:
+        """Create the store or prove that it can be written; raises ``ConfigError`` if not."""
+        self._access.prepare()
+
+    # ---- writing -------------------------------------------------------------------------------
+
+    def create_run(self, run: Run) -> None:
+        """Store a run that begins; raises ``UsageError`` when its id is taken."""
+        with self._access.writing() as connection:
+            if run_from(connection, run.id) is not None:
+                raise UsageError(f"run {run.id!r} exists already", where=self.path)
+            for name, rows in run_tables(run).items():
+                _insert(connection, name, rows)
+            _record(connection, "run.started", run, {"planned": run.planned})
+
+    def append(self, trials: Sequence[Trial]) -> None:
+        """Store trials with their cases and scores in one transaction.
+
+        A trial stored before is replaced, unless the stored one began later.
+        """
+        if not trials:
+            return
+        columns = trial_columns(trials)
+        with self._access.writing() as connection:
+            _append(connection, columns)
+
+    def ingest(self, segment: Path, trials: Sequence[Trial] | None = None) -> int:
+        """Move a sealed segment of a journal into the store, exactly once; returns its trials.
+
+        The segment's name is stored in the same transaction, then its file is deleted: killed in
+        between, the next attempt only deletes. A caller that still holds the segment's ``trials``
+        gives them, which saves reading them back.
+        """
+        if trials is None:
+            read = read_segment(segment)
+        else:
+            read = Segment(segment, run_of(segment), trials, dropped=0)
+        return self._ingest(read)
+
+    def _ingest(self, read: Segment) -> int:
+        columns = trial_columns(read.trials) if read.trials else None
+        with self._access.writing() as connection:
+            known = single(
+                connection, "SELECT 1 FROM journal_segments WHERE segment = ?", [read.path.stem]
+            )
+            if known is None:
+                if columns is not None:
+                    _append(connection, columns)
+                connection.execute(
+                    "INSERT INTO journal_segments VALUES (?, ?, ?, ?, now())",
+                    [read.path.stem, read.run_id, len(read.trials), read.dropped],
+                )
+        # the connection is closed here, so the rows are in the database file itself
+        read.path.unlink(missing_ok=True)
+        return 0 if known is not None else len(read.trials)
+
+    def finish_run(self, run_id: str, status: RunStatus, finished_at: datetime) -> None:
+        """Write how a run ended."""
+        with self._access.writing() as connection:
+            run = self._run(connection, run_id)
+            connection.execute(
+                "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?",
+                [status, finished_at, run_id],
+            )
+            _record(connection, "run.finished", run, {"status": status})
+
+    def reopen_run(self, run_id: str) -> Run:
+        """Mark a run as running again, to be resumed; returns it."""
+        with self._access.writing() as connection:
+            run = self._run(connection, run_id)
+            connection.execute(
+                "UPDATE runs SET status = ?, finished_at = NULL WHERE run_id = ?",
+                [RunStatus.RUNNING, run_id],
+            )
+            _record(connection, "run.resumed", run, {"was": run.status})
+            return self._run(connection, run_id)
+
+    def recover(self) -> Recovered:
+        """Take in what dead runs left in the journal; runs of living processes are left alone.
+
+        A run that died is marked interrupted. Cheap when there is nothing: no database is opened.
+        """
+        directory = self.journal_directory
+        runs, trials, dropped = [], 0, 0
+        for run_id in journalled_runs(directory):
+            lock = own(directory, run_id)
+            if lock is None:
+                continue
+            try:
+                for segment in segments(directory, run_id):
+                    read = read_segment(segment)
+                    trials += self._ingest(read)
+                    dropped += read.dropped
+                self._bury(run_id)
+                runs.append(run_id)
+            finally:
+                disown(directory, run_id, lock)
+        return Recovered(tuple(runs), trials, dropped)
+
+    def _bury(self, run_id: str) -> None:
+        with self._access.writing() as connection:
+            run = run_from(connection, run_id)
+            if run is None or run.status is not RunStatus.RUNNING:
+                return
+            connection.execute(
+                "UPDATE runs SET status = ?, finished_at ="
+                " (SELECT max(started_at) FROM trials WHERE run_id = ?) WHERE run_id = ?",
+                [RunStatus.INTERRUPTED, run_id, run_id],
+            )
+            _record(connection, "run.recovered", run, {})
+
+    # ---- reading -------------------------------------------------------------------------------
+
+    def finished(
+        self, run_id: str, *, retry: Collection[ErrorClass] | None = None
+    ) -> set[tuple[str, str, str, int]]:
+        """The keys of the trials that a resumed run need not do again.
+
+        ``retry`` names the failures worth another attempt; ``None`` means all of them.
+        """
+        again = list(ErrorClass) if retry is None else list(retry)
+        with self._access.reading() as connection:
+            keys = table(
+                connection,
+                "SELECT suite, target, case_id, trial FROM trials WHERE run_id = ?"
+                " AND (status = 'ok' OR NOT list_contains(?::VARCHAR[], error_class))",
+                [run_id, [str(one) for one in again]],
+            )
+        return set(zip(*(column.to_pylist() for column in keys.columns), strict=True))
+
+    def load_run(self, run_id: str) -> Run:
+        """The run with the version of everything it used; raises ``UnknownName``."""
+        with self._reading() as connection:
+            return self._run(connection, run_id)
+
+    def resolve(self, name: str) -> str:
+        """The id of the run that ``name`` means.
+
+        ``latest`` is the run started last, ``latest~1`` the one before; any other name is an id or
+        a part of exactly one. Raises ``UnknownName``, or ``UsageError`` with the candidates.
+        """
+        with self._reading() as connection:
+            ids = [
+                row["run_id"]
+                for row in fetch(
+                    connection, "SELECT run_id FROM runs ORDER BY started_at DESC, run_id DESC"
+                )
+            ]
+        relative = _LATEST.fullmatch(name)
+        if relative:
+            back = int(relative[1] or 0)
+            if back < len(ids):
+                return str(ids[back])
+            raise UsageError(
+                f"there is no run {name!r}: the store holds {len(ids)}",
+                where=self.path,
+                hint="see: evalkit runs",
+            )
+        if name in ids:
+            return name
+        found = [one for one in ids if one.startswith(name)] or [one for one in ids if name in one]
+        if len(found) == 1:
+            return str(found[0])
+        if found and name:
+            shown = ", ".join(found[:6]) + (" …" if len(found) > 6 else "")
+            raise UsageError(
+                f"{name!r} could be {len(found)} runs", where=self.path, hint=f"one of: {shown}"
+            )
+        raise UnknownName("run", name, [*ids, "latest"], where=self.path)
+
+    def runs(self, *, limit: int | None = None, suite: str | None = None) -> list[RunRow]:
+        """The stored runs, the last started first; ``suite`` keeps those that ran it."""
+        from evalkit.store.summaries import run_rows
+
+        if not self.exists:
+            return []
+        with self._access.reading() as connection:
+            return [RunRow(**row) for row in run_rows(connection, limit=limit, suite=suite)]
+
+    def prompts(self) -> list[PromptRow]:
+        """Every version of every prompt that a run used, by path, oldest first."""
+        if not self.exists:
+            return []
+        with self._access.reading() as connection:
+            rows = fetch(
+                connection,
+                "SELECT path, version, arg_max(label, started_at) AS label,"
+                " arg_max(text, started_at) AS text, min(started_at) AS first_used,"
+                " max(started_at) AS last_used, count(DISTINCT run_id) AS runs"
+                " FROM prompts JOIN runs USING (run_id)"
+                " GROUP BY path, version ORDER BY path, first_used, version",
+            )
+        return [
+            PromptRow(
+                **{
+                    **row,
+                    "first_used": utc(row["first_used"]),
+                    "last_used": utc(row["last_used"]),
+                }
+            )
+            for row in rows
+        ]
+
+    def samples(self, run_id: str) -> Samples:
+        """Everything a summary of the run is computed from, as columns."""
+        from evalkit.store.summaries import samples
+
+        with self._reading() as connection:
+            return samples(connection, self._run(connection, run_id))
+
+    def trial(self, run_id: str, case: str) -> tuple[Trial, ...]:
+        """Every trial of one case in a run, over its suites and targets.
+
+        ``case`` is a name, an id, or a part of exactly one of them; raises ``UnknownName``, or
+        ``UsageError`` with the candidates.
+        """
+        with self._reading() as connection:
+            rows = fetch(
+                connection,
+                "SELECT DISTINCT case_id, case_name FROM trials WHERE run_id = ?"
+                " ORDER BY case_name, case_id",
+                [run_id],
+            )
+            return trials_from(connection, run_id, self._case(rows, case))
+
+    def _case(self, rows: Sequence[dict[str, Any]], case: str) -> str:
+        names = {row["case_id"]: row["case_name"] or "" for row in rows}
+        exact = [key for key, name in names.items() if case in {key, name}]
+        found = (
+            exact
+            or [key for key, name in names.items() if key.startswith(case) or name.startswith(case)]
+            or [key for key, name in names.items() if case in name or case in key]
+        )
+        if len(found) == 1:
+            return str(found[0])
+        if found and case:
+            shown = ", ".join(names[one] or one for one in found[:6])
+            if len({names[one] for one in found}) < len(found):
+                shown = ", ".join(found[:6])
+            more = " …" if len(found) > 6 else ""
+            raise UsageError(f"{case!r} could be {len(found)} cases", hint=f"one of: {shown}{more}")
+        raise UnknownName("case", case, [name or key for key, name in names.items()])
+
+    def query(self, sql: str) -> pa.Table:
+        """The result of one statement that only reads.
+
+        Raises ``UsageError`` with DuckDB's words when it is wrong, or when it would write, or reach
+        for a file or an extension.
+        """
+        from evalkit.store.query import query
+
+        with self._reading() as connection:
+            return query(connection, sql)
+
+    def _reading(self) -> Any:
+        if not self.exists:
+            raise UsageError(
+                "there is no run store yet", where=self.path, hint="make one with: evalkit run"
+            )
+        return self._access.reading()
+
+    def _run(self, connection: DuckDBPyConnection, run_id: str) -> Run:
+        run = run_from(connection, run_id)
+        if run is None:
+            ids = [row["run_id"] for row in fetch(connection, "SELECT run_id FROM runs")]
+            raise UnknownName("run", run_id, ids, where=self.path)
+        return run
+
+
+def _insert(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    connection.register("incoming_rows", rows)
+    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
+    connection.unregister("incoming_rows")
+
+
+def _append(connection: DuckDBPyConnection, columns: TrialColumns) -> None:
+    connection.register("incoming_trials", columns.trials)
+    stored = single(
+        connection,
+        f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
+    )
+    if stored:
+        columns = _replace(connection, columns)
+    connection.unregister("incoming_trials")
+    _insert_cases(connection, columns.cases)
+    _insert(connection, "trials", columns.trials)
+    _insert(connection, "scores", columns.scores)
+
+
+def _replace(connection: DuckDBPyConnection, columns: TrialColumns) -> TrialColumns:
+    """Delete the stored trials that began no later than the incoming ones; drop the others."""
+    on = " AND ".join(f"t.{name} = i.{name}" for name in KEY)
+    connection.execute(
+        "CREATE TEMP TABLE newer_stored AS"  # noqa: S608 -- constant names
+        f" SELECT {', '.join('t.' + name for name in KEY)} FROM trials AS t"
+        f" JOIN incoming_trials AS i ON {on} WHERE t.started_at > i.started_at"
+    )
+    for name in ("trials", "scores"):
+        connection.execute(
+            f"DELETE FROM {name} AS t USING incoming_trials AS i WHERE {on}"  # noqa: S608 -- constant names
+            f" AND NOT EXISTS (SELECT 1 FROM newer_stored AS n WHERE"
+            f" {' AND '.join(f'n.{key} = t.{key}' for key in KEY)})"
+        )
+    scores = columns.scores
+    connection.register("incoming_scores", scores)
+    kept = {
+        name: table(
+            connection,
+            f"SELECT * FROM {name} ANTI JOIN newer_stored USING ({_USING})",  # noqa: S608 -- constant names
+        )
+        for name in ("incoming_trials", "incoming_scores")
+    }
+    connection.unregister("incoming_scores")
+    connection.execute("DROP TABLE newer_stored")
+    return TrialColumns(columns.cases, kept["incoming_trials"], kept["incoming_scores"])
+
+
+def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
+    connection.register("incoming_cases", cases)
+    # labels of a case may change without making it another case
+    connection.execute(
+        "DELETE FROM cases USING incoming_cases AS i WHERE cases.case_id = i.case_id AND"
+        " (cases.name IS DISTINCT FROM i.name OR cases.tags IS DISTINCT FROM i.tags"
+        " OR cases.metadata::VARCHAR IS DISTINCT FROM i.metadata)"
+    )
+    connection.execute(
+        "INSERT INTO cases BY NAME SELECT * FROM incoming_cases ANTI JOIN cases USING (case_id)"
+    )
+    connection.unregister("incoming_cases")
+
+
+def _record(connection: DuckDBPyConnection, kind: str, run: Run, details: dict[str, Any]) -> None:
+    from evalkit import __version__
+
+    connection.execute(
+        "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            datetime.now(UTC),
+            kind,
+            run.user,
+            run.id,
+            run.git.commit if run.git else None,
+            __version__,
+            arrays.as_json(details),
+        ],
+    )

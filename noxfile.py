@@ -1,0 +1,87 @@
+"""Every check of the project; ``nox`` alone runs what a pull request must pass."""
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.4"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+DEV = nox.project.dependency_groups(PROJECT, "dev")
+
+
+def tools(*names: str) -> list[str]:
+    """The named development tools with the versions pyproject.toml asks for."""
+    found = [one for one in DEV if any(one.startswith(name) for name in names)]
+    if len(found) < len(names):
+        raise LookupError(f"not in the dev group: {names}")
+    return found
+
+
+@nox.session
+def fmt(session: nox.Session) -> None:
+    """Format the code and fix what can be fixed."""
+    session.install(*tools("ruff"))
+    session.run("ruff", "check", "--fix", ".")
+    session.run("ruff", "format", ".")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, likely mistakes, and the one-way layers between rooms."""
+    session.install(*tools("ruff", "import-linter"), "-e", ".")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types of the package, and of its public names as a user sees them."""
+    session.install(*tools("mypy", "pandas-stubs", "scipy-stubs", "types-pyyaml"), "-e", ".")
+    session.run("mypy")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests on every supported Python that is installed."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def minimums(session: nox.Session) -> None:
+    """The tests with the oldest direct dependencies that pyproject.toml allows."""
+    session.install("--resolution=lowest-direct", "-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks, as ratios measured in one run; ``nox -s bench -- whole_run`` for one."""
+    session.install("-e", ".[test]")
+    chosen = session.posargs or [one.stem for one in sorted(Path("benchmarks").glob("bench_*.py"))]
+    for name in chosen:
+        session.run("python", f"benchmarks/{name.removesuffix('.py')}.py")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write requirements.lock: every dependency pinned with hashes, at least 7 days old."""
+    session.install("uv>=0.9")
+    session.run(
+        *("uv", "pip", "compile", "pyproject.toml", "--extra", "test", "--group", "dev"),
+        *("--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
+        *("--output-file", "requirements.lock"),
+    )
+
+
+@nox.session
+def changelog(session: nox.Session) -> None:
+    """Show the changelog the fragments under ``changes/`` make."""
+    session.install(*tools("towncrier"))
+    session.run("towncrier", "build", "--draft", "--version", str(PROJECT["project"]["version"]))
