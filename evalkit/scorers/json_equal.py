@@ -34,6 +34,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
         ("not JSON", {"a": 1}, 0.0),
     ],
     prepare=_prepare,
+    usage="json_equal: {ignore_order: true}",
 )
 def json_equal(
     case: Case,

@@ -54,6 +54,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
         ("No idea.", 5, 0.0),
     ],
     prepare=_prepare,
+    usage="numeric: {relative: 0.01}",
 )
 def numeric(
     case: Case,
