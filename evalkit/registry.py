@@ -14,6 +14,7 @@ import inspect
 import json
 import pkgutil
 import sys
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,8 +97,13 @@ class Plugin:
     @property
     def parameters(self) -> Mapping[str, Parameter]:
         """The keyword-only parameters, in the order they are written."""
+        function = self.obj.__init__ if inspect.isclass(self.obj) else self.obj
+        written = {name: one for name, one in function.__annotations__.items() if name != "return"}
+        # only the parameters: what a plugin says it returns need not be importable
         hints = typing.get_type_hints(
-            self.obj.__init__ if inspect.isclass(self.obj) else self.obj, include_extras=True
+            types.SimpleNamespace(__annotations__=written),
+            globalns=function.__globals__,
+            include_extras=True,
         )
         found = {}
         for one in inspect.signature(self.obj).parameters.values():

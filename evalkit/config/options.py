@@ -82,7 +82,10 @@ def unknown_hint(kind: Kind, name: str, unloaded: tuple[Path, ...]) -> str:
     """The nearest known name, and that a plugin file which was not run may declare this one."""
     known = registry.names(kind)
     if name.startswith("builtin:"):
-        known = [f"builtin:{one}" for one in known if f"builtin:{one}" != name]
+        bare = name.removeprefix("builtin:")
+        if bare in known:
+            return f"evalkit ships no {bare!r}; write it without 'builtin:'"
+        known = [f"builtin:{one}" for one in known]
     hint = suggestion(name, known)
     if unloaded:
         hint += f"; if {unloaded[0]} declares it, allow its code to run with --allow-code"

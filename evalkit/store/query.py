@@ -9,6 +9,7 @@ from evalkit.errors import UsageError
 from evalkit.store.reads import single, table
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
@@ -44,12 +45,23 @@ def query(connection: DuckDBPyConnection, sql: str) -> pa.Table:
                 " ORDER BY column_index",
                 [described[1].lower()],
             )
-        return connection.sql(statements[0]).to_arrow_table()
+        return connection.sql(sql).to_arrow_table()
     except duckdb.Error as error:
-        message = str(error).rstrip()
+        message = _with_place(connection, sql, error)
         refused = any(words in message for words in _REFUSED)
         hint = f"{_READ_ONLY}; write results with --csv, --json or --parquet" if refused else ""
         raise UsageError(message, hint=hint or f'tables: evalkit sql "{_COLUMNS}"') from error
+
+
+def _with_place(connection: DuckDBPyConnection, sql: str, error: duckdb.Error) -> str:
+    """DuckDB's words with the line and the caret, which only ``execute`` puts under some."""
+    message = str(error).rstrip()
+    if "\nLINE " not in message:
+        try:
+            connection.execute(sql)
+        except type(error) as again:
+            return str(again).rstrip()
+    return message
 
 
 def _has_table(connection: DuckDBPyConnection, name: str) -> bool:

@@ -24,7 +24,7 @@ from evalkit.targets._template import Template
 _COUNTS = tuple(one.name for one in fields(Usage))
 
 
-@target(network=True)
+@target(network=True, needs_prompt=False)
 class Http:
     """Any HTTP endpoint that takes JSON: a template makes the request, JSONPath reads the answer.
 

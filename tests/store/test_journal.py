@@ -1,0 +1,226 @@
+"""What was flushed survives: kill -9, torn lines, full disks, and commands that come later."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+from example_runs import example_run, example_trials, rich_trial
+
+from evalkit.errors import ConfigError, StoreError, StoreVersionError, UsageError
+from evalkit.model import RunStatus
+from evalkit.store import Journal, Store
+from evalkit.store.journal import read_segment
+
+RUN = "20261121-093000-4e77"
+TESTS = Path(__file__).parents[1]
+
+
+def stored(store: Store) -> int:
+    rows: list[dict[str, int]] = store.query("SELECT count(*) AS n FROM trials").to_pylist()
+    return rows[0]["n"]
+
+
+def test_segments_go_into_the_store_exactly_once(store: Store) -> None:
+    trials = [*example_trials(), rich_trial()]
+    store.create_run(example_run())
+    journal = Journal(store.journal_directory, RUN)
+    journal.append(trials[:20])
+    journal.flush()
+    journal.append(trials[20:])
+    segment = journal.seal()
+    assert segment is not None
+    assert journal.seal() is None
+    assert list(read_segment(segment).trials) == trials
+    copy = segment.read_bytes()
+    assert store.ingest(segment) == len(trials)
+    assert not segment.exists()
+    assert rich_trial() in store.trial(RUN, "refund-003")
+    segment.write_bytes(copy)  # as if the process died before it could delete the file
+    assert store.ingest(segment) == 0
+    assert not segment.exists()
+    assert stored(store) == len({one.key for one in trials})
+    journal.append(trials[:2])
+    last = journal.close()
+    assert last is not None
+    assert store.ingest(last, trials[:2]) == 2
+    assert [one.name for one in store.journal_directory.iterdir()] == [".lock"]
+
+
+def test_a_case_is_written_once_a_segment(store: Store) -> None:
+    trials = example_trials(cases=5, trials=4)
+    journal = Journal(store.journal_directory, RUN)
+    for one in trials:
+        journal.append([one])
+        journal.flush()
+    first = journal.seal()
+    journal.append(trials)
+    second = journal.close()
+    assert first is not None
+    assert second is not None
+    for segment in (first, second):
+        assert segment.read_bytes().count(b'["case",') == 5
+        assert list(read_segment(segment).trials) == trials
+
+
+def test_many_threads_may_append_and_flush(store: Store) -> None:
+    trials = example_trials(cases=60)
+    journal = Journal(store.journal_directory, RUN)
+    segments: list[Path | None] = []
+
+    def append(part: int) -> None:
+        for one in trials[part::3]:
+            journal.append([one])
+            journal.flush()
+
+    def seal() -> None:
+        segments.extend(journal.seal() for _ in range(10))
+
+    threads = [threading.Thread(target=append, args=[part]) for part in range(3)]
+    threads.append(threading.Thread(target=seal))
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    segments.append(journal.close())
+    found = [one for path in segments if path for one in read_segment(path).trials]
+    assert sorted(one.key for one in found) == sorted(one.key for one in trials)
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"},
+    )
+
+
+WRITER = """
+    import sys, time
+    from pathlib import Path
+    from evalkit.store import Journal, Store
+    from example_runs import example_run, example_trials
+    store = Store(Path(sys.argv[1]))
+    store.create_run(example_run())
+    journal = Journal(store.journal_directory, example_run().id)
+    trials = example_trials()
+    journal.append(trials[:10]); journal.seal()
+    journal.append(trials[10:30]); journal.flush()
+    journal.append(trials[30:])  # never flushed: not promised
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_kill_9_loses_nothing_that_was_flushed(store: Store) -> None:
+    process = start(WRITER, store.path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    before = sorted(store.journal_directory.glob("*.*"))
+    assert store.recover().runs == ()  # its process lives
+    with pytest.raises(UsageError, match=f"process {process.pid}"):
+        Journal(store.journal_directory, RUN)
+    assert sorted(store.journal_directory.glob("*.*")) == before
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (part,) = store.journal_directory.glob("*.part")
+    with part.open("ab") as torn:
+        torn.write(b'["trial",{"run_id":"2026112')
+    recovered = store.recover()
+    assert (recovered.runs, recovered.trials, recovered.dropped) == ((RUN,), 30, 1)
+    assert stored(store) == 30
+    assert store.load_run(RUN).status is RunStatus.INTERRUPTED
+    assert store.recover().runs == ()
+    assert [one.name for one in store.journal_directory.iterdir()] == [".lock"]
+    resumed = Journal(store.journal_directory, RUN)
+    assert len(store.finished(RUN)) == 30
+    resumed.close()
+
+
+FULL = """
+    import resource, signal, sys
+    from pathlib import Path
+    from evalkit.errors import StoreError
+    from evalkit.store import Journal, Store
+    from example_runs import example_run, example_trials
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    store = Store(Path(sys.argv[1]))
+    store.create_run(example_run())
+    trials = example_trials(cases=2000)
+    store.append(trials[:50])
+    journal = Journal(store.journal_directory, example_run().id)
+    journal.append(trials[:50]); journal.flush()
+    size = store.path.stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    try:
+        store.append(trials)
+    except StoreError as error:
+        print("store:", *error.lines(), sep="\\n")
+    journal_size = max(p.stat().st_size for p in store.journal_directory.glob("*.part")) + 1000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal_size, size))
+    journal.append(trials[50:60])
+    try:
+        journal.flush()
+    except StoreError as error:
+        print("journal:", *error.lines(), sep="\\n")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    segment = journal.close()
+    print(store.ingest(segment))
+"""
+
+
+def test_a_full_disk_says_what_is_safe_and_loses_nothing(store: Store) -> None:
+    process = start(FULL, store.path)
+    output, errors = process.communicate()
+    assert errors == ""
+    said = output.splitlines()
+    assert said[0] == "store:"
+    assert "the disk is full" in said[1]
+    assert "safe" in said[1]
+    assert said[2] == f"at {store.path}"
+    assert str(store.journal_directory) in said[3]
+    assert said[4] == "journal:"
+    assert "the disk is full" in said[5]
+    assert said[-1] == "60"
+    assert stored(store) == 60
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        Journal(tmp_path / "file" / "journal", RUN)
+
+
+def test_a_journal_of_a_newer_evalkit_is_left_where_it_is(store: Store) -> None:
+    store.journal_directory.mkdir(parents=True)
+    segment = store.journal_directory / f"{RUN}.ab-00001.jsonl"
+    segment.write_text('["segment",{"format":99,"run_id":"x"}]\n')
+    with pytest.raises(StoreVersionError, match="format 99"):
+        store.recover()
+    assert segment.exists()
+
+
+def test_recovering_is_nothing_where_nothing_was_left(store: Store) -> None:
+    assert store.recover().trials == 0
+    assert not store.path.parent.exists()
+
+
+def test_an_unwritten_buffer_is_kept_when_the_disk_is_full(store: Store) -> None:
+    journal = Journal(store.journal_directory, RUN)
+    trials = example_trials(cases=2)
+    journal.append(trials)
+    store.journal_directory.rename(store.journal_directory.with_name("away"))
+    with pytest.raises((StoreError, ConfigError)):
+        journal.flush()
+    store.journal_directory.with_name("away").rename(store.journal_directory)
+    segment = journal.close()
+    assert segment is not None
+    assert list(read_segment(segment).trials) == trials

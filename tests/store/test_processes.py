@@ -1,0 +1,113 @@
+"""Several processes share one store: no row is lost and nobody sees a lock error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import duckdb
+import pytest
+from example_runs import example_run
+
+from evalkit.errors import StoreError
+from evalkit.store import Store
+
+TESTS = Path(__file__).parents[1]
+WRITER = """
+    import sys
+    from pathlib import Path
+    from evalkit.store import Store
+    from example_runs import example_run, example_trials
+    store, name = Store(Path(sys.argv[1])), sys.argv[2]
+    store.create_run(example_run(name))
+    trials = example_trials(name, cases=100)
+    for first in range(0, len(trials), 50):
+        store.append(trials[first:first + 50])
+"""
+READER = """
+    import sys
+    from pathlib import Path
+    from evalkit.store import Store
+    store, seen = Store(Path(sys.argv[1])), 0
+    for _ in range(12):
+        rows = store.query("SELECT run_id, count(*) AS n FROM trials GROUP BY run_id").to_pylist()
+        assert all(row["n"] % 50 == 0 for row in rows), rows  # whole transactions only
+        total = sum(row["n"] for row in rows)
+        assert total >= seen
+        seen = total
+"""
+
+
+HOLDER = (
+    "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True);"
+    " sys.stdin.read()"
+)
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"},
+    )
+
+
+def test_six_writers_and_two_readers(store: Store) -> None:
+    store.prepare()
+    processes = [start(WRITER, store.path, f"run-{number}") for number in range(6)]
+    processes += [start(READER, store.path) for _ in range(2)]
+    for one in processes:
+        _, errors = one.communicate(timeout=100)
+        assert (one.returncode, errors) == (0, "")
+    counts = store.query(
+        "SELECT run_id, count(*) AS n FROM trials GROUP BY run_id ORDER BY run_id"
+    ).to_pylist()
+    assert counts == [{"run_id": f"run-{number}", "n": 200} for number in range(6)]
+    assert store.query("SELECT * FROM cases").num_rows == 100
+
+
+def test_a_store_that_stays_busy_is_an_error_that_says_who(store: Store) -> None:
+    store.create_run(example_run())
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            HOLDER,
+            str(store.path),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == "open\n"
+        hurried = Store(store.path, patience_s=0.3)
+        uses = (lambda: hurried.query("SELECT 1"), lambda: hurried.create_run(example_run("b")))
+        for use in uses:
+            with pytest.raises(StoreError, match=f"PID {holder.pid}") as error:
+                use()
+            assert error.value.exit_code == 4
+            assert error.value.hint
+        holder.stdin.close()
+        holder.wait()
+    assert hurried.query("SELECT 1 AS a").to_pylist() == [{"a": 1}]
+
+
+def test_a_commit_in_the_write_ahead_log_is_there_for_readers(store: Store) -> None:
+    """A writer killed after its commit leaves a log file, from which a reader must read."""
+    store.create_run(example_run())
+    code = (
+        "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]);"
+        ' c.execute("INSERT INTO labels (case_id, name, author, labelled_at)'
+        " VALUES ('c', 'n', 'ana', now())\"); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(store.path)], check=False)
+    assert Path(f"{store.path}.wal").exists()
+    assert store.query("SELECT author FROM labels").to_pylist() == [{"author": "ana"}]
+    store.create_run(example_run("b"))
+    assert duckdb.connect(str(store.path)).sql("SELECT count(*) FROM labels").fetchall() == [(1,)]
