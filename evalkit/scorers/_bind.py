@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeAlias, get_args
 
 from evalkit import registry
 from evalkit.config.spec import ScorerSpec
@@ -21,6 +21,10 @@ from evalkit.model import Case, Evidence, Metric, Output, Score, ScoreRecord, Sc
 
 LONG_TEXT = 20_000
 """Characters of answer and expectation above which scoring leaves the event loop for a thread."""
+
+_IN_PROJECT = "file.py:name, relative to the project"
+ProjectCode: TypeAlias = Annotated[str, _IN_PROJECT]
+"""A parameter that names code of the project; the scorer is given it with an absolute path."""
 
 Pair = tuple[Case, Output]
 
@@ -81,7 +85,7 @@ class BoundScorer:
                 result = self.plugin.obj(case, output, **self.options)
             if inspect.isawaitable(result):
                 result = await result
-        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             result = error
         return self._record(result, time.perf_counter() - started)
 
@@ -92,7 +96,7 @@ class BoundScorer:
         started = time.perf_counter()
         try:
             result = _not_awaitable(self.plugin.obj(case, output, **self.options))
-        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             result = error
         return self._record(result, time.perf_counter() - started)
 
@@ -108,7 +112,7 @@ class BoundScorer:
                 results = await asyncio.to_thread(self.plugin.obj, judged, **self.options)
             if inspect.isawaitable(results):
                 results = await results
-        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             results = [error] * len(judged)
         return self._merge(missing, judged, results, time.perf_counter() - started)
 
@@ -117,7 +121,7 @@ class BoundScorer:
         started = time.perf_counter()
         try:
             results: Any = _not_awaitable(self.plugin.obj(judged, **self.options)) if judged else []
-        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             results = [error] * len(judged)
         return self._merge(missing, judged, results, time.perf_counter() - started)
 
@@ -257,14 +261,15 @@ def bind(
             "if you trust this project, pass --allow-code or set EVALKIT_ALLOW_CODE=1",
         )
     _check_threshold(spec, plugin)
-    options = _validated(spec, plugin, root or Path.cwd())
+    root = root or Path.cwd()
+    options = _validated(spec, plugin, root)
     extra = ""
     if plugin.prepare is not None:
         try:
             extra = plugin.prepare(options)
         except (ValueError, TypeError, OSError) as error:
             _refuse(spec, str(error), "run: evalkit scorers show " + plugin.name)
-    signature = plugin.signature({name: _signed(value) for name, value in options.items()})
+    signature = plugin.signature({name: _signed(value, root) for name, value in options.items()})
     return BoundScorer(
         name=spec.name,
         signature=signature + (f"|{extra}" if extra else ""),
@@ -328,12 +333,20 @@ def _validated(spec: ScorerSpec, plugin: registry.ScorerPlugin, root: Path) -> d
             )
         except ValueError as error:
             _refuse(spec, f"option {name!r}: {error}", "give a finite number")
-        options[name] = root / value if isinstance(value, Path) else value
+        options[name] = _located(parameter, value, root)
     return options
 
 
-def _signed(value: object) -> object:
+def _located(parameter: registry.Parameter, value: Any, root: Path) -> Any:
+    if isinstance(value, Path):
+        return root / value
+    return str(root / value) if _IN_PROJECT in get_args(parameter.annotation) else value
+
+
+def _signed(value: object, root: Path) -> object:
     """A file counts by its content, so that a signature is the same on every machine."""
-    if not isinstance(value, Path):
-        return value
-    return f"{value.name}#{bytes_id(value.read_bytes())[:12]}" if value.is_file() else value.name
+    if isinstance(value, Path):
+        return (
+            f"{value.name}#{bytes_id(value.read_bytes())[:12]}" if value.is_file() else value.name
+        )
+    return value.removeprefix(f"{root}{os.sep}") if isinstance(value, str) else value
