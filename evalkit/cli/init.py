@@ -14,10 +14,10 @@ from evalkit.errors import ExitCode
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Example: evalkit init my-bot && cd my-bot && evalkit run")
+@app.command(epilog="Example: $ evalkit init my-bot && cd my-bot && evalkit run")
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="The folder to write into.", show_default="here")
+        Path, typer.Argument(metavar="DIR", help="The folder to write into.", show_default="here")
     ] = Path(),
     *,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,

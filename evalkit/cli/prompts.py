@@ -27,17 +27,18 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="List, compare and trace prompt versions.",
+    epilog="Example: $ evalkit prompts list",
 )
 
 _STORED = re.compile(r"[0-9a-f]{6,12}\Z")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-@app.command("list", epilog="Example: evalkit prompts list")
+@app.command("list", epilog="Example: $ evalkit prompts list")
 def list_prompts(
     *, project: ProjectFile = None, as_json: AsJson = False, allow_code: AllowCode = False
 ) -> ExitCode:
-    """List the project's prompts with version, label, owner and the targets that use them."""
+    """List prompts, their versions, and who uses them."""
     from evalkit.config import find_project, load_project, load_prompt
     from evalkit.config.prompt_history import project_prompts
 
@@ -67,7 +68,7 @@ def list_prompts(
     return ExitCode.PASS
 
 
-@app.command(epilog="Example: evalkit prompts diff prompts/answer.j2@HEAD~1 prompts/answer.j2")
+@app.command(epilog="Example: $ evalkit prompts diff prompts/answer.j2@HEAD~1 prompts/answer.j2")
 def diff(
     old: Annotated[str, typer.Argument(help="A prompt file, FILE@REVISION or FILE@VERSION.")],
     new: Annotated[
@@ -111,7 +112,7 @@ def diff(
     return ExitCode.PASS
 
 
-@app.command(epilog="Example: evalkit prompts log prompts/answer.j2")
+@app.command(epilog="Example: $ evalkit prompts log prompts/answer.j2")
 def log(
     prompt: Annotated[str, typer.Argument(help="A prompt file.")],
     *,
@@ -119,7 +120,7 @@ def log(
     as_json: AsJson = False,
     allow_code: AllowCode = False,
 ) -> ExitCode:
-    """Show the history of a prompt: version, commit, and how many runs used each version."""
+    """Show a prompt's versions, commits, and runs."""
     from evalkit.config.prompt_history import current, history
 
     loaded = _loaded(project, allow_code=allow_code)

@@ -14,7 +14,7 @@ from evalkit.errors import ConfigError, ExitCode, UnknownName, UsageError
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Example: evalkit schema --out schemas")
+@app.command(epilog="Example: $ evalkit schema --out schemas")
 def schema(
     kind: Annotated[
         str | None, typer.Argument(help="One of project, suite, card, prompt.", show_default=False)

@@ -106,6 +106,37 @@ def test_the_workflow_installs_evalkit_and_runs_it(tmp_path):
     assert "pip install evalkit\n" not in text
 
 
+@pytest.mark.parametrize(
+    ("origin", "requirement"),
+    [
+        (
+            {
+                "url": "https://git.example.org/e.git",
+                "vcs_info": {"vcs": "git", "commit_id": "abc"},
+            },
+            "git+https://git.example.org/e.git@abc",
+        ),
+        (
+            {"url": "https://token@git.example.org/e.git", "vcs_info": {"vcs": "git"}},
+            "${{ vars.EVALKIT_REQUIREMENT }}",
+        ),
+        ({"url": "file:///home/me/evalkit", "dir_info": {}}, "${{ vars.EVALKIT_REQUIREMENT }}"),
+        (None, "${{ vars.EVALKIT_REQUIREMENT }}"),
+    ],
+)
+def test_the_workflow_installs_what_is_installed_here(tmp_path, monkeypatch, origin, requirement):
+    installed = tmp_path / "site" / "evalkit-0.1.0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Name: evalkit\nVersion: 0.1.0\n", encoding="utf-8")
+    if origin is not None:
+        (installed / "direct_url.json").write_text(json.dumps(origin), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    write_project(tmp_path / "bot")
+    text = (tmp_path / "bot/.github/workflows/evalkit.yml").read_text(encoding="utf-8")
+    install = yaml.safe_load(text)["jobs"]["evalkit"]["steps"][2]
+    assert install["env"]["EVALKIT_REQUIREMENT"] == requirement
+
+
 def test_the_example_of_the_help_starts_a_project(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "evalkit", "init", str(tmp_path / "my-bot")],
