@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import math
 import os
 import time
@@ -304,37 +303,24 @@ def _check_threshold(spec: ScorerSpec, plugin: registry.ScorerPlugin) -> None:
 
 
 def _validated(spec: ScorerSpec, plugin: registry.ScorerPlugin, root: Path) -> dict[str, Any]:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
+    from evalkit.config.options import complete_options
+
+    help_line = f"run: evalkit scorers show {plugin.name}"
+    try:
+        options = complete_options(plugin, spec.options)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            _refuse(spec, f"unknown option {name!r}", suggestion(name, plugin.parameters))
+        if first["type"] == "missing" and name not in spec.options:
+            _refuse(spec, f"option {name!r} is missing", help_line)
+        given = spec.options.get(name)
+        _refuse(spec, f"option {name!r}: {first['msg']}, not {given!r}", help_line)
     parameters = plugin.parameters
-    options: dict[str, Any] = {}
-    for name in spec.options:
-        if name not in parameters:
-            _refuse(spec, f"unknown option {name!r}", suggestion(name, parameters))
-    for name, parameter in parameters.items():
-        if name not in spec.options:
-            if parameter.required:
-                _refuse(
-                    spec, f"option {name!r} is missing", "run: evalkit scorers show " + plugin.name
-                )
-            options[name] = parameter.default
-            continue
-        try:
-            adapter: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
-            # strict, in JSON mode: "yes" is no boolean, "3" no number, yet a path is a text
-            written = json.dumps(spec.options[name], default=str, allow_nan=False)
-            value = adapter.validate_json(written, strict=True)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            _refuse(
-                spec,
-                f"option {name!r}: {first['msg']}, not {spec.options[name]!r}",
-                "run: evalkit scorers show " + plugin.name,
-            )
-        except ValueError as error:
-            _refuse(spec, f"option {name!r}: {error}", "give a finite number")
-        options[name] = _located(parameter, value, root)
-    return options
+    return {name: _located(parameters[name], one, root) for name, one in options.items()}
 
 
 def _located(parameter: registry.Parameter, value: Any, root: Path) -> Any:
