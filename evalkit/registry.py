@@ -14,6 +14,7 @@ import inspect
 import json
 import pkgutil
 import sys
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,8 +97,13 @@ class Plugin:
     @property
     def parameters(self) -> Mapping[str, Parameter]:
         """The keyword-only parameters, in the order they are written."""
+        function = self.obj.__init__ if inspect.isclass(self.obj) else self.obj
+        written = {name: one for name, one in function.__annotations__.items() if name != "return"}
+        # only the parameters: what a plugin says it returns need not be importable
         hints = typing.get_type_hints(
-            self.obj.__init__ if inspect.isclass(self.obj) else self.obj, include_extras=True
+            types.SimpleNamespace(__annotations__=written),
+            globalns=function.__globals__,
+            include_extras=True,
         )
         found = {}
         for one in inspect.signature(self.obj).parameters.values():
@@ -134,7 +140,8 @@ def _short(value: Any) -> str:
 class ScorerPlugin(Plugin):
     """A scorer: what it needs of a case, what it aggregates to, and which way is better.
 
-    ``examples`` are ``(output, expected, value)`` triples that the contract test runs. ``prepare``
+    ``examples`` are ``(output, expected, value)`` triples that the contract test runs; ``usage`` is
+    what a suite writes when the bare name says too little. ``prepare``
     is called once with the options when a suite is bound: it raises ``ValueError`` for values that
     cannot work together, and returns what the signature must also say, such as sacrebleu's own.
     """
@@ -146,6 +153,7 @@ class ScorerPlugin(Plugin):
     unit: str = ""
     examples: tuple[tuple[str, Any, float], ...] = ()
     batch: bool = False
+    usage: str = ""
     prepare: Callable[[Mapping[str, Any]], str] | None = None
 
 
@@ -198,6 +206,7 @@ def scorer(
     version: int = 1,
     lib: str | None = None,
     code: bool = False,
+    usage: str = "",
     prepare: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
@@ -224,6 +233,7 @@ def scorer(
                 version=version,
                 lib=lib,
                 code=code,
+                usage=usage,
                 prepare=prepare,
             ),
         )

@@ -82,3 +82,22 @@ def test_the_kinds_of_plugin_do_not_mix(tmp_path):
     registry.load_file(path)
     with pytest.raises(UnknownName, match="unknown target"):
         registry.get(Kind.TARGET, "only_a_scorer")
+
+
+def test_what_a_plugin_returns_need_not_be_known_to_read_its_parameters(tmp_path):
+    path = write(
+        tmp_path / "returns_file.py",
+        """
+        from __future__ import annotations
+        from typing import TYPE_CHECKING
+        from evalkit import scorer
+
+        if TYPE_CHECKING:
+            from evalkit import Score
+
+        @scorer()
+        def returning(case, output, *, most: int = 3) -> Score: ...
+        """,
+    )
+    [found] = registry.load_file(path)
+    assert found.parameters["most"].annotation is int

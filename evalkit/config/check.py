@@ -23,6 +23,8 @@ from evalkit.errors import ConfigError, Position, suggestion
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 """What a target or a scorer may be called."""
 
+_SECRET = re.compile(r"key|token|secret|password|authorization|credential", re.IGNORECASE)
+
 SHOWN = 5
 """How many findings of one file are shown at once."""
 
@@ -153,8 +155,13 @@ class Findings:
         for path in deepest:
             value = _node(node, path)
             wanted = " or ".join(dict.fromkeys(alternatives[path]))
+            what = f"{_inside(owner, path)} {wanted}"
+            if any(_SECRET.search(str(step)) for step in path):
+                # the value may be a key that was pasted in; errors end up in logs
+                self.add(what, value, "its value is not shown here")
+                continue
             given = "" if "must not be" in wanted else f", not {shown(value)}"
-            self.add(f"{_inside(owner, path)} {wanted}{given}", value, _advice(wanted, value))
+            self.add(f"{what}{given}", value, _advice(wanted, value))
 
 
 def _is_near(hint: str) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 import operator
 import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import (
     Annotated,
@@ -51,6 +53,19 @@ def options_model(plugin: Plugin) -> type[BaseModel]:
     return known
 
 
+def complete_options(plugin: Plugin, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter of the plugin with the value given for it, or its default.
+
+    Strict as a configuration file is: "yes" is no boolean, "3" no number. Raises pydantic's
+    ``ValidationError``, whose places begin with the name of the parameter.
+    """
+    # as JSON, because there a path is a text and a tuple is a list
+    written = json.dumps(dict(options), default=str)
+    checked = options_model(plugin).model_validate_json(written)
+    fields = type(checked).model_fields
+    return {one.alias or name: getattr(checked, name) for name, one in fields.items()}
+
+
 @functools.cache
 def _json_type() -> Any:
     """``evalkit.model.JSON`` as a type hint resolves it: a union that names itself inside."""
@@ -82,7 +97,10 @@ def unknown_hint(kind: Kind, name: str, unloaded: tuple[Path, ...]) -> str:
     """The nearest known name, and that a plugin file which was not run may declare this one."""
     known = registry.names(kind)
     if name.startswith("builtin:"):
-        known = [f"builtin:{one}" for one in known if f"builtin:{one}" != name]
+        bare = name.removeprefix("builtin:")
+        if bare in known:
+            return f"evalkit ships no {bare!r}; write it without 'builtin:'"
+        known = [f"builtin:{one}" for one in known]
     hint = suggestion(name, known)
     if unloaded:
         hint += f"; if {unloaded[0]} declares it, allow its code to run with --allow-code"

@@ -52,8 +52,10 @@ def plain_values(column: Any) -> list[Any]:
             return [_text(one) for one in column.cast(pa.large_binary()).to_pylist()]
     if pa.types.is_timestamp(kind):
         return [_instant(one) for one in column.cast(pa.string()).to_pylist()]
-    if pa.types.is_date(kind) or pa.types.is_time(kind):
+    if pa.types.is_date(kind):
         return list(column.cast(pa.string()).to_pylist())
+    if pa.types.is_time(kind):
+        return [_no_zeros(one) for one in column.cast(pa.string()).to_pylist()]
     if pa.types.is_float16(kind) or pa.types.is_float32(kind):
         # The shortest digits of the narrow float: 0.1 stays 0.1 and not 0.10000000149011612.
         return list(column.cast(pa.float32()).cast(pa.string()).cast(pa.float64()).to_pylist())
@@ -71,6 +73,10 @@ def _instant(text: str | None) -> str | None:
     day, time, fraction, hours, minutes = found.groups()
     zone = f"{hours}:{minutes}" if hours else "Z" if found[0].endswith("Z") else ""
     return f"{day}T{time}{fraction if fraction and fraction.strip('.0') else ''}{zone}"
+
+
+def _no_zeros(time: str | None) -> str | None:
+    return re.sub(r"\.0+$", "", time) if time is not None else None
 
 
 def _text(value: bytes | None) -> str | bytes | None:

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
 
 from evalkit.config.spec import DatasetSpec
+from evalkit.datasets._parts import FILL, BadValue, Fill, Part, Parts
 from evalkit.datasets._rows import shown
 from evalkit.datasets._types import CONVERT, Convert
 from evalkit.errors import DatasetError, suggestion
 from evalkit.model import JSON
-
-
-class Part(Enum):
-    """A part of a case that a column can fill."""
-
-    ID = auto()
-    EXPECTED = auto()
-    CONTEXT = auto()
-    TAGS = auto()
-    METADATA = auto()
-    INPUTS = auto()
-    INPUT = auto()
-    TAG = auto()
-    METADATUM = auto()
-
 
 _WHOLE = {
     "id": Part.ID,
@@ -43,28 +28,6 @@ _FIELDS = (*_WHOLE, *(f"{one}.<name>" for one in _UNDER))
 _MAX_COLUMNS = 2_000
 
 
-class BadValue(ValueError):
-    """A value that cannot fill its part: what is wrong, and what to do."""
-
-    def __init__(self, what: str, hint: str):
-        super().__init__(what)
-        self.what = what
-        self.hint = hint
-
-
-@dataclass(slots=True)
-class Parts:
-    """What one row says of a case, before it has an identity."""
-
-    inputs: dict[str, JSON] = field(default_factory=dict)
-    expected: JSON = None
-    context: Sequence[str] = ()
-    tags: dict[str, str] = field(default_factory=dict)
-    metadata: dict[str, JSON] = field(default_factory=dict)
-    name: str | None = None
-    empty_expected: bool = False
-
-
 @dataclass(slots=True)
 class Missing:
     """A mapped column that rows lack: the first of them, how many, the nearest column it has."""
@@ -75,7 +38,7 @@ class Missing:
     rows: int = 0
 
 
-_Role: TypeAlias = "tuple[Part, str, Convert | None]"
+_Role: TypeAlias = "tuple[Fill, str, Convert | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +49,6 @@ class _Mapped:
     part: Part
     name: str
     column: str
-    convert: Convert | None
 
 
 def _field(name: str, spec: DatasetSpec) -> tuple[Part, str]:
@@ -127,29 +89,36 @@ class Mapper:
                     hint=suggestion(kind, CONVERT),
                 )
         self._types = {column: CONVERT[kind] for column, kind in spec.types.items()}
-        self._kinds = spec.types
         self._mapped = [
-            _Mapped(name, *_field(name, spec), column, self._types.get(column))
-            for name, column in spec.columns.items()
+            _Mapped(name, *_field(name, spec), column) for name, column in spec.columns.items()
         ]
         self._fields = {one.field for one in self._mapped}
-        self._sources = {one.column for one in self._mapped}
+        # A column that is mapped in part, as answers in answers.text, is no input either: it would
+        # put the expected answer before the prompt.
+        self._used = {
+            ".".join(one.column.split(".")[:depth])
+            for one in self._mapped
+            for depth in range(1, one.column.count(".") + 2)
+        }
         self._open_inputs = not any(one.part in {Part.INPUT, Part.INPUTS} for one in self._mapped)
         self._roles: dict[str, _Role | None] = {}
         self.rows = 0
         """How many rows the map was applied to."""
         self.missing: dict[str, Missing] = {}
         """Mapped columns that rows lack."""
-        self.columns: dict[str, None] = {}
-        """Every column met, in order."""
+        self._untyped = set(self._types) - {one.column for one in self._mapped}
 
     def unused_types(self) -> list[str]:
         """Declared types whose column no row had."""
-        return [one for one in self._types if one not in self.columns and one not in self._sources]
+        return sorted(self._untyped)
 
-    def parts_of(self, column: str) -> set[Part]:
-        """The parts of a case that this column is mapped to."""
-        return {one.part for one in self._mapped if one.column == column}
+    def columns(self) -> list[str]:
+        """The columns met, in order; at most 2,000."""
+        return list(self._roles)
+
+    def fills(self, column: str, part: Part) -> bool:
+        """Whether the map gives this column to that part of a case."""
+        return any(one.column == column and one.part is part for one in self._mapped)
 
     def parts(self, row: Mapping[str, JSON], number: int, line: int) -> Parts:
         """The parts of one row; raises ``BadValue``."""
@@ -160,61 +129,60 @@ class Mapper:
                 role = roles[column]
             except KeyError:
                 role = self._classify(column)
-            if role is not None:
-                part, name, convert = role
-                if convert is not None:
-                    value = self._converted(column, value, convert)  # noqa: PLW2901 (the typed value)
-                if part is Part.INPUT:
-                    found.inputs[name] = value
-                else:
-                    _fill(found, part, name, column, value)
+            if role is None:
+                continue
+            fill, name, convert = role
+            fill(found, name, column, value if convert is None else self._converted(column, value))
         self.rows += 1
         for one in self._mapped:
             mapped = _lookup(row, one.column)
             if mapped is _ABSENT:
-                self._miss(one.column, row, number, line)
+                hint = self._miss(one.column, row, number, line)
+                if one.part in {Part.INPUT, Part.INPUTS}:
+                    raise BadValue(f"there is no column {one.column!r} in the row", hint)
                 continue
-            if one.convert is not None:
-                mapped = self._converted(one.column, mapped, one.convert)
-            _fill(found, one.part, one.name, one.column, mapped)
+            if one.column in self._types:
+                mapped = self._converted(one.column, mapped)
+            FILL[one.part](found, one.name, one.column, mapped)
         return found
 
-    def _converted(self, column: str, value: JSON, convert: Convert) -> JSON:
+    def _converted(self, column: str, value: JSON) -> JSON:
         try:
-            return convert(value)
+            return self._types[column](value)
         except ValueError as error:
             raise BadValue(
                 f"column {column!r} must be {error}, not {shown(value)}",
                 f"correct the value, or declare types: {{{column}: text}}",
             ) from None
 
-    def _miss(self, column: str, row: Mapping[str, JSON], number: int, line: int) -> None:
-        if column not in self.missing:
+    def _miss(self, column: str, row: Mapping[str, JSON], number: int, line: int) -> str:
+        missing = self.missing.get(column)
+        if missing is None:
             hint = suggestion(column, _paths(row))
-            self.missing[column] = Missing(row=number, line=line, hint=hint)
-        self.missing[column].rows += 1
+            missing = self.missing[column] = Missing(row=number, line=line, hint=hint)
+        missing.rows += 1
+        return missing.hint
 
     def _classify(self, column: str) -> _Role | None:
         role = self._role_of(column)
+        self._untyped.discard(column)
         if len(self._roles) < _MAX_COLUMNS:
             self._roles[column] = role
-            self.columns[column] = None
         return role
 
     def _role_of(self, column: str) -> _Role | None:
-        convert = self._types.get(column)
+        if column in self._fields or column in self._used:
+            return None
         head, dot, rest = column.partition(".")
-        if column in self._fields or column in self._sources:
-            return None
         if column in _WHOLE and column != "inputs":
-            return _WHOLE[column], "", convert
-        if dot and rest and head in {"tags", "metadata"}:
-            return _UNDER[head], rest, convert
-        if not self._open_inputs:
+            part, name = _WHOLE[column], ""
+        elif dot and rest and head in {"tags", "metadata"}:
+            part, name = _UNDER[head], rest
+        elif not self._open_inputs:
             return None
-        if dot and rest and head == "inputs":
-            return Part.INPUT, rest, convert
-        return Part.INPUT, column, convert
+        else:
+            part, name = Part.INPUT, rest if dot and rest and head == "inputs" else column
+        return FILL[part], name, self._types.get(column)
 
 
 class _Absent(Enum):
@@ -250,122 +218,3 @@ def _paths(row: Mapping[str, JSON]) -> list[str]:
         if isinstance(inner, dict):
             paths.extend(f"{column}.{one}" for one in inner)
     return paths
-
-
-def _fill(found: Parts, part: Part, name: str, column: str, value: JSON) -> None:
-    if part is Part.INPUT:
-        found.inputs[name] = value
-    elif part is Part.EXPECTED:
-        found.expected, found.empty_expected = _expected(value)
-    elif part is Part.CONTEXT:
-        found.context = _context(value, column)
-    elif part is Part.ID:
-        found.name = _name(value, column)
-    elif part is Part.TAGS:
-        found.tags.update(_tags(value, column))
-    elif part is Part.TAG:
-        text = _tag(value, column)
-        if text is not None:
-            found.tags[name] = text
-    elif part is Part.METADATUM:
-        found.metadata[name] = _metadatum(value, column)
-    elif value is None:
-        return
-    elif not isinstance(value, dict):
-        which = "metadata" if part is Part.METADATA else "inputs"
-        raise BadValue(
-            f"column {column!r} must be an object of {which}, not {shown(value)}",
-            f"map {which}.<name> to a column, or declare types: {{{column}: json}}",
-        )
-    elif part is Part.METADATA:
-        found.metadata.update(value)
-    else:
-        found.inputs.update(value)
-
-
-def _metadatum(value: JSON, column: str) -> JSON:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadValue(f"column {column!r}: {value} is not JSON", "write null for no value")
-    if isinstance(value, bytes):
-        raise BadValue(f"column {column!r} holds bytes that are not text", "leave the column out")
-    return value
-
-
-def _expected(value: JSON) -> tuple[JSON, bool]:
-    if isinstance(value, str) and not value.strip():
-        return None, True
-    if isinstance(value, list):
-        if not value:
-            return None, True
-        return value, any(isinstance(one, str) and not one.strip() for one in value)
-    return value, False
-
-
-def _context(value: JSON, column: str) -> Sequence[str]:
-    if isinstance(value, str):
-        return (value,) if value else ()
-    if value is None:
-        return ()
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return [str(one) for one in value]
-    raise BadValue(
-        f"column {column!r} must be a text or a list of texts, not {shown(value)}",
-        f"map context to the text inside, such as '{column}.text'"
-        if isinstance(value, list | dict)
-        else f"declare types: {{{column}: text}}",
-    )
-
-
-def _name(value: JSON, column: str) -> str | None:
-    if isinstance(value, str):
-        return value or None
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise BadValue(
-        f"column {column!r} names the case and must be a text, not {shown(value)}",
-        "write the id as a text",
-    )
-
-
-def _tag(value: JSON, column: str) -> str | None:
-    if isinstance(value, str):
-        return value or None
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return str(value)
-    raise BadValue(
-        f"column {column!r}: a tag must be a text, not {shown(value)}",
-        "keep lists and objects in metadata",
-    )
-
-
-def _tags(value: JSON, column: str) -> dict[str, str]:
-    if value is None:
-        return {}
-    if isinstance(value, dict):
-        texts = {key: _tag(one, f"{column}.{key}") for key, one in value.items()}
-        return {key: one for key, one in texts.items() if one is not None}
-    words: Sequence[JSON] = value.split(",") if isinstance(value, str) else ()
-    if isinstance(value, list):
-        words = value
-    elif not isinstance(value, str):
-        raise BadValue(
-            f"column {column!r} must be tags, not {shown(value)}",
-            'write {"lang": "es"}, or a list such as ["lang:es", "urgent"]',
-        )
-    found = {}
-    for one in words:
-        if not isinstance(one, str):
-            raise BadValue(
-                f"column {column!r}: a tag must be a text, not {shown(one)}",
-                'write {"lang": "es"}, or a list such as ["lang:es", "urgent"]',
-            )
-        key, colon, text = one.strip().partition(":")
-        if key.strip():
-            found[key.strip()] = text.strip() if colon else "yes"
-    return found

@@ -58,6 +58,8 @@ def unreadable_text(text: str, value: object) -> str:
     except UnicodeEncodeError as error:
         code = ord(error.object[error.start])
         return f"\\u{code:04x} is half of a surrogate pair, not a character"
+    except RecursionError:
+        return "the value is nested too deeply"
     return ""
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit.config.spec import DatasetSpec
-from evalkit.datasets._mapping import BadValue, Mapper, Missing, Part, Parts
+from evalkit.datasets._mapping import Mapper, Missing
+from evalkit.datasets._parts import BadValue, Part, Parts
 from evalkit.datasets._rows import shown
 from evalkit.datasets._seen import Seen
 from evalkit.errors import DatasetError, Position, suggestion
@@ -94,6 +95,9 @@ def build(mapper: Mapper, values: Mapping[str, JSON], row: int, line: int) -> Fo
         which = ", ".join(map(repr, inputs)) or "no column is left for one"
         raise BadValue(f"the row has no input ({which})", "fill an input column, or remove the row")
     try:
+        if parts.metadata:
+            # The identity leaves metadata out, so nothing else would notice a NaN there.
+            canonical(parts.metadata)
         case = Case.of(
             inputs,
             expected=parts.expected,
@@ -110,7 +114,8 @@ def build(mapper: Mapper, values: Mapping[str, JSON], row: int, line: int) -> Fo
 
 def _not_json(parts: Parts) -> BadValue:
     """Which value of a row has no identity, because it has no place in JSON."""
-    for name, value in (*parts.inputs.items(), ("expected", parts.expected)):
+    given = (*parts.inputs.items(), ("expected", parts.expected), *parts.metadata.items())
+    for name, value in given:
         try:
             canonical(value)
         except (ValueError, TypeError, RecursionError):
@@ -224,7 +229,8 @@ class Scan:
         mapper = self.mapper
         for column, missing in mapper.missing.items():
             if missing.rows < mapper.rows:
-                self._check_missing(column, missing, mapper.parts_of(column))
+                if mapper.fills(column, Part.EXPECTED):
+                    self._warn_unexpected(column, missing)
                 continue
             # Whatever the rows lack for want of this column follows from it: say the cause alone.
             self._first = None
@@ -234,25 +240,17 @@ class Scan:
             return
         for column in mapper.unused_types() if self._cases else ():
             self._no_column(
-                f"types: there is no column {column!r}", suggestion(column, mapper.columns)
+                f"types: there is no column {column!r}", suggestion(column, mapper.columns())
             )
 
     def _no_column(self, what: str, hint: str) -> None:
         where = self._spec.position or self._spec.source
         self._fail(0, 0, DatasetError(what, where=where, hint=hint))
 
-    def _check_missing(self, column: str, missing: Missing, parts: set[Part]) -> None:
-        row, line = missing.row, missing.line
+    def _warn_unexpected(self, column: str, missing: Missing) -> None:
         more = f" ({missing.rows} such rows)" if missing.rows > 1 else ""
-        if parts & {Part.INPUT, Part.INPUTS}:
-            error = DatasetError(
-                f"row {row} has no column {column!r}{more}",
-                where=place(self._spec.source, row, line),
-                hint=missing.hint,
-            )
-            self._fail(row, line, error)
-        elif Part.EXPECTED in parts:
-            self._warn(row, line, f"row {row} has no column {column!r}{more}; nothing is expected")
+        message = f"row {missing.row} has no column {column!r}{more}; nothing is expected there"
+        self._warn(missing.row, missing.line, message)
 
     def _count_tag(self, tag: str, value: str, row: int, line: int) -> None:
         counts = self._tags.get(tag)

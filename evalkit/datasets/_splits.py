@@ -195,7 +195,7 @@ def _split_in(name: str) -> str:
     parts = name.split("/")
     stem = parts[-1].partition(".")[0]
     shard = _SHARD.fullmatch(stem)
-    if shard:
+    if shard and parts[-2:-1] == ["data"]:
         return shard[1]
     for part in (stem, *reversed(parts[:-1])):
         for word in re.split(r"[^a-zA-Z]+", part):

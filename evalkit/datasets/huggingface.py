@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -131,17 +131,23 @@ _READERS: Mapping[str, Callable[[str], Iterator[Row]]] = {
 
 def _files(path: Path, split: str | None, config: str | None, *, where: str) -> Iterator[Row]:
     names = [one.relative_to(path).as_posix() for one in path.rglob("*") if one.is_file()]
-    readme = path / _README
-    card = readme.read_text("utf-8", "replace") if readme.is_file() else ""
-    chosen = _splits.split_files(
-        names, _splits.front_matter(card), split=split, config=config, where=where
-    )
     number = 0
-    for name in chosen:
+    for name in _choose(names, path, split, config, where=where):
         reader = _READERS[str(_splits.reader_of(name))]
         for _, row in reader(str(path / name)):
             number += 1
             yield number, row
+
+
+def _choose(
+    names: Iterable[str], folder: Path | None, split: str | None, config: str | None, *, where: str
+) -> list[str]:
+    """The files of a split among ``names``, by the README that lies in ``folder``, if any."""
+    readme = folder / _README if folder else None
+    card = readme.read_text("utf-8", "replace") if readme and readme.is_file() else ""
+    return _splits.split_files(
+        names, _splits.front_matter(card), split=split, config=config, where=where
+    )
 
 
 def _offline() -> bool:
@@ -153,10 +159,11 @@ def _offline() -> bool:
 
 def _failures() -> tuple[type[Exception], ...]:
     """What the hub's client raises: its own errors derive from its HTTP library's root error."""
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import errors
 
-    roots = (one for one in HfHubHTTPError.__bases__ if issubclass(one, Exception))
-    return (OSError, *roots)
+    roots = (one for one in errors.HfHubHTTPError.__bases__ if issubclass(one, Exception))
+    # Older clients keep no list of the files of a commit, and have no error for its absence.
+    return (OSError, getattr(errors, "CachedRepoTreeNotFoundError", OSError), *roots)
 
 
 # Remembered, so that the check of a dataset and its run read the same commit.
@@ -173,16 +180,9 @@ def _download(
             where=name,
             hint="write owner/name, or the path of a local folder",
         )
-    fetch: Callable[..., Any] = huggingface_hub.snapshot_download
     if offline:
-        try:
-            return Path(fetch(name, repo_type="dataset", revision=revision, local_files_only=True))
-        except _failures() as error:
-            raise DatasetError(
-                f"the dataset {name!r} is not in the cache, and HF_HUB_OFFLINE is set",
-                where=name,
-                hint="unset HF_HUB_OFFLINE once to download it, or name a local folder",
-            ) from error
+        return _cached(name, split, config, revision)
+    fetch: Callable[..., Any] = huggingface_hub.snapshot_download
     try:
         # One question first, with a short timeout and no retries: it says whether the hub can be
         # reached, and lists the files. The download names the branch and not the commit, because
@@ -190,17 +190,46 @@ def _download(
         info = huggingface_hub.HfApi().dataset_info(name, revision=revision, timeout=_TIMEOUT_S)
         names = [one.rfilename for one in info.siblings or ()]
         wanted: dict[str, Any] = {"repo_type": "dataset", "revision": revision}
-        card = ""
-        if _README in names:
-            folder = Path(fetch(name, allow_patterns=[_README], **wanted))
-            card = (folder / _README).read_text("utf-8", "replace")
-        chosen = _splits.split_files(
-            names, _splits.front_matter(card), split=split, config=config, where=name
-        )
+        card = fetch(name, allow_patterns=[_README], **wanted) if _README in names else None
+        folder = Path(card) if card else None
+        chosen = _choose(names, folder, split, config, where=name)
         patterns = [_escaped(one) for one in chosen]
         return Path(fetch(name, allow_patterns=[_README, *patterns], **wanted))
     except _failures() as error:
         _explain(error, name, revision)
+
+
+def _cached(name: str, split: str | None, config: str | None, revision: str | None) -> Path:
+    """The folder in the hub's cache that holds every file of one split, without a connection."""
+    import huggingface_hub
+
+    known: dict[str, Any] = {"repo_type": "dataset", "revision": revision}
+    try:
+        path = huggingface_hub.snapshot_download(name, local_files_only=True, **known)
+    except _failures() as error:
+        # The client calls a snapshot incomplete that lacks other splits, and says where it is.
+        path = getattr(error, "snapshot_path", None)
+        if path is None:
+            raise _not_cached(name) from error
+    folder = Path(path)
+    list_tree: Callable[..., Any] | None = getattr(huggingface_hub, "get_cached_repo_tree", None)
+    try:
+        names = [one.path for one in list_tree(name, **known)] if list_tree else []
+    except _failures():
+        names = []
+    if names:
+        chosen = _choose(names, folder, split, config, where=name)
+        if not all((folder / one).is_file() for one in chosen):
+            raise _not_cached(name)
+    return folder
+
+
+def _not_cached(name: str) -> DatasetError:
+    return DatasetError(
+        f"the dataset {name!r} is not in the cache, and HF_HUB_OFFLINE is set",
+        where=name,
+        hint="unset HF_HUB_OFFLINE once to download it, or name a local folder",
+    )
 
 
 def _escaped(name: str) -> str:

@@ -213,8 +213,9 @@ def _lower(message: str) -> str:
 
 def _broken(error: ValueError, text: str, path: Path, number: int) -> DatasetError:
     if not isinstance(error, json.JSONDecodeError):
+        reason = str(error).partition(";")[0]
         return DatasetError(
-            f"line {number} is not valid JSON: {error}",
+            f"line {number} is not valid JSON: {reason}",
             where=Position(path, number),
             hint="correct the line; missing numbers are null",
         )
@@ -236,6 +237,8 @@ def _broken(error: ValueError, text: str, path: Path, number: int) -> DatasetErr
 def _json_hint(text: str, index: int) -> str:
     at = text[index : index + 1]
     before = text[:index].rstrip()[-1:]
+    if at in {"\n", "\r"}:
+        return "the line ends inside a text; write a line break as \\n"
     if at == "'":
         return "JSON texts stand in double quotes"
     if at in {"}", "]"} and before == ",":

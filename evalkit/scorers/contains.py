@@ -32,6 +32,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
         ("", "14 days", 0.0),
     ],
     prepare=_prepare,
+    usage="contains: {any: [refund, money back], ignore_case: true}",
 )
 def contains(
     case: Case,

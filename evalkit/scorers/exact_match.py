@@ -20,6 +20,7 @@ from evalkit.scorers._text import references, squad_normal, unicode_normal
         ("", "", 1.0),
         ("", "Paris", 0.0),
     ],
+    usage="exact_match: {ignore_case: true}",
 )
 def exact_match(
     case: Case,

@@ -49,7 +49,11 @@ def _prepare(options: Mapping[str, Any]) -> str:
     return ""
 
 
-@scorer(metrics=(mean, rate), prepare=_prepare)
+@scorer(
+    metrics=(mean, rate),
+    prepare=_prepare,
+    usage="regex: {pattern: '^(yes|no)$', flags: i}",
+)
 def regex(
     case: Case,
     output: Output,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from evalkit.errors import ConfigError, ErrorClass, TargetError
@@ -189,7 +189,7 @@ def only_known_roles(messages: tuple[Message, ...], kind: str) -> None:
         )
 
 
-def nested(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def nested(value: dict[str, Any], key: str) -> dict[str, Any]:
     """The object under a key, or an empty one."""
     found = value.get(key)
-    return found if isinstance(found, Mapping) else {}
+    return found if isinstance(found, dict) else {}

@@ -38,6 +38,12 @@ MESSAGES = _words(
     service_tier speed stop_sequences temperature thinking tool_choice top_k top_p"""
 )
 
+_OF_OTHERS = _words(
+    """top_k min_p top_a typical_p repetition_penalty length_penalty chat_template_kwargs
+    guided_json guided_regex guided_choice grammar mirostat num_ctx keep_alive think"""
+)
+"""Parameters of vLLM, llama.cpp, Ollama and others that only look like a slip of the pen."""
+
 _OWN = {
     "model": "set 'model' on the target",
     "messages": "write the messages in the prompt file",
@@ -140,7 +146,7 @@ _SHAPES: dict[str, _Check] = {
 
 
 def _refuse(name: str, why: str, hint: str) -> ConfigError:
-    return ConfigError(f"params: {name!r} {why}", hint=hint)
+    return ConfigError(f"params.{name} {why}", hint=hint)
 
 
 def _check_names(
@@ -152,8 +158,10 @@ def _check_names(
             if hint is not None:
                 raise _refuse(name, f"is not a parameter of the {api} API here", hint)
             near = suggestion(name, known)
-            hint = near if near.startswith("did you mean") else extra
-            raise _refuse(name, f"is not a parameter of the {api} API", hint or near)
+            if extra:
+                close = near.startswith("did you mean") and name not in _OF_OTHERS
+                near = f"{near} {extra}" if close else extra
+            raise _refuse(name, f"is not a parameter of the {api} API", near)
         check = _SHAPES.get(name)
         if check is not None and value is not None and not check[0](value):
             raise _refuse(name, f"must be {check[1]}, not {value!r}"[:200], "")
@@ -163,9 +171,9 @@ def check_extra(extra_body: Mapping[str, Any], params: Mapping[str, Any]) -> Non
     """``extra_body`` passes anything on, but not what evalkit or ``params`` set already."""
     for name in extra_body:
         if name in params:
-            raise ConfigError(f"extra_body: {name!r} stands in 'params' too", hint="keep one")
+            raise ConfigError(f"extra_body.{name} stands in 'params' too", hint="keep one")
         if name in {"model", "messages", "input", "stream", "stream_options", "n", "system"}:
-            raise ConfigError(f"extra_body: {name!r} is set by evalkit", hint=_OWN[name])
+            raise ConfigError(f"extra_body.{name} is set by evalkit", hint=_OWN[name])
 
 
 _MODEL = re.compile(

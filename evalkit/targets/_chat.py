@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import ErrorClass
@@ -24,7 +23,7 @@ from evalkit.targets._pieces import Pieces
 
 def chat_usage(value: Any) -> Usage:
     """Usage in OpenAI's words, and DeepSeek's for the cache."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return Usage()
     cached = count(nested(value, "prompt_tokens_details").get("cached_tokens"))
     if cached is None:
@@ -38,7 +37,7 @@ def chat_usage(value: Any) -> Usage:
     )
 
 
-def _extra(body: Mapping[str, Any]) -> dict[str, JSON]:
+def _extra(body: dict[str, Any]) -> dict[str, JSON]:
     return {
         name: text
         for key, name in (
@@ -58,9 +57,7 @@ def _text(content: Any) -> str:
         return "".join(
             one["text"]
             for one in content
-            if isinstance(one, Mapping)
-            and one.get("type") == "text"
-            and isinstance(one["text"], str)
+            if isinstance(one, dict) and one.get("type") == "text" and isinstance(one["text"], str)
         )
     return ""
 
@@ -129,7 +126,7 @@ class ChatStream:
                 if text:
                     self._parts.append(text)
                     self._pieces.content(now)
-            elif len(delta) > 1 or "content" not in delta:
+            if not content or len(delta) > 1:
                 self._rare(delta, now)
         finish = choice.get("finish_reason")
         if finish:
@@ -182,7 +179,7 @@ class ChatStream:
 
 def chat_output(wire: Wire, call: Call, body: Any) -> Output:
     """The answer that a whole chat completion holds."""
-    choices = body.get("choices") if isinstance(body, Mapping) else None
+    choices = body.get("choices") if isinstance(body, dict) else None
     if not choices:
         if complaint(body) is not None:
             raise wire.said(body)
@@ -190,7 +187,7 @@ def chat_output(wire: Wire, call: Call, body: Any) -> Output:
     return shaped(wire, lambda: _chat_output(wire, call, body, choices[0]))
 
 
-def _chat_output(wire: Wire, call: Call, body: Mapping[str, Any], choice: Any) -> Output:
+def _chat_output(wire: Wire, call: Call, body: dict[str, Any], choice: Any) -> Output:
     finish = choice.get("finish_reason")
     if finish == "error" and complaint(body) is not None:
         raise wire.said(body)

@@ -94,7 +94,7 @@ _NO_MODEL_TEXT = re.compile(
     r"model\b.{0,200}?\b(not found|does not exist|is not available)", re.IGNORECASE | re.DOTALL
 )
 _KEY = re.compile(r"\b(sk|pk|rk|xai|gsk)[-_][\w*.…-]{6,}|\bBearer\s+[\w.~+/=-]{8,}", re.IGNORECASE)
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e]+")
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _TITLE = re.compile(r"<title[^>]*>(.{0,200}?)</title>", re.IGNORECASE | re.DOTALL)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -120,8 +120,9 @@ class Redactor:
             text = text.replace(one, "[redacted]")
         # What looks like a key is somebody's key, even half masked by the server.
         text = _KEY.sub("[redacted]", text[: 8 * limit])
-        text = " ".join(_CONTROL.sub(" ", text).split())
-        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = _ESCAPE.sub(" ", text)
+        text = "".join(one if one.isprintable() else " " for one in text)
+        text = " ".join(text.split())
         return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

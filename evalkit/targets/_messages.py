@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import ErrorClass
@@ -28,7 +27,7 @@ def messages_usage(value: Any) -> Usage:
 
     Anthropic counts input, cache reads and cache writes apart: they are added up.
     """
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return Usage()
     fresh = count(value.get("input_tokens"))
     read = count(value.get("cache_read_input_tokens"))
@@ -60,7 +59,7 @@ class MessagesStream:
         self._parts: list[str] = []
         self._calls = ToolCalls()
         self._pieces = Pieces()
-        self._message: Mapping[str, Any] | None = None
+        self._message: dict[str, Any] | None = None
         self._usage: dict[str, Any] = {}
         self._reason: Any = None
         self._done = False
@@ -113,7 +112,7 @@ class MessagesStream:
 
     def _count(self, usage: Any) -> None:
         # Later counts are running totals and replace earlier ones; a null says nothing.
-        if isinstance(usage, Mapping):
+        if isinstance(usage, dict):
             self._usage.update((key, value) for key, value in usage.items() if value is not None)
 
     def output(self, call: Call) -> Output:
@@ -138,14 +137,14 @@ class MessagesStream:
 
 def messages_output(wire: Wire, call: Call, body: Any) -> Output:
     """The answer that a whole message holds."""
-    if not isinstance(body, Mapping) or not isinstance(body.get("content"), list):
+    if not isinstance(body, dict) or not isinstance(body.get("content"), list):
         if complaint(body) is not None:
             raise wire.said(body)
         raise wire.error("sent an answer without content", ErrorClass.INVALID_RESPONSE)
     return shaped(wire, lambda: _whole(wire, call, body))
 
 
-def _whole(wire: Wire, call: Call, body: Mapping[str, Any]) -> Output:
+def _whole(wire: Wire, call: Call, body: dict[str, Any]) -> Output:
     texts = []
     calls = ToolCalls()
     for number, block in enumerate(body["content"]):
@@ -167,7 +166,7 @@ def _whole(wire: Wire, call: Call, body: Mapping[str, Any]) -> Output:
 def _output(
     wire: Wire,
     call: Call,
-    message: Mapping[str, Any],
+    message: dict[str, Any],
     *,
     text: str,
     calls: ToolCalls,
@@ -179,7 +178,7 @@ def _output(
     response_id = text_or_none(message.get("id"))
     if response_id is not None:
         extra["response_id"] = response_id
-    tier = text_or_none(usage.get("service_tier")) if isinstance(usage, Mapping) else None
+    tier = text_or_none(usage.get("service_tier")) if isinstance(usage, dict) else None
     if tier is not None:
         extra["service_tier"] = tier
     reason = text_or_none(reason)

@@ -31,7 +31,7 @@ def read(
     whole_sentence: bool = False,
 ) -> Reading | None:
     """The best answer to a question in the passages; ``None`` when no word of it is there."""
-    asked = understand(question)
+    asked = understand(question, passages[0][:300] if passages else "")
     groups = [pieces(one) for one in passages]
     weights = weigh(asked, groups)
     hits = rank(groups, weights, retrieval)[:top_sentences]

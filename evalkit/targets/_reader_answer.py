@@ -18,7 +18,7 @@ _FIRST: dict[AnswerType, tuple[AnswerType, ...]] = {
     "date": ("date", "time"),
     "time": ("time", "date"),
 }
-_EARLIER, _LATER = 0.8, 0.3
+_EARLIER, _LATER = 0.9, 0.2
 """What a word counts for a candidate when it stands in an earlier or a later part of the sentence.
 
 A later part leaves out what the earlier ones said ("a full charge takes 5 hours; with the fast
@@ -117,7 +117,7 @@ def _typed(asked: Question, hit: Hit, weights: Weights, kind: AnswerType) -> lis
         noun = _with_noun(asked, span, piece)
         full = 0.25 if kind == "date" and not span.text.isdigit() else 0.0
         first = kind == asked.type
-        bonus = (0.35 if first else 0.1) + full + (0.3 if noun else 0.0)
+        bonus = (0.35 if first else -0.2) + full + (0.3 if noun else 0.0)
         typed = noun if asked.counts else first or noun
         result.append(Choice(span.text, hit, hit.score + 0.6 * near + bonus, typed))
     return result

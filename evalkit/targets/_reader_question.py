@@ -24,6 +24,7 @@ class Language:
 
     code: str
     small: frozenset[str]
+    letters: frozenset[str]
     yes: str
     no: str
     negation: re.Pattern[str]
@@ -60,6 +61,7 @@ def language(code: str) -> Language:
     return Language(
         code=code,
         small=frozenset(normalise(one) for one in told["small"].split()),
+        letters=frozenset(told.get("letters", "")),
         yes=yes,
         no=no,
         negation=re.compile(told["negation"]),
@@ -75,8 +77,9 @@ def language(code: str) -> Language:
 
 
 @lru_cache(maxsize=1)
-def _dense_small() -> frozenset[str]:
-    return frozenset(words()["shared"]["dense_small"].split())
+def _dense_small() -> tuple[frozenset[str], frozenset[str]]:
+    shared = words()["shared"]
+    return frozenset(shared["dense_small"].split()), frozenset(shared["dense_function"])
 
 
 @lru_cache(maxsize=1)
@@ -93,25 +96,44 @@ _SCRIPTS = (
 )
 _LATIN = ("en", "es", "de", "fr", "pt")
 _WORD = re.compile(r"[^\W\d_]+")
-_ASIDE = re.compile(r"\([^)]*\)|（[^）]*）")
+_ASIDE = re.compile(r"\([^()]*\)|（[^（）]*）")
+_LONGEST = 2000
+"""Of a question that is longer, its last characters: what is asked stands at the end."""
 _YEAR = re.compile(r"[12]\d{3}")
 
 
-def language_of(text: str) -> str:
-    """The language of a text among the ten known ones, by script and by its small words."""
+def language_of(text: str, beside: str = "") -> str:
+    """The language of a text among the ten known ones, by script, small words and letters.
+
+    ``beside`` is other text, probably in the same language, that decides where those do not.
+    """
     for code, pattern in _SCRIPTS:
         if pattern.search(text):
             return code
+    votes = _votes(text)
+    most = max(votes.values())
+    tied = [code for code in _LATIN if votes[code] == most]
+    if len(tied) > 1 and beside:
+        others = _votes(beside)
+        return max(tied, key=lambda code: others[code])
+    return tied[0]
+
+
+def _votes(text: str) -> dict[str, int]:
     said = [normalise(one) for one in _WORD.findall(text)]
-    votes = [(sum(one in language(code).small for one in said), code) for code in _LATIN]
-    best = max(count for count, _ in votes)
-    return next(code for count, code in votes if count == best)
+    letters = set(text.casefold())
+    return {
+        code: sum(one in language(code).small for one in said)
+        + len(letters & language(code).letters)
+        for code in _LATIN
+    }
 
 
 @lru_cache(maxsize=4096)
-def understand(text: str) -> Question:
-    """The question as the reader searches for its answer."""
-    known = language(language_of(text))
+def understand(text: str, beside: str = "") -> Question:
+    """The question as the reader searches for its answer; ``beside`` as for ``language_of``."""
+    text = text[-_LONGEST:]
+    known = language(language_of(text, beside))
     plain = _ASIDE.sub(" ", text).strip() or text
     # Of several sentences the last one asks; what stands before it is its situation.
     asking = (sentences(plain) or [plain])[-1]
@@ -121,7 +143,7 @@ def understand(text: str) -> Question:
         terms.setdefault(key, weight)
     after = [one for one in tokens(asking[end:]) if one.key in terms]
     years = frozenset(one for one in terms if _YEAR.fullmatch(one))
-    counts = kind in ("number", "duration") and _counting().search(asking.casefold()) is not None
+    counts = kind == "number" and _counting().search(asking.casefold()) is not None
     return Question(text, known, kind, terms, after[0].key if after else None, counts, years)
 
 
@@ -146,7 +168,8 @@ def _terms(text: str, known: Language, share: float) -> dict[str, float]:
     for place, one in enumerate(tokens(text)):
         weight = 1.0
         if one.script == "dense":
-            if one.text in _dense_small():
+            pairs, characters = _dense_small()
+            if one.text in pairs or not characters.isdisjoint(one.text):
                 continue
             weight = 0.5
         elif one.script == "number":

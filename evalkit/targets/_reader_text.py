@@ -137,9 +137,11 @@ class Unit:
 
 _ROW = re.compile(r"^\s*\|(.*)\|\s*$")
 _RULE = re.compile(r"^[\s|:\-]+$")
+_LONGEST = 600
+_ENDS = ".!?؟।॥"
 _STOP = re.compile(
-    r"(?:[.!?؟।॥]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”’）)]*)\s*", re.UNICODE
-)  # fmt: skip
+    rf"(?<![{_ENDS}])(?:[{_ENDS}]++[\"'”’»)\]]*+(?=\s)|[。！？]++[」』”’）)]*+)\s*+", re.UNICODE
+)
 _ABBREVIATION = re.compile(
     r"(?:\b(?:[A-Za-zÀ-ÿА-Яа-я]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Sra|Mme|Nr|No|art|ca|bzw|vgl|etc|approx|vs|"
     r"ул|руб|им|тыс|стр|г)\.)$"
@@ -147,7 +149,7 @@ _ABBREVIATION = re.compile(
 _LISTED = re.compile(r"(?:\b(?:and|or|und|oder|y|o|et|ou|e|и|или)|,)\s+[A-ZА-Я]\.$")
 _ORDINAL = re.compile(r"(?:^|[\s(])\d{1,2}\.$")
 _KEY = re.compile(r"\s*([^:：\s][^:：]{0,40})[:：]\s*\S")
-_CLOSED = re.compile(r"[.!?؟。！？।:：;,،]\s*$")
+_CLOSED = tuple(".!?؟。！？।:：;,،")
 
 
 def units(passage: str) -> list[Unit]:
@@ -170,7 +172,7 @@ def units(passage: str) -> list[Unit]:
             found.append(Unit(text, "row", heading, cells, headers))
             continue
         headers = ()
-        if at + 1 < len(lines) and not _CLOSED.search(line) and len(line) <= 120:
+        if at + 1 < len(lines) and not line.rstrip().endswith(_CLOSED) and len(line) <= 120:
             # A short line that no sentence ends is the title of what follows; a row or a sentence
             # cannot be read without it.
             heading = line.strip()
@@ -187,27 +189,40 @@ def units(passage: str) -> list[Unit]:
 def sentences(text: str) -> list[str]:
     """Split where a sentence ends; numbers, initials and abbreviations end none.
 
-    A heading of up to three words in front of a sentence stays with it.
+    A heading of up to three words in front of a sentence stays with it. What is longer than
+    600 characters is no sentence and is split between words.
     """
     found: list[str] = []
     begin = 0
     for stop in _STOP.finditer(text):
-        piece = text[begin : stop.end()].strip()
-        rest = text[stop.end() : stop.end() + 1]
-        if (_ABBREVIATION.search(piece) and not _LISTED.search(piece)) or (
-            rest.islower() and rest.isascii()
-        ):
+        tail = text[max(begin, stop.start() - 30) : stop.end()].strip()
+        rest = text[stop.end() : stop.end() + 20]
+        if _ABBREVIATION.search(tail) and not _LISTED.search(tail):
             continue
-        if _ORDINAL.search(piece) and _before_month(text[stop.end() :]):
+        if rest[:1].islower() and rest[:1].isascii():
             continue
-        if len(piece) < 30 and len(_TOKEN.findall(piece)) <= 3 and piece.endswith("."):
+        if _ORDINAL.search(tail) and _before_month(rest):
             continue
-        found.append(piece)
+        short = stop.end() - begin < 30 and tail.endswith(".")
+        if short and len(_TOKEN.findall(text, begin, stop.end())) <= 3:
+            continue
+        found.extend(_bounded(text[begin : stop.end()]))
         begin = stop.end()
-    rest = text[begin:].strip()
-    if rest:
-        found.append(rest)
+    found.extend(_bounded(text[begin:]))
     return found
+
+
+def _bounded(text: str) -> list[str]:
+    text = text.strip()
+    if len(text) <= _LONGEST:
+        return [text] if text else []
+    found = []
+    while len(text) > _LONGEST:
+        cut = text.rfind(" ", _LONGEST // 2, _LONGEST)
+        cut = _LONGEST if cut < 0 else cut
+        found.append(text[:cut].strip())
+        text = text[cut:].lstrip()
+    return [one for one in [*found, text] if one]
 
 
 @lru_cache(maxsize=1)

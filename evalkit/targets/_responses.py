@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import ErrorClass
@@ -28,7 +27,7 @@ _REASONING = frozenset({"response.reasoning_text.delta", "response.reasoning_sum
 
 def responses_usage(value: Any) -> Usage:
     """Usage in the words of the responses API."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return Usage()
     return Usage(
         input_tokens=count(value.get("input_tokens")),
@@ -111,7 +110,7 @@ def responses_output(
     refusal: str = "",
 ) -> Output:
     """The answer that a whole response holds; streamed text stands in where it has none."""
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise wire.error("sent an answer that is no object", ErrorClass.INVALID_RESPONSE)
     if body.get("error") or (complaint(body) is not None and "output" not in body):
         raise wire.said(body)
@@ -128,7 +127,7 @@ def responses_output(
 def _responses_output(
     wire: Wire,
     call: Call,
-    body: Mapping[str, Any],
+    body: dict[str, Any],
     *,
     pieces: Pieces | None,
     streamed: tuple[str, str],

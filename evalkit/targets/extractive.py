@@ -24,9 +24,6 @@ NOT_FOUND = "Not in the passages."
 """The answer when the passages do not support one."""
 
 _WORD = re.compile(r"\w+|[^\w\s]")
-_PASSAGE = re.compile(r"<passage\b[^>]*>(.*?)</passage\s*>", re.DOTALL | re.IGNORECASE)
-_PASSAGES = re.compile(r"<passages\b[^>]*>(.*?)</passages\s*>", re.DOTALL | re.IGNORECASE)
-_QUESTION = re.compile(r"<question\b[^>]*>(.*?)</question\s*>", re.DOTALL | re.IGNORECASE)
 
 
 @target()
@@ -111,35 +108,68 @@ class Extractive:
 @lru_cache(maxsize=1024)
 def split(content: str) -> tuple[str, list[str]]:
     """The question and the passages of a user message."""
-    tagged = _QUESTION.findall(content)
-    question = tagged[-1].strip() if tagged else ""
-    rest = _QUESTION.sub("\n", content)
-    passages = [one.strip() for one in _PASSAGE.findall(rest)]
-    if not passages:
-        for block in _PASSAGES.findall(rest):
-            passages.extend(_paragraphs(block))
+    questions, rest = _tagged(content, "question")
+    question = questions[-1] if questions else ""
+    passages, without = _tagged(rest, "passage")
+    blocks, bare = _tagged(without if passages else rest, "passages")
     if not question:
-        question, rest = _last_question(_PASSAGES.sub("\n", _PASSAGE.sub("\n", rest)), rest)
-    if not passages and not _PASSAGES.search(content) and not _PASSAGE.search(content):
-        passages = _paragraphs(rest)
+        question, above = _last_question(bare)
+    else:
+        above = bare
+    if not passages:
+        found = [above] if not blocks and "<passages>" not in content else blocks
+        passages = [one for block in found for one in _paragraphs(block)]
     return question, [one for one in passages if one]
 
 
-def _last_question(plain: str, rest: str) -> tuple[str, str]:
-    lines = plain.splitlines()
+def _tagged(content: str, tag: str) -> tuple[list[str], str]:
+    """What stands in tags of that name, and the text without them; tags do not nest.
+
+    Searched with plain string methods: a pattern would take quadratic time on tags that never end.
+    """
+    folded = content.lower()
+    if len(folded) != len(content):  # a few letters grow when they are lowered
+        folded = content
+    opened, closed = f"<{tag}", f"</{tag}>"
+    inside, outside, at = [], [], 0
+    while (start := folded.find(opened, at)) >= 0:
+        body = start + len(opened)
+        end = folded.find(closed, body)
+        if end < 0:
+            break
+        close = content.find(">", body, body + 200)
+        if close < 0 or close >= end or content[body : body + 1] not in "> \t\n":
+            outside.append(content[at:body])
+            at = body
+            continue
+        outside.append(content[at:start])
+        inside.append(content[close + 1 : end].strip())
+        at = end + len(closed)
+    outside.append(content[at:])
+    return inside, "".join(outside)
+
+
+def _last_question(text: str) -> tuple[str, str]:
+    """The last line that asks, and what stands above it: below it is an instruction."""
+    lines = text.splitlines()
     for at in range(len(lines) - 1, -1, -1):
         if lines[at].rstrip().endswith(QUESTION_MARKS):
-            # What stands below the question is an instruction, not a passage.
             return lines[at].strip(), "\n".join(lines[:at])
-    return "", rest
+    return "", text
 
 
-_BREAK = re.compile(r"\n[ \t]*\n(?!\s*\|)")
+_BREAK = re.compile(r"\n\s*\n")
 
 
 def _paragraphs(block: str) -> list[str]:
-    """Split at blank lines, but a table stays with the line above it."""
-    return [one.strip() for one in _BREAK.split(block) if one.strip()]
+    """Split at blank lines, but a table stays with the paragraph above it."""
+    found: list[str] = []
+    for one in _BREAK.split(block.strip()):
+        if one.lstrip().startswith("|") and found:
+            found[-1] += f"\n\n{one}"
+        elif one:
+            found.append(one)
+    return found
 
 
 def _count(messages: tuple[Message, ...]) -> int:

@@ -9,7 +9,7 @@ targets:
     model: small
 """
 SUITE = """\
-dataset: golden/cases.jsonl
+dataset: golden/cases.lines
 targets: [support]
 scorers:
   - overlap

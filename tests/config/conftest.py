@@ -27,7 +27,7 @@ def project(tmp_path: Path, plugins: None, monkeypatch: pytest.MonkeyPatch) -> P
     for name, text in {
         "evalkit.yaml": PROJECT,
         "prompts/answer.j2": "{{ question }}\n",
-        "golden/cases.jsonl": '{"question": "q", "expected": "a"}\n',
+        "golden/cases.lines": '{"question": "q", "expected": "a"}\n',
         "suites/support.yaml": SUITE,
     }.items():
         path = tmp_path / name

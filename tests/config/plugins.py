@@ -80,7 +80,7 @@ class Pick(_Target):
         self.targets = targets
 
 
-@dataset(name="lines", suffixes=(".jsonl", ".lines"))
+@dataset(name="lines", suffixes=(".lines",))
 def lines(source: str, *, comment: str = "#") -> Iterator[tuple[int, dict[str, JSON]]]:
     """One row a line."""
     yield 1, {"source": source, "comment": comment}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from config_examples import PROJECT
+from config_examples import PROJECT, SUITE
 
 from evalkit.config import load_project, load_suite
 from evalkit.errors import ConfigError, ExitCode
@@ -50,7 +50,6 @@ def test_a_broken_suite_says_where(
     what: str,
     hint: str,
 ) -> None:
-    write("golden/cases.xyz", "")
     write("suites/support.yaml", text)
     with pytest.raises(ConfigError) as caught:
         load_suite(load_project(project / "evalkit.yaml"), "support")
@@ -85,3 +84,34 @@ def test_a_typing_mistake_is_one_finding_not_two(write: Callable[[str, str], Pat
         "at evalkit.yaml:6:5",
         "did you mean 'model'?",
     )
+
+
+def test_a_dataset_of_no_known_format_says_how_to_name_one(
+    write: Callable[[str, str], Path], project: Path
+) -> None:
+    write("golden/cases.xyz", "")
+    write("suites/support.yaml", SUITE.replace("cases.lines", "cases.xyz"))
+    with pytest.raises(ConfigError) as caught:
+        load_suite(load_project(project / "evalkit.yaml"), "support")
+    assert str(caught.value.where) == "suites/support.yaml:1:10"
+    assert caught.value.what == "the format of 'golden/cases.xyz' is not known from its name"
+    assert caught.value.hint.startswith("write {path: ..., format: NAME}; known: ")
+
+
+def test_a_file_that_a_scorer_reads_must_exist(
+    write: Callable[[str, str], Path], project: Path
+) -> None:
+    write("schemas/answer.json", "{}")
+    suite = SUITE.replace("overlap", "holds: {any: [a], file: schemas/anwser.json}")
+    path = write("suites/support.yaml", suite)
+    loaded = load_project(project / "evalkit.yaml")
+    with pytest.raises(ConfigError) as caught:
+        load_suite(loaded, "support")
+    assert caught.value.lines() == (
+        "no file 'schemas/anwser.json'",
+        "at suites/support.yaml:4:29",
+        "did you mean 'schemas/answer.json'?",
+    )
+    path.write_text(suite.replace("anwser", "answer"), encoding="utf-8")
+    options = load_suite(loaded, "support").scorers[0].options
+    assert options == {"any": ["a"], "file": project / "schemas/answer.json"}
