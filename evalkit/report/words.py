@@ -7,7 +7,6 @@ or 2, else one. Without an interval it has three significant digits. Units and s
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -88,14 +87,19 @@ def decimals(value: float, low: float | None = None, high: float | None = None) 
     ends = [one for one in (low, high) if one is not None]
     half = max((abs(one - value) for one in ends), default=0.0)
     if half > 0:
-        exponent = math.floor(math.log10(half))
-        leading = half / 10**exponent
+        leading, exponent = _scientific(half)
         places = -exponent + (1 if leading < 3 else 0)
     elif value:
-        places = 2 - math.floor(math.log10(abs(value)))
+        places = 2 - _scientific(value)[1]
     else:
         places = 0
     return min(MAX_DECIMALS, max(0, places))
+
+
+def _scientific(value: float) -> tuple[float, int]:
+    # by its digits, not by a logarithm: that is one off near powers of ten and fails near zero
+    mantissa, _, exponent = f"{abs(value):.15e}".partition("e")
+    return float(mantissa), int(exponent)
 
 
 def number(value: float, places: int | None = None) -> str:
@@ -162,7 +166,7 @@ def _places(value: float, low: float | None, high: float | None, factor: float, 
         return 2
     if unit == "USD":
         # cents are not halved: two decimals, or as many as the first significant digit needs
-        first = -math.floor(math.log10(abs(value)))
+        first = -_scientific(value)[1]
         return min(MAX_DECIMALS, max(2, min(places, first + 2)))
     return places
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalkit.report import words
@@ -43,6 +43,8 @@ def test_quantities(
     st.floats(0, 1e6),
     st.sampled_from(["", "%", "s", "USD", "tokens"]),
 )
+@example(0.0, 5e-324, "")
+@example(0.001, 0.001, "USD")
 def test_a_shown_number_is_within_its_last_digit(value: float, half: float, unit: str) -> None:
     shown = words.quantity(value, unit, low=value - half, high=value + half)
     bare = shown.replace("−", "-").replace(",", "").replace("$", "")
