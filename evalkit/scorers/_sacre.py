@@ -91,14 +91,13 @@ def bleu_stats(
     Equal to ``BLEU._extract_corpus_statistics``: with several references each n-gram counts up to
     its largest count in one of them, and the length is the closest one's, the shorter of two.
     """
-    from evalkit.scorers._ngrams import clipped_matches, word_ids
+    from evalkit.scorers._ngrams import clipped_word_matches
 
     given = bleu_words(answer, name, lowercase=lowercase)
     wanted = [bleu_words(one, name, lowercase=lowercase) for one in references]
     size = len(given)
     length = min(map(len, wanted), key=lambda n: (abs(size - n), n))
-    first, *rest = word_ids([given, *wanted])
-    correct = clipped_matches(first, rest, BLEU_ORDER)
+    correct = clipped_word_matches(given, wanted, BLEU_ORDER)
     total = [max(size - order, 0) for order in range(BLEU_ORDER)]
     return (float(size), float(length), *map(float, correct), *map(float, total))
 

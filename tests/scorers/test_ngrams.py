@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.scorers import _ngrams
-from evalkit.scorers._ngrams import character_ids, clipped_matches, word_ids
+from evalkit.scorers._ngrams import (
+    character_ids,
+    clipped_matches,
+    clipped_word_matches,
+    word_ids,
+)
 
 
 def naive(given_symbols, references, order):
@@ -36,6 +41,7 @@ symbols = st.lists(st.integers(1, 4), max_size=30)
 
 @given(symbols, st.lists(symbols, min_size=1, max_size=4), st.integers(1, 6))
 def test_clipped_matches(one, references, order):
+    assert clipped_word_matches(one, references, order) == naive(one, references, order)
     first, *rest = ids(one, *references)
     assert clipped_matches(first, rest, order) == naive(one, references, order)
 
