@@ -1,8 +1,9 @@
 """How numbers and facts are written, in one place: rounding, units, signs, and plain ASCII.
 
 A number has the digits that its interval deserves: two of the half-width where that begins with 1
-or 2, else one. Without an interval it has three significant digits. Units and signs are typographic
-(``1.48 %``, ``×``, ``−``); ``plain`` turns them into ASCII.
+or 2, else one; a value that would become 0 by that keeps two significant digits. Without an
+interval it has three. Units and signs are typographic (``1.48 %``, ``×``, ``−``); ``plain`` turns
+them into ASCII.
 """
 
 from __future__ import annotations
@@ -89,6 +90,9 @@ def decimals(value: float, low: float | None = None, high: float | None = None) 
     if half > 0:
         leading, exponent = _scientific(half)
         places = -exponent + (1 if leading < 3 else 0)
+        if value and _scientific(value)[1] < -max(0, places):
+            # beside a wide interval a small value is still not nothing
+            places = 1 - _scientific(value)[1]
     elif value:
         places = 2 - _scientific(value)[1]
     else:
