@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from evalkit.errors import EvalkitError
+from evalkit.secrets import redact
 
 ProjectFile: TypeAlias = Annotated[
     Path | None,
@@ -28,7 +29,8 @@ AllowCode: TypeAlias = Annotated[
 
 def show_error(error: EvalkitError) -> None:
     """Print what, where and what to do on standard error; red on a terminal that wants colour."""
-    what, *rest = error.lines()
+    # a message may quote what a server or a file said
+    what, *rest = map(redact, error.lines())
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     typer.echo(
         typer.style("error: ", fg="red", bold=True) + what if colour else f"error: {what}", err=True
