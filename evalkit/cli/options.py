@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -25,6 +25,19 @@ AllowCode: TypeAlias = Annotated[
         help="Let the project's own code and programs run.",
     ),
 ]
+
+
+def new_app(**attrs: Any) -> typer.Typer:
+    """An app for one command or one family of commands, all alike."""
+    return typer.Typer(
+        rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, **attrs
+    )
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help; a test runs every line after ``evalkit init``."""
+    # the first character keeps the lines of the paragraph as they are
+    return "\b\nExamples:\n" + "\n".join(f"  $ {line}" for line in lines)
 
 
 def show_error(error: EvalkitError) -> None:

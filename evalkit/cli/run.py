@@ -7,13 +7,21 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.options import AllowCode, AsJson, ProjectFile
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
 from evalkit.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = new_app()
 
 
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@app.command(
+    epilog=examples(
+        "evalkit run",
+        "evalkit run example --target span --limit 5",
+        "evalkit run example --tags topic:fees,topic:hours --trials 3",
+        "evalkit run example --filter 'library and not name:founder' --json",
+        "evalkit run --resume latest",
+    )
+)
 def run(
     *,
     suites: Annotated[
@@ -61,15 +69,7 @@ def run(
 
     Exit codes: 0 answered and stored, 2 a mistake in files or flags, 3 nothing selected, 4 a
     target or the store failed, 130 interrupted.
-
-    \b
-    Examples:
-      $ evalkit run
-      $ evalkit run support --target support --limit 5
-      $ evalkit run support --tags lang:es,must_not_fail --trials 3
-      $ evalkit run support --filter 'refund and not name:draft' --json
-      $ evalkit run --resume latest
-    """  # noqa: D301 - the help keeps the lines of a paragraph that begins with this character
+    """
     import sys
 
     from evalkit.cli.stored import print_run

@@ -9,26 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.options import AsJson
+from evalkit.cli.options import AsJson, examples, new_app
 from evalkit.errors import ExitCode
 
 if TYPE_CHECKING:
     from evalkit.registry import Parameter, ScorerPlugin
 
-_EXAMPLES = """Examples:
+_EXAMPLES = examples(
+    "evalkit scorers", "evalkit scorers show rouge_l", "evalkit scorers show numeric --json"
+)
 
-\b
-  $ evalkit scorers
-  $ evalkit scorers show rouge_l
-  $ evalkit scorers show numeric --json
-"""
-
-app = typer.Typer(
+app = new_app(
     help="List scorers with their parameters.",
     epilog=_EXAMPLES,
-    rich_markup_mode=None,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 _DIRECTION = {"higher": "higher is better", "lower": "lower is better", "neutral": "only measured"}
@@ -55,7 +49,8 @@ def list_scorers(ctx: typer.Context, as_json: AsJson = False) -> ExitCode | None
 
 @app.command(epilog=_EXAMPLES)
 def show(
-    name: Annotated[str, typer.Argument(help="The scorer, as `rouge_l`.")], as_json: AsJson = False
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The scorer, as `rouge_l`.")],
+    as_json: AsJson = False,
 ) -> ExitCode:
     """Show one scorer: what it says, its parameters, its metrics, how a suite uses it."""
     plugin = _plugin(name)
