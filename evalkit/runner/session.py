@@ -150,6 +150,9 @@ def execute(
         except EvalkitError as error:
             _finish_failed(recorder)
             raise _with_kept(error, run_id, tallies, engine) from error
+        except OSError:
+            _finish_failed(recorder)
+            raise
         outcome = _outcome(plan, engine, tallies, time.monotonic() - begun)
         try:
             recorder.finish(outcome.status)
@@ -283,7 +286,6 @@ def _quiet_collector() -> Iterator[None]:
 
     Half a million objects of imported libraries would be walked again and again for nothing.
     """
-    gc.collect()
     gc.freeze()
     try:
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -114,15 +115,23 @@ class SmallProject:
         )
 
     @contextmanager
-    def start(self, *arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    def start(
+        self, *arguments: str, largest_file: int | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
         """``evalkit run`` in a process of its own, which ends with the block at the latest."""
+
+        def limit() -> None:
+            if largest_file is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
         with subprocess.Popen(
             [sys.executable, "-m", "evalkit", "run", *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=limit,
         ) as process:
             try:
                 yield process
