@@ -1,6 +1,7 @@
 """Every example in the help of every command runs, in a project as ``evalkit init`` writes it."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ def examples(words, capsys):
     found = [line.strip()[2:] for line in text.splitlines() if line.strip().startswith("$ evalkit")]
     if "COMMAND [ARGS]" in text:
         listed = text.partition("Commands:")[2].partition("Examples:")[0].splitlines()
-        inner = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
+        inner = [line.split()[0] for line in listed if re.match(r"  \S", line)]
         for name in inner:
             found += examples([*words, name], capsys)
     return found
