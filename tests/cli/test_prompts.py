@@ -181,15 +181,6 @@ def test_versions_that_runs_used_are_counted_and_compared(project, capsys):
     assert [(one["version"], one["runs"]) for one in rows] == [(first, 2), (second, 1)]
 
 
-@pytest.mark.parametrize("command", [[], ["list"], ["diff"], ["log"]])
-def test_the_example_of_each_help_works(project, repository, capsys, command):
-    assert run_command(["prompts", *command, "--help"]) == ExitCode.PASS
-    example = " ".join(capsys.readouterr().out.partition("Example: $ evalkit ")[2].split())
-    assert example.startswith("prompts ")
-    assert run_command(example.split()) == ExitCode.PASS
-    assert "prompts/answer.j2" in capsys.readouterr().out or command == ["log"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "what", "hint"),
     [
