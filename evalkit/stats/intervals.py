@@ -58,6 +58,20 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Interval:
     return Interval(low, high)
 
 
+def jeffreys(successes: int, n: int, level: float = 0.95) -> Interval:
+    """The equal-tailed interval of a rate after Jeffreys' prior, Beta(½, ½) (Brown et al. 2001).
+
+    A posterior, not a coverage promise: near 0 and 1 it covers too little; for rates that are parts
+    of a corrected rate.
+    """
+    from scipy.special import betaincinv
+
+    _check_counts(successes, n)
+    tail = (1 - level) / 2
+    a, b = successes + 0.5, n - successes + 0.5
+    return Interval(float(betaincinv(a, b, tail)), float(betaincinv(a, b, 1 - tail)))
+
+
 def _check_counts(successes: int, n: int) -> None:
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} of {n} is not a rate")
