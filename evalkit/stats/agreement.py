@@ -36,16 +36,18 @@ def kappa(
 
     Cohen 1960; weighted by the distance of categories, 1968. ``categories`` are all that could have
     been used, in their order, which only weighted kappa needs; without it those that were, sorted.
-    A resample in which both always use one category has no kappa and counts as 0: no agreement
-    beyond chance was shown. So does a sample without variety. Raises ``ValueError`` for unequal or
-    no ratings and for a rating not in ``categories``.
+    Raters who agreed on every case are not known to agree always: cases are drawn from those seen
+    and one more disagreement, spread evenly. A resample in which both always use one category has
+    no kappa and counts as 0: no agreement beyond chance was shown. So does a sample without
+    variety. Raises ``ValueError`` for unequal or no ratings and for a rating not in ``categories``.
     """
     table = confusion(first, second, categories)
-    flat = table.ravel()
-    n = int(flat.sum())
+    n, size = int(table.sum()), len(table)
+    wider = table + (1 - np.eye(size)) / max(size * (size - 1), 1)
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(n, flat / n, size=resamples).reshape(resamples, *table.shape)
-    penalty = _penalty(len(table), weights)
+    flat = wider.ravel() / wider.sum()
+    drawn = generator.multinomial(n, flat, size=resamples).reshape(resamples, size, size)
+    penalty = _penalty(size, weights)
     return Resampled.of(
         float(_kappas(table[None], penalty)[0]), _kappas(drawn.astype(float), penalty)
     )
@@ -108,8 +110,9 @@ def krippendorff_alpha(
     """Krippendorff's alpha of any number of raters, ``None`` or NaN where one did not rate.
 
     1 − D(observed) ÷ D(expected) (Krippendorff 2019, chapter 12). A row a rater, a column a case;
-    cases with fewer than two ratings say nothing. The bootstrap draws cases again. Without variety
-    in the ratings alpha is 0: nothing was shown. Raises ``ValueError`` when no case has two
+    cases with fewer than two ratings say nothing. The bootstrap draws cases again, from those seen
+    and one more on which two raters differed as the middle half of all ratings does. Without
+    variety in the ratings alpha is 0: nothing was shown. Raises ``ValueError`` when no case has two
     ratings.
     """
     table = np.array([[np.nan if one is None else one for one in row] for row in ratings], float)
@@ -120,13 +123,23 @@ def krippendorff_alpha(
     if not table.size:
         raise ValueError("no case has two ratings")
     units = table.shape[1]
+    table = np.column_stack([table, _dissent(table)])
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(units, np.full(units, 1 / units), size=resamples)
-    weights = np.vstack([np.ones(units), drawn.astype(float)])
+    drawn = generator.multinomial(units, np.full(units + 1, 1 / (units + 1)), size=resamples)
+    weights = np.vstack([np.append(np.ones(units), 0.0), drawn.astype(float)])
     alphas = (
         _interval_alphas(table, weights) if scale == "interval" else _alphas(table, weights, scale)
     )
     return Resampled.of(float(alphas[0]), alphas[1:])
+
+
+def _dissent(table: Floats) -> Floats:
+    """A case on which two raters differed, by values that were used."""
+    ordered = np.sort(table[~np.isnan(table)])
+    low, high = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
+    if low == high:
+        low, high = ordered[0], ordered[-1]
+    return np.array([low, high, *([np.nan] * (len(table) - 2))])
 
 
 def _alphas(table: Floats, weights: Floats, scale: Scale) -> Floats:

@@ -33,18 +33,33 @@ def paired_log_ratio(
 def guarded_log_ratio(
     candidate: Sequence[float] | Floats, baseline: Sequence[float] | Floats
 ) -> Pivot:
-    """As ``paired_log_ratio``, with two pseudo-cases while nearly all cases share one ratio.
+    """As ``paired_log_ratio``, for costs of which a few cases make most, or none differs.
 
-    One came out twice as dear as that ratio says and one half as dear. Equal answers at a new price
-    have one ratio in every case: without the guard their variance is 0 and a doubled price could
-    not be shown. Added when some cases share the ratio and fewer than 20 do not.
+    Bills have heavy tails: the variance of a sample without its dearest cases is too small, and the
+    t covers too little. So the degrees of freedom are those that the kurtosis k of the residuals
+    leaves the variance, 2n ÷ (k − 1) (the variance of a variance, matched as by Satterthwaite
+    1946), n − 1 at most.
+
+    Equal answers at a new price share one ratio in every case: their variance is 0 and a doubled
+    price could not be shown. While some cases share the ratio and fewer than 20 do not, two pseudo-
+    cases are added, one twice as dear as that ratio says and one half as dear.
     """
     value, residuals = _residuals(candidate, baseline)
     off = int((np.abs(residuals) > 1e-9).sum())
-    if off >= min(SPARSE, len(residuals)):
-        return paired_log_ratio(candidate, baseline)
-    _, se = mean_and_se(np.append(residuals, (math.log(2), -math.log(2))))
-    return Pivot(value=value, centre=value, se=se, df=len(residuals) + 1)
+    if off < min(SPARSE, len(residuals)):
+        residuals = np.append(residuals, (math.log(2), -math.log(2)))
+    _, se = mean_and_se(residuals)
+    n = len(residuals)
+    return Pivot(value=value, centre=value, se=se, df=max(min(n - 1, _tail_df(residuals)), 1))
+
+
+def _tail_df(residuals: Floats) -> float:
+    squares = (residuals - residuals.mean()) ** 2
+    second = math.fsum(squares.tolist()) / len(squares)
+    if not second:
+        return math.inf
+    kurtosis = math.fsum((squares**2).tolist()) / len(squares) / second**2
+    return 2 * len(squares) / (kurtosis - 1) if kurtosis > 1 else math.inf
 
 
 def geometric_ratio(

@@ -37,7 +37,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     """The score interval of a rate (Wilson 1927); n = 0 is a ``ValueError``."""
     from scipy.special import ndtri
 
-    _check_counts(successes, n)
+    check_counts(successes, n)
     z = float(ndtri((1 + level) / 2))
     rate = successes / n
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
@@ -51,7 +51,7 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Interval:
     """The exact interval of a rate (Clopper and Pearson 1934), never narrower than ``level``."""
     from scipy.special import betaincinv
 
-    _check_counts(successes, n)
+    check_counts(successes, n)
     tail = (1 - level) / 2
     low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
     high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
@@ -66,13 +66,14 @@ def jeffreys(successes: int, n: int, level: float = 0.95) -> Interval:
     """
     from scipy.special import betaincinv
 
-    _check_counts(successes, n)
+    check_counts(successes, n)
     tail = (1 - level) / 2
     a, b = successes + 0.5, n - successes + 0.5
     return Interval(float(betaincinv(a, b, tail)), float(betaincinv(a, b, 1 - tail)))
 
 
-def _check_counts(successes: int, n: int) -> None:
+def check_counts(successes: int, n: int) -> None:
+    """Refuse counts that are no rate with a ``ValueError``."""
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} of {n} is not a rate")
 

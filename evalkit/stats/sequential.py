@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
 
+from evalkit.stats.intervals import Floats
+
 Spending = Literal["rho2", "obrien_fleming", "pocock"]
-_GRID = 801
+_GRID = 401
 _SPAN = 8.0
 _STEP = 1e-3  # a look that adds less information than this is not resolved by the grid
 
@@ -49,61 +53,68 @@ def boundaries(
 ) -> tuple[float, ...]:
     """The z each look must reach, one-sided, so that all looks together err with at most α.
 
-    ``fractions`` are the information shares of the looks so far, growing, the last planned one 1: a
-    look's boundary depends only on it and those before it, so looks need not be planned. The score
-    process has independent increments (Armitage, McPherson and Rowe 1969; Lan and DeMets 1983). A
-    look that adds less than a thousandth of the information has an infinite boundary and spends
-    nothing. Raises ``ValueError`` when fractions shrink, are not above 0 or exceed 1.
+    ``fractions`` are the information shares of the looks so far, the last planned one 1: a look's
+    boundary depends only on it and those before it, so looks need not be planned. The score process
+    has independent increments (Armitage, McPherson and Rowe 1969; Lan and DeMets 1983). A look that
+    adds less than a thousandth of the information, or of which less is known than before, has an
+    infinite boundary and spends nothing. Raises ``ValueError`` for a fraction that is not above 0
+    and at most 1.
     """
-    looks = tuple(min(one, 1.0) if one <= 1 + 1e-9 else math.nan for one in fractions)
-    if any(not b >= a for a, b in zip((0.0, *looks), looks, strict=False)) or 0.0 in looks:
-        raise ValueError("information fractions must grow from above 0 to at most 1")
+    if not all(0 < one <= 1 + 1e-9 for one in fractions):
+        raise ValueError("information fractions lie above 0 and at most at 1")
+    looks = tuple(accumulate((min(one, 1.0) for one in fractions), max))
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha must lie between 0 and one half, not {alpha!r}")
     if spending not in _SPENDING:
         raise ValueError(f"unknown spending function {spending!r}")
-    return _boundaries(looks, alpha, spending)
+    return _carried(looks, alpha, spending).bounds
 
 
-@lru_cache(maxsize=4096)
-def _boundaries(looks: tuple[float, ...], alpha: float, spending: Spending) -> tuple[float, ...]:
-    """Carry the density of the score that has not crossed yet from look to look, on a grid.
+@dataclass(frozen=True, slots=True)
+class _Alive:
+    """The density of the score that has crossed no boundary yet, after a look, on a grid."""
+
+    bounds: tuple[float, ...]
+    points: Floats
+    weights: Floats
+    at: float
+    used: float
+
+
+@lru_cache(maxsize=512)
+def _carried(looks: tuple[float, ...], alpha: float, spending: Spending) -> _Alive:
+    """One look after those before it, which are remembered.
 
     The score B(t) = z·√t is a Brownian motion; at each look the tail beyond the boundary is what
     may be spent. The lower end of the grid cuts off less than 1e-14.
     """
     from scipy.special import ndtri
 
-    found: list[float] = []
-    points = weights = np.empty(0)
-    before, used = 0.0, 0.0
-    for t in looks:
-        allowed = spent(t, alpha, spending) - used
-        step = math.sqrt(max(t - before, 0.0))
-        if allowed <= 1e-15 or t - before < _STEP:
-            found.append(math.inf)
-            continue
-        root = math.sqrt(t)
-        if not len(points):
-            z = -float(ndtri(allowed))
-        else:
-            z = _crossing(points, weights, step, root, allowed)
-        found.append(z)
-        used += allowed
-        grid = np.linspace(-_SPAN * root, z * root, _GRID)
-        width = (grid[1] - grid[0]) * _simpson(_GRID)
-        if not len(points):
-            density = np.exp(-0.5 * (grid / step) ** 2)
-        else:
-            density = np.exp(-0.5 * ((grid[:, None] - points) / step) ** 2) @ weights
-        points, weights = grid, density * width / (step * math.sqrt(2 * math.pi))
-        before = t
-    return tuple(found)
+    if not looks:
+        return _Alive((), np.zeros(1), np.ones(1), 0.0, 0.0)
+    before = _carried(looks[:-1], alpha, spending)
+    t = looks[-1]
+    allowed = spent(t, alpha, spending) - before.used
+    if allowed <= 1e-15 or t - before.at < _STEP:
+        return replace(before, bounds=(*before.bounds, math.inf))
+    step, root = math.sqrt(t - before.at), math.sqrt(t)
+    if before.at:
+        z = _crossing(before.points, before.weights, step, root, allowed)
+    else:
+        z = -float(ndtri(allowed))
+    grid = np.linspace(-_SPAN * root, z * root, _GRID)
+    width = (grid[1] - grid[0]) * _simpson(_GRID)
+    density = np.exp(-0.5 * ((grid[:, None] - before.points) / step) ** 2) @ before.weights
+    return _Alive(
+        bounds=(*before.bounds, z),
+        points=grid,
+        weights=density * width / (step * math.sqrt(2 * math.pi)),
+        at=t,
+        used=before.used + allowed,
+    )
 
 
-def _crossing(
-    points: np.ndarray, weights: np.ndarray, step: float, root: float, allowed: float
-) -> float:
+def _crossing(points: Floats, weights: Floats, step: float, root: float, allowed: float) -> float:
     from scipy.optimize import brentq
     from scipy.special import ndtr
 
@@ -115,7 +126,7 @@ def _crossing(
     return float(brentq(excess, -_SPAN, 40.0, xtol=1e-10))
 
 
-def _simpson(count: int) -> np.ndarray:
+def _simpson(count: int) -> Floats:
     factors = np.ones(count)
     factors[1:-1:2], factors[2:-1:2] = 4.0, 2.0
     return factors / 3

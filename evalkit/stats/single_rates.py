@@ -9,15 +9,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from evalkit.stats.intervals import Interval, clopper_pearson, wilson
+from evalkit.stats.intervals import Interval, check_counts, clopper_pearson, wilson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRate:
-    """``successes`` of ``n`` independent cases, judged by the score test (Wilson 1927)."""
+    """``successes`` of ``n`` independent cases, judged by the score test (Wilson 1927).
+
+    The shortest honest interval, but a lattice: at 50 cases the true size of a 5 % test is up to
+    7.8 %. Where 5 % is a promise, test by ``ExactRate``. Raises ``ValueError`` for no rate.
+    """
 
     successes: int
     n: int
+
+    def __post_init__(self) -> None:
+        check_counts(self.successes, self.n)
 
     @property
     def value(self) -> float:
@@ -47,10 +54,16 @@ class ScoreRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactRate:
-    """``events`` of ``n`` independent cases, judged exactly (Clopper and Pearson 1934)."""
+    """``events`` of ``n`` independent cases, judged exactly (Clopper and Pearson 1934).
+
+    Never errs more often than promised. Raises ``ValueError`` for no rate.
+    """
 
     events: int
     n: int
+
+    def __post_init__(self) -> None:
+        check_counts(self.events, self.n)
 
     @property
     def value(self) -> float:

@@ -33,11 +33,11 @@ def suite_difference(
 
     Both sides list the same cases in the same order; the baseline has two trials a case or more,
     else ``ValueError``. A case without variance in its few trials is not known to have none: while
-    fewer than 20 cases vary, two pseudo-cases are added that dissented once, by ``spread``.
+    fewer than 20 cases vary, two pseudo-cases are added whose trials dissented once, by ``spread``.
     """
-    noise = _noise(candidate, baseline, spread)
     value = _difference(candidate, baseline)
-    return Pivot(value=value, centre=value, se=math.sqrt(noise) / candidate.n)
+    noise = _within(candidate, baseline, spread) / candidate.n
+    return Pivot(value=value, centre=value, se=math.sqrt(noise))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,34 +57,23 @@ def suite_look(
 ) -> Look:
     """The evidence on the whole suite after some of its cases, drawn in random order.
 
-    ``baseline`` has every case of the suite, ``seen`` says which of them the candidate's are. The
+    ``baseline`` has every case of the suite, ``seen`` the numbers of those the candidate's are. The
     variance is that within cases plus, as long as cases are missing, that of the change between
     them: W/n + (1 − n/N)·S²/n (sampling without replacement from a finite population, Cochran 1977,
-    2.6). The information is the final variance W/N over it: feed it to ``boundaries``. It can fall
-    between looks; a look with less than the one before spends nothing.
+    2.6). The information is the final variance W/N over it: feed it to ``boundaries``.
     """
-    part = baseline.of_cases(list(seen))
-    if candidate.n != part.n:
-        raise ValueError("the candidate's cases are not those said to be seen")
+    part = baseline.of_cases(np.asarray(seen, dtype=np.intp))
+    value = _difference(candidate, part)
     total, n = baseline.n, candidate.n
-    one_trial = candidate.trials.min() if candidate.n else 1
-    whole = CaseMoments(
-        means=baseline.means,
-        variances=baseline.variances,
-        trials=np.full(total, one_trial, dtype=np.intp),
-    )
-    within = max(
-        _noise(candidate, part, spread) / n,
-        _noise(whole, baseline, spread) / total,
-    )
-    differences = candidate.means - part.means
+    within = _within(candidate, baseline, spread)
     between = 0.0
     if n > 1:
-        between = max(float(np.var(np.sort(differences), ddof=1)) - within, 0.0)
+        changes = np.sort(candidate.means - part.means)
+        between = max(float(np.var(changes, ddof=1)) - within, 0.0)
     variance = within / n + (1 - n / total) * between / n
-    value = _difference(candidate, part)
     evidence = Pivot(value=value, centre=value, se=math.sqrt(variance))
-    return Look(evidence=evidence, fraction=min((within / total) / variance, 1.0))
+    fraction = min(within / total / variance, 1.0) if variance else 0.0
+    return Look(evidence=evidence, fraction=fraction)
 
 
 def _difference(candidate: CaseMoments, baseline: CaseMoments) -> float:
@@ -93,20 +82,29 @@ def _difference(candidate: CaseMoments, baseline: CaseMoments) -> float:
     return math.fsum((candidate.means - baseline.means).tolist()) / candidate.n
 
 
-def _noise(candidate: CaseMoments, baseline: CaseMoments, spread: float) -> float:
-    """The variance of the sum of case differences over all trials that might have been."""
+def _within(candidate: CaseMoments, baseline: CaseMoments, spread: float) -> float:
+    """The mean variance of a case's difference over all the trials that might have been.
+
+    The baseline's over the whole suite, which is known before the candidate starts; the
+    candidate's own where it has two trials, else taken to be the baseline's.
+    """
     if (baseline.trials < 2).any():
         raise ValueError("the noise within a case needs two stored trials of it")
-    old = baseline.variances / baseline.trials
-    own = np.where(candidate.trials > 1, candidate.variances, baseline.variances)
-    both = old + own / candidate.trials
-    noise = math.fsum(both.tolist())
-    if np.count_nonzero(both) >= SPARSE or math.isinf(spread):
-        return noise
-    # one dissent of size `spread` among R trials has variance spread²/R
-    runs = float(np.mean(baseline.trials))
-    dissent = spread**2 / runs
-    return noise + 2 * dissent * (1 / runs + 1 / float(np.mean(candidate.trials)))
+    runs, own = float(np.mean(baseline.trials)), float(np.mean(candidate.trials))
+    known = baseline.variances
+    if (candidate.trials > 1).all():
+        fresh = _mean(candidate.variances / candidate.trials)
+    else:
+        fresh = _mean(known) / own
+    within = _mean(known / baseline.trials) + fresh
+    if np.count_nonzero(known) >= SPARSE or math.isinf(spread):
+        return within
+    # one dissent of size `spread` among R trials has the variance spread² ÷ R
+    return within + 2 * spread**2 / runs * (1 / runs + 1 / own) / baseline.n
+
+
+def _mean(values: Floats) -> float:
+    return math.fsum(values.tolist()) / len(values)
 
 
 def shock_ratio(run_means: Sequence[float] | Floats, baseline: CaseMoments) -> float:
