@@ -46,10 +46,11 @@ def guarded_log_ratio(
     """
     value, residuals = _residuals(candidate, baseline)
     off = int((np.abs(residuals) > 1e-9).sum())
-    if off < min(SPARSE, len(residuals)):
-        residuals = np.append(residuals, (math.log(2), -math.log(2)))
-    _, se = mean_and_se(residuals)
     n = len(residuals)
+    if off < min(SPARSE, n):
+        _, se = mean_and_se(np.append(residuals, (math.log(2), -math.log(2))))
+        return Pivot(value=value, centre=value, se=se, df=n + 1)
+    _, se = mean_and_se(residuals)
     return Pivot(value=value, centre=value, se=se, df=max(min(n - 1, _tail_df(residuals)), 1))
 
 
