@@ -140,7 +140,8 @@ def _short(value: Any) -> str:
 class ScorerPlugin(Plugin):
     """A scorer: what it needs of a case, what it aggregates to, and which way is better.
 
-    ``examples`` are ``(output, expected, value)`` triples that the contract test runs. ``prepare``
+    ``examples`` are ``(output, expected, value)`` triples that the contract test runs; ``usage`` is
+    what a suite writes when the bare name says too little. ``prepare``
     is called once with the options when a suite is bound: it raises ``ValueError`` for values that
     cannot work together, and returns what the signature must also say, such as sacrebleu's own.
     """
@@ -152,6 +153,7 @@ class ScorerPlugin(Plugin):
     unit: str = ""
     examples: tuple[tuple[str, Any, float], ...] = ()
     batch: bool = False
+    usage: str = ""
     prepare: Callable[[Mapping[str, Any]], str] | None = None
 
 
@@ -204,6 +206,7 @@ def scorer(
     version: int = 1,
     lib: str | None = None,
     code: bool = False,
+    usage: str = "",
     prepare: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
@@ -230,6 +233,7 @@ def scorer(
                 version=version,
                 lib=lib,
                 code=code,
+                usage=usage,
                 prepare=prepare,
             ),
         )

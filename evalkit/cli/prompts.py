@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.options import AllowCode, AsJson, ProjectFile
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
 from evalkit.errors import ExitCode, UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -22,22 +22,21 @@ if TYPE_CHECKING:
     from evalkit.config.spec import Project
     from evalkit.store import PromptRow
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
+app = new_app(
     no_args_is_help=True,
     help="List, compare and trace prompt versions.",
+    epilog=examples("evalkit prompts list"),
 )
 
 _STORED = re.compile(r"[0-9a-f]{6,12}\Z")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-@app.command("list", epilog="Example: evalkit prompts list")
+@app.command("list", epilog=examples("evalkit prompts list", "evalkit prompts list --json"))
 def list_prompts(
     *, project: ProjectFile = None, as_json: AsJson = False, allow_code: AllowCode = False
 ) -> ExitCode:
-    """List the project's prompts with version, label, owner and the targets that use them."""
+    """List prompts, their versions, and who uses them."""
     from evalkit.config import find_project, load_project, load_prompt
     from evalkit.config.prompt_history import project_prompts
 
@@ -67,11 +66,13 @@ def list_prompts(
     return ExitCode.PASS
 
 
-@app.command(epilog="Example: evalkit prompts diff prompts/answer.j2@HEAD~1 prompts/answer.j2")
+@app.command(epilog=examples("evalkit prompts diff prompts/answer.j2@HEAD~1"))
 def diff(
-    old: Annotated[str, typer.Argument(help="A prompt file, FILE@REVISION or FILE@VERSION.")],
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="A prompt file, FILE@REVISION or FILE@VERSION.")
+    ],
     new: Annotated[
-        str | None, typer.Argument(help="The same; the file itself when left out.")
+        str | None, typer.Argument(metavar="NEW", help="The same; the file itself when left out.")
     ] = None,
     *,
     project: ProjectFile = None,
@@ -111,15 +112,15 @@ def diff(
     return ExitCode.PASS
 
 
-@app.command(epilog="Example: evalkit prompts log prompts/answer.j2")
+@app.command(epilog=examples("evalkit prompts log prompts/answer.j2"))
 def log(
-    prompt: Annotated[str, typer.Argument(help="A prompt file.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A prompt file.")],
     *,
     project: ProjectFile = None,
     as_json: AsJson = False,
     allow_code: AllowCode = False,
 ) -> ExitCode:
-    """Show the history of a prompt: version, commit, and how many runs used each version."""
+    """Show a prompt's versions, commits, and runs."""
     from evalkit.config.prompt_history import current, history
 
     loaded = _loaded(project, allow_code=allow_code)

@@ -8,16 +8,19 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.options import AllowCode, ProjectFile
+from evalkit.cli.options import AllowCode, ProjectFile, examples, new_app
 from evalkit.errors import ConfigError, ExitCode, UnknownName, UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = new_app()
 
 
-@app.command(epilog="Example: evalkit schema --out schemas")
+@app.command(epilog=examples("evalkit schema suite", "evalkit schema --out schemas"))
 def schema(
     kind: Annotated[
-        str | None, typer.Argument(help="One of project, suite, card, prompt.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="KIND", help="One of project, suite, card, prompt.", show_default=False
+        ),
     ] = None,
     *,
     out: Annotated[

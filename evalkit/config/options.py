@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 import operator
 import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import (
     Annotated,
@@ -49,6 +51,19 @@ def options_model(plugin: Plugin) -> type[BaseModel]:
         known = create_model(f"{plugin.name} options", __base__=_Options, **fields)
         _models[plugin.obj] = known
     return known
+
+
+def complete_options(plugin: Plugin, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter of the plugin with the value given for it, or its default.
+
+    Strict as a configuration file is: "yes" is no boolean, "3" no number. Raises pydantic's
+    ``ValidationError``, whose places begin with the name of the parameter.
+    """
+    # as JSON, because there a path is a text and a tuple is a list
+    written = json.dumps(dict(options), default=str)
+    checked = options_model(plugin).model_validate_json(written)
+    fields = type(checked).model_fields
+    return {one.alias or name: getattr(checked, name) for name, one in fields.items()}
 
 
 @functools.cache

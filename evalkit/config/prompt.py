@@ -235,10 +235,16 @@ class _Compiled:
         assert isinstance(code, CodeType)
         self._template = Template.from_code(environment, code, environment.make_globals(None))
 
-    def _at(self, line: int, word: str = "") -> Position:
-        """A line of the template as a place in the file, at the column of a word if it is there."""
+    def _at(self, line: int, word: str = "", *, key: bool = False) -> Position:
+        """A line of the template as a place in the file, at the column of a word if it is there.
+
+        A ``key`` is looked for behind a dot first, a variable never.
+        """
         text = self._lines[line - 1] if 0 < line <= len(self._lines) else ""
-        found = re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", text) if word else None
+        before = r"(?<=\.)" if key else r"(?<![\w.])"
+        found = re.search(rf"{before}{re.escape(word)}(?!\w)", text) if word else None
+        if key and found is None:
+            return self._at(line, word)
         column = found.start() + 1 if found else len(text) - len(text.lstrip()) + 1
         return Position(self._path, self._part.line + max(line, 1) - 1, column)
 
@@ -313,13 +319,15 @@ class _Compiled:
         if isinstance(owner, Mapping):
             return PromptError(
                 f"the value has no key {problem.name!r}",
-                where=self._at(line, problem.name),
+                where=self._at(line, problem.name, key=True),
                 hint=suggestion(problem.name, [str(one) for one in owner]),
             )
         kind = {"str": "text", "list": "list", "int": "number", "float": "number"}.get(
             type(owner).__name__, type(owner).__name__
         )
-        return PromptError(f"a {kind} has no {problem.name!r}", where=self._at(line, problem.name))
+        return PromptError(
+            f"a {kind} has no {problem.name!r}", where=self._at(line, problem.name, key=True)
+        )
 
 
 def _uses(tree: nodes.Template) -> list[tuple[str, int]]:

@@ -433,7 +433,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if __obj is _range or isinstance(__obj, Undefined | Macro):
             return super().call(__context, __obj, *args, **kwargs)
         if isinstance(__obj, LoopContext):
-            return super().call(__context, __obj, *(_each(__context, one) for one in args))
+            counted = (_each(__context, one) for one in args)
+            return super().call(__context, __obj, *counted, **kwargs)
         if isinstance(__obj, MethodType) and isinstance(
             __obj.__self__, LoopContext | Cycler | Joiner
         ):
@@ -449,7 +450,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
                     pieces = list(_each(__context, args[0]))
                     _grows(len(str(owner)) * len(pieces) + sum(len(str(one)) for one in pieces))
                     args = (pieces,)
-                return _sized(__obj(*args, **kwargs))
+                return _sized(super().call(__context, __obj, *args, **kwargs))
             raise SecurityError(f"the method {name!r} is not available in a prompt")
         name = getattr(__obj, "__name__", type(__obj).__name__)
         raise SecurityError(f"{name!r} cannot be called in a prompt")

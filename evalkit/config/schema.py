@@ -117,7 +117,7 @@ def _target(name: str, plugin: TargetPlugin, common: Schema, definitions: Schema
     schema = _own(options_model(plugin), definitions, f"{name} ")
     _describe(schema, plugin)
     properties = copy.deepcopy(common)
-    properties["kind"] = {"enum": [name, f"builtin:{name}"], "description": plugin.summary}
+    properties["kind"] = {"enum": _written(plugin, name), "description": plugin.summary}
     if not plugin.takes_prompt:
         del properties["prompt"]
     required = ["kind", *schema.get("required", [])]
@@ -149,8 +149,8 @@ def _suite(definitions: Schema) -> Schema:
         definitions[f"scorer {name}"] = options
         takes_none = not options.get("required")
         if takes_none:
-            bare += [name, f"builtin:{name}"]
-        full.append(_scorer_item(name, takes_none=takes_none))
+            bare += _written(plugin, name)
+        full.append(_scorer_item(plugin, name, takes_none=takes_none))
     properties["scorers"]["items"] = {"anyOf": [{"enum": bare}, *full]} if full else {}
     return schema
 
@@ -172,21 +172,26 @@ def _scorer(plugin: ScorerPlugin, definitions: Schema) -> Schema:
     return schema
 
 
-def _scorer_item(name: str, *, takes_none: bool) -> Schema:
+def _scorer_item(plugin: Plugin, name: str, *, takes_none: bool) -> Schema:
     options: Schema = {"$ref": f"#/$defs/scorer%20{name}"}
     if takes_none:
         options = {"anyOf": [options, {"type": "null"}]}
-    builtin = f"builtin:{name}"
+    names = _written(plugin, name)
     return {
         "type": "object",
         "properties": {
-            name: options,
-            builtin: options,
+            **dict.fromkeys(names, options),
             "as": {"type": ["string", "null"], "pattern": NAME},
         },
-        "oneOf": [{"required": [name]}, {"required": [builtin]}],
+        "oneOf": [{"required": [one]} for one in names],
         "additionalProperties": False,
     }
+
+
+def _written(plugin: Plugin, name: str) -> list[str]:
+    """How a configuration may write a plugin's name: ``builtin:`` is for evalkit's own."""
+    ours = plugin.obj.__module__.startswith("evalkit.")
+    return [name, f"builtin:{name}"] if ours else [name]
 
 
 def _dataset() -> Schema:
@@ -195,10 +200,16 @@ def _dataset() -> Schema:
     named = "|".join(NAMED_FIELDS)
     properties = schema["properties"]
     properties["columns"]["propertyNames"] = {"pattern": rf"^(?:{fields}|(?:{named})\..+)$"}
-    names = registry.names(Kind.DATASET)
-    properties["format"] = {
-        "anyOf": [{"enum": [*names, *(f"builtin:{one}" for one in names)]}, {"type": "null"}]
-    }
+    formats = [
+        written
+        for name in registry.names(Kind.DATASET)
+        for written in _written(registry.get(Kind.DATASET, name), name)
+    ]
+    properties["format"] = {"anyOf": [{"enum": formats}, {"type": "null"}]}
+    schema["oneOf"] = [
+        {"required": [one], "properties": {one: {"type": "string"}}}
+        for one in ("path", "huggingface")
+    ]
     return schema
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import math
 import os
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeAlias, get_args
 
 from evalkit import registry
 from evalkit.config.spec import ScorerSpec
@@ -21,6 +20,10 @@ from evalkit.model import Case, Evidence, Metric, Output, Score, ScoreRecord, Sc
 
 LONG_TEXT = 20_000
 """Characters of answer and expectation above which scoring leaves the event loop for a thread."""
+
+_IN_PROJECT = "file.py:name, relative to the project"
+ProjectCode: TypeAlias = Annotated[str, _IN_PROJECT]
+"""A parameter that names code of the project; the scorer is given it with an absolute path."""
 
 Pair = tuple[Case, Output]
 
@@ -81,7 +84,7 @@ class BoundScorer:
                 result = self.plugin.obj(case, output, **self.options)
             if inspect.isawaitable(result):
                 result = await result
-        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             result = error
         return self._record(result, time.perf_counter() - started)
 
@@ -92,7 +95,7 @@ class BoundScorer:
         started = time.perf_counter()
         try:
             result = _not_awaitable(self.plugin.obj(case, output, **self.options))
-        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             result = error
         return self._record(result, time.perf_counter() - started)
 
@@ -108,7 +111,7 @@ class BoundScorer:
                 results = await asyncio.to_thread(self.plugin.obj, judged, **self.options)
             if inspect.isawaitable(results):
                 results = await results
-        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             results = [error] * len(judged)
         return self._merge(missing, judged, results, time.perf_counter() - started)
 
@@ -117,7 +120,7 @@ class BoundScorer:
         started = time.perf_counter()
         try:
             results: Any = _not_awaitable(self.plugin.obj(judged, **self.options)) if judged else []
-        except Exception as error:  # noqa: BLE001 - the scorer boundary: a crash is data
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             results = [error] * len(judged)
         return self._merge(missing, judged, results, time.perf_counter() - started)
 
@@ -257,14 +260,15 @@ def bind(
             "if you trust this project, pass --allow-code or set EVALKIT_ALLOW_CODE=1",
         )
     _check_threshold(spec, plugin)
-    options = _validated(spec, plugin, root or Path.cwd())
+    root = root or Path.cwd()
+    options = _validated(spec, plugin, root)
     extra = ""
     if plugin.prepare is not None:
         try:
             extra = plugin.prepare(options)
         except (ValueError, TypeError, OSError) as error:
             _refuse(spec, str(error), "run: evalkit scorers show " + plugin.name)
-    signature = plugin.signature({name: _signed(value) for name, value in options.items()})
+    signature = plugin.signature({name: _signed(value, root) for name, value in options.items()})
     return BoundScorer(
         name=spec.name,
         signature=signature + (f"|{extra}" if extra else ""),
@@ -299,41 +303,37 @@ def _check_threshold(spec: ScorerSpec, plugin: registry.ScorerPlugin) -> None:
 
 
 def _validated(spec: ScorerSpec, plugin: registry.ScorerPlugin, root: Path) -> dict[str, Any]:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
+    from evalkit.config.options import complete_options
+
+    help_line = f"run: evalkit scorers show {plugin.name}"
+    try:
+        options = complete_options(plugin, spec.options)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        first = min(found, key=lambda one: one["type"] != "extra_forbidden")
+        name = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            _refuse(spec, f"unknown option {name!r}", suggestion(name, plugin.parameters))
+        if first["type"] == "missing" and name not in spec.options:
+            _refuse(spec, f"option {name!r} is missing", help_line)
+        given = spec.options.get(name)
+        _refuse(spec, f"option {name!r}: {first['msg']}, not {given!r}", help_line)
     parameters = plugin.parameters
-    options: dict[str, Any] = {}
-    for name in spec.options:
-        if name not in parameters:
-            _refuse(spec, f"unknown option {name!r}", suggestion(name, parameters))
-    for name, parameter in parameters.items():
-        if name not in spec.options:
-            if parameter.required:
-                _refuse(
-                    spec, f"option {name!r} is missing", "run: evalkit scorers show " + plugin.name
-                )
-            options[name] = parameter.default
-            continue
-        try:
-            adapter: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
-            # strict, in JSON mode: "yes" is no boolean, "3" no number, yet a path is a text
-            written = json.dumps(spec.options[name], default=str, allow_nan=False)
-            value = adapter.validate_json(written, strict=True)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            _refuse(
-                spec,
-                f"option {name!r}: {first['msg']}, not {spec.options[name]!r}",
-                "run: evalkit scorers show " + plugin.name,
-            )
-        except ValueError as error:
-            _refuse(spec, f"option {name!r}: {error}", "give a finite number")
-        options[name] = root / value if isinstance(value, Path) else value
-    return options
+    return {name: _located(parameters[name], one, root) for name, one in options.items()}
 
 
-def _signed(value: object) -> object:
+def _located(parameter: registry.Parameter, value: Any, root: Path) -> Any:
+    if isinstance(value, Path):
+        return root / value
+    return str(root / value) if _IN_PROJECT in get_args(parameter.annotation) else value
+
+
+def _signed(value: object, root: Path) -> object:
     """A file counts by its content, so that a signature is the same on every machine."""
-    if not isinstance(value, Path):
-        return value
-    return f"{value.name}#{bytes_id(value.read_bytes())[:12]}" if value.is_file() else value.name
+    if isinstance(value, Path):
+        return (
+            f"{value.name}#{bytes_id(value.read_bytes())[:12]}" if value.is_file() else value.name
+        )
+    return value.removeprefix(f"{root}{os.sep}") if isinstance(value, str) else value

@@ -175,9 +175,14 @@ def _lcs_indices(ref: Tokens, can: Tokens, positions: Mapping[str, int]) -> list
 
 
 def prepare(options: Mapping[str, Any]) -> str:
-    """Refuse the English stemmer on a tokenizer that is for every language."""
-    if options["stemmer"] and options["tokenizer"] == "unicode":
-        raise ValueError("the stemmer is for English and works with tokenizer: default only")
+    """Refuse the English stemmer on a tokenizer that is for every language, and load it early.
+
+    NLTK takes seconds to import: before the run rather than on the event loop at the first answer.
+    """
+    if options["stemmer"]:
+        if options["tokenizer"] == "unicode":
+            raise ValueError("the stemmer is for English and works with tokenizer: default only")
+        _stemmer()
     return ""
 
 

@@ -28,6 +28,7 @@ def _signature(options: Mapping[str, Any]) -> str:
     examples=[("the cat", "the cat", 100.0), ("", "the cat", 0.0), ("xyz", "the cat", 0.0)],
     lib="sacrebleu",
     prepare=_signature,
+    usage="chrf: {word_order: 2}",
 )
 def chrf(case: Case, output: Output, *, word_order: int = 0, lowercase: bool = False) -> Score:
     """ChrF: how many character sequences the output shares with the expected text, from 0 to 100.

@@ -14,6 +14,7 @@ from evalkit.scorers._limits import check_limits, within
     direction="lower",
     unit="USD",
     prepare=check_limits,
+    usage="cost: {max: 0.01}",
 )
 def cost(case: Case, output: Output, *, max: float | None = None) -> Score:
     """What the answer cost, in US dollars.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from evalkit.errors import Unscorable
 from evalkit.hashing import canonical
-from evalkit.model import JSON, Case, Output, Score, mean, rate
+from evalkit.model import JSON, Case, Output, Score, rate
 from evalkit.registry import scorer
 from evalkit.scorers._text import parse_json, unfence
 
@@ -25,7 +26,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
 
 @scorer(
     needs=("expected",),
-    metrics=(mean, rate),
+    metrics=(rate,),
     examples=[
         ('{"a": 1, "b": [2, 3]}', {"b": [2, 3], "a": 1.0}, 1.0),
         ('{"a": 1}', '{"a": 1}', 1.0),
@@ -34,6 +35,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
         ("not JSON", {"a": 1}, 0.0),
     ],
     prepare=_prepare,
+    usage="json_equal: {ignore_order: true}",
 )
 def json_equal(
     case: Case,
@@ -87,7 +89,7 @@ def _plain(value: Any, skip: frozenset[str]) -> JSON:
 class _Compare:
     def __init__(self, *, ignore_order: bool, tolerance: float):
         self.ignore_order = ignore_order
-        self.tolerance = tolerance
+        self.tolerance = Decimal(repr(tolerance))
 
     def difference(self, got: JSON, want: JSON, at: str) -> str | None:
         """The first difference in words, or nothing."""
@@ -119,12 +121,8 @@ class _Compare:
         return None
 
     def _close(self, got: Any, want: Any) -> bool:
-        if got == want:
-            return True
-        try:
-            return bool(abs(got - want) <= self.tolerance)
-        except OverflowError:  # an integer beyond every float is far from any
-            return False
+        # in decimals, as written: 1.8 and 1.4 are 0.4 apart
+        return got == want or abs(Decimal(repr(got)) - Decimal(repr(want))) <= self.tolerance
 
     def _same_bag(self, got: list[JSON], want: list[JSON]) -> bool:
         left, right = [self._key(one) for one in got], [self._key(one) for one in want]

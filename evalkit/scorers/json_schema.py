@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.hashing import content_id
-from evalkit.model import Case, Output, Score, mean, rate
+from evalkit.model import Case, Output, Score, rate
 from evalkit.registry import scorer
 from evalkit.scorers._text import parse_json, unfence
 
@@ -60,7 +60,12 @@ def _prepare(options: Mapping[str, Any]) -> str:
     return "" if isinstance(schema, Path) else f"schema_id:{content_id(schema)[:12]}"
 
 
-@scorer(metrics=(mean, rate), lib="jsonschema-rs", prepare=_prepare)
+@scorer(
+    metrics=(rate,),
+    lib="jsonschema-rs",
+    prepare=_prepare,
+    usage="json_schema: {schema: schemas/answer.json}",
+)
 def json_schema(
     case: Case, output: Output, *, schema: Path | dict[str, Any] | bool, fenced: bool = False
 ) -> Score:

@@ -14,6 +14,7 @@ from evalkit.scorers._limits import check_limits, live, within
     direction="lower",
     unit="s",
     prepare=check_limits,
+    usage="latency: {max: 2.0}",
 )
 def latency(case: Case, output: Output, *, max: float | None = None) -> Score:
     """How long the answer took, in seconds, from the first byte sent to the last received.

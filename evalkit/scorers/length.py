@@ -16,6 +16,7 @@ from evalkit.scorers._text import words
     direction="neutral",
     examples=[("Paris", None, 5.0), ("", None, 0.0), ("你好", None, 2.0)],
     prepare=check_limits,
+    usage="length: {unit: words, max: 120}",
 )
 def length(
     case: Case,

@@ -21,6 +21,7 @@ MAX_CELLS = 5_000_000_000
         ("colour", ["color", "colour"], 1.0),
     ],
     lib="rapidfuzz",
+    usage="levenshtein: {threshold: 0.8}",
 )
 def levenshtein(
     case: Case, output: Output, *, ignore_case: bool = False, strip: bool = True

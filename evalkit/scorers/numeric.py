@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any, Literal
 
 from evalkit.errors import Unscorable
-from evalkit.model import Case, Evidence, Output, Score, mean, rate
+from evalkit.model import Case, Evidence, Output, Score, rate
 from evalkit.registry import scorer
 
 MAX_DIGITS = 400
+LAST = 50
+"""How many candidates at the end are tried when the very last is no readable number."""
 
-# A digit, then digits or separators that are followed by a digit. Written so that no two ways of
-# matching the same text exist: linear in its length. A minus belongs to the number unless a letter
-# or digit stands before it (2019-2020, covid-19); the letters of a word never start a number.
+# Spaces and apostrophes separate thousands only between groups of three; commas and points are
+# judged later. No two ways of matching the same text exist, so the search is linear. A minus stands
+# right before its number and not after a digit or a letter (2019-2020, covid-19, a list's "- 7");
+# a digit after a Latin, Greek or Cyrillic letter (x2) starts no number, while other scripts write
+# numbers without a space before them.
 _NUMBER = re.compile(
-    r"(?<![^\W_])(?:(?P<sign>[-+−\ufe63\uff0d])\s?)?"
-    r"(?P<body>\d+(?:[.,'’\u066b\u066c \u00a0\u202f\u2009]\d+)*|[.,]\d+)"
-    r"(?P<exp>[eE][-+−]?\d{1,4}(?!\w))?(?:[ \u00a0\u202f]?(?P<percent>[%\uff05\u066a]))?"
+    r"(?<![\dA-Za-z\u00c0-\u052f])(?P<sign>[-+−\ufe63\uff0d])?"
+    r"(?P<body>\d{1,3}(?:[ \u00a0\u202f\u2009'’]\d{3})+(?!\d)(?:[.,\u066b]\d+)?"
+    r"|\d+(?:[.,\u066b\u066c]\d+)*|[.,]\d+)(?P<exp>[eE][-+−]?\d{1,4}(?!\w))?"
+    r"(?:[ \u00a0\u202f]?(?P<percent>[%\uff05\u066a]))?"
 )
-_SPACES = " \u00a0\u202f\u2009'’\u066c"
+_GROUPING = re.compile("[ \u00a0\u202f\u2009'’\u066c]")
 _ARABIC_POINT = "\u066b"
 
 
@@ -43,7 +50,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
 
 @scorer(
     needs=("expected",),
-    metrics=(mean, rate),
+    metrics=(rate,),
     examples=[
         ("The answer is 42.", 42, 1.0),
         ("It costs 1,234.50 EUR", "1234.5", 1.0),
@@ -54,6 +61,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
         ("No idea.", 5, 0.0),
     ],
     prepare=_prepare,
+    usage="numeric: {relative: 0.01}",
 )
 def numeric(
     case: Case,
@@ -70,8 +78,9 @@ def numeric(
     Equal when |output − expected| ≤ max(absolute, relative × |expected|), computed in decimals.
     ``which`` number of the output counts: the last (default), the first, any of them, or the only
     one (two different numbers are then wrong). Digits of every script, thousands separators
-    (comma, point, apostrophe, thin space, a plain space before three digits), −, exponents and
-    percent signs are read; words (``fourteen``, ``3 million``), fractions and dates are not.
+    (comma, point, and before each three digits a space or apostrophe), a sign right before the
+    digits, exponents and percent signs are read; words (``fourteen``, ``3 million``), fractions
+    and dates are not.
 
     ``decimal: auto``: with both separators the later one is the decimal; one that occurs twice
     separates thousands; a lone comma before exactly three digits separates thousands (1,234 is
@@ -79,12 +88,13 @@ def numeric(
     compared with a number without as written (12% is 12) or as a fraction (12% is 0.12); two
     percentages compare as they are. Without a number the output is wrong: 0.
     """
-    found = list(_numbers(output.text, decimal))
     if which == "first":
-        found = found[:1]
+        found = list(islice(_numbers(output.text, decimal), 1))
     elif which == "last":
-        found = found[-1:]
-    elif which == "only" and len({(one.value, one.percent) for one in found}) > 1:
+        found = list(islice(_numbers(output.text, decimal, last=True), 1))
+    else:
+        found = list(_numbers(output.text, decimal))
+    if which == "only" and len({(one.value, one.percent) for one in found}) > 1:
         return Score(value=0.0, passed=False, reason="the output holds several numbers")
     if not found:
         return Score(value=0.0, passed=False, reason="no number in the output")
@@ -138,45 +148,25 @@ def _close(
     return left == right or abs(left - right) <= allowed
 
 
-def _numbers(text: str, decimal: str) -> Iterator[_Number]:
-    for match in _NUMBER.finditer(text):
+def _numbers(text: str, decimal: str, *, last: bool = False) -> Iterator[_Number]:
+    """The numbers in order, or the last few from the end, which spares reading all before them."""
+    matches: Iterable[re.Match[str]] = _NUMBER.finditer(text)
+    for match in reversed(deque(matches, maxlen=LAST)) if last else matches:
         body = match["body"]
         if len(body) > MAX_DIGITS:
             continue
         sign = "-" if match["sign"] and match["sign"] != "+" else ""
         exponent = (match["exp"] or "").replace("−", "-")
-        # a plain space separates thousands only between groups of three; else two numbers stand
-        # beside each other, and only the first carries the sign, the last the exponent and percent
-        parts = _split_spaces(body)
-        at = match.start("body")
-        for index, part in enumerate(parts):
-            first, last = index == 0, index == len(parts) - 1
-            written = _plain_digits(part, decimal)
-            start = match.start() if first else at
-            end = match.end() if last else at + len(part)
-            at += len(part) + 1
-            try:
-                value = Decimal((sign if first else "") + written + (exponent if last else ""))
-            except InvalidOperation:
-                continue
-            yield _Number(value, bool(match["percent"]) and last, start, end)
-
-
-def _split_spaces(body: str) -> list[str]:
-    if " " not in body:
-        return [body]
-    pieces = body.split(" ")
-    whole, *rest = pieces
-    groups = all(len(one) == 3 for one in rest[:-1]) and re.fullmatch(r"\d{3}([.,]\d+)?", rest[-1])
-    if groups and whole.isdecimal() and len(whole) <= 3:
-        return [body]
-    return pieces
+        try:
+            value = Decimal(sign + _plain_digits(body, decimal) + exponent)
+        except InvalidOperation:  # an exponent beyond every decimal
+            continue
+        yield _Number(value, match["percent"] is not None, match.start(), match.end())
 
 
 def _plain_digits(part: str, decimal: str) -> str:
     """ASCII digits with at most one point, after the documented rule."""
-    for one in _SPACES:
-        part = part.replace(one, "")
+    part = _GROUPING.sub("", part)
     part = part.replace(_ARABIC_POINT, "." if decimal != "comma" else ",")
     if decimal == "auto":
         decimal = _guess(part)

@@ -12,17 +12,18 @@ from typing import Any
 from evalkit.hashing import bytes_id
 from evalkit.model import Case, Evidence, Output, Score, mean, rate
 from evalkit.registry import scorer
+from evalkit.scorers._bind import ProjectCode
 
-_functions: dict[Path, Callable[..., Any]] = {}
+_functions: dict[str, Callable[..., Any]] = {}
 _FIELDS = frozenset(Score.__dataclass_fields__)
 
 
-def _load(reference: Path) -> Callable[..., Any]:
+def _load(reference: str) -> Callable[..., Any]:
     if reference in _functions:
         return _functions[reference]
-    path, colon, name = str(reference).rpartition(":")
+    path, colon, name = reference.rpartition(":")
     if not colon or not name.isidentifier() or not path.endswith(".py"):
-        raise ValueError(f"write the function as file.py:name, not {reference.name!r}")
+        raise ValueError(f"write the function as file.py:name, not {Path(reference).name!r}")
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"there is no Python file {path!r}")
@@ -34,7 +35,7 @@ def _load(reference: Path) -> Callable[..., Any]:
     sys.modules[module_name] = module  # dataclasses and pickling look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise ValueError(f"{file.name} failed to load: {type(error).__name__}: {error}") from error
     function = getattr(module, name, None)
@@ -46,14 +47,20 @@ def _load(reference: Path) -> Callable[..., Any]:
 
 
 def _prepare(options: Mapping[str, Any]) -> str:
-    reference: Path = options["function"]
+    reference: str = options["function"]
     _functions.pop(reference, None)
     _load(reference)
-    return f"code:{bytes_id(Path(str(reference).rpartition(':')[0]).read_bytes())[:12]}"
+    return f"code:{bytes_id(Path(reference.rpartition(':')[0]).read_bytes())[:12]}"
 
 
-@scorer(metrics=(mean, rate), range=(float("-inf"), float("inf")), code=True, prepare=_prepare)
-def python(case: Case, output: Output, *, function: Path) -> Score | Awaitable[Score]:
+@scorer(
+    metrics=(mean, rate),
+    range=(float("-inf"), float("inf")),
+    code=True,
+    prepare=_prepare,
+    usage="python: {function: 'checks/mine.py:score'}",
+)
+def python(case: Case, output: Output, *, function: ProjectCode) -> Score | Awaitable[Score]:
     """A function of your own file as a scorer.
 
     ``function`` is written ``checks/mine.py:name``, relative to the project; it is called with case

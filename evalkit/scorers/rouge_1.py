@@ -24,6 +24,7 @@ from evalkit.scorers._rouge import (
     ],
     lib="rouge-score",
     prepare=prepare,
+    usage="rouge_1: {measure: recall}",
 )
 def rouge_1(
     case: Case,

@@ -17,6 +17,7 @@ from evalkit.scorers._rouge import Measure, Rouge, Tokenizer, prepare, score_bes
     ],
     lib="rouge-score",
     prepare=prepare,
+    usage="rouge_l: {stemmer: true, threshold: 0.4}",
 )
 def rouge_l(
     case: Case,

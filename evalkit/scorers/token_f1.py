@@ -21,6 +21,7 @@ _ARTICLES = frozenset({"a", "an", "the"})
         ("", "Paris", 0.0),
         ("", "", 1.0),
     ],
+    usage="token_f1: {threshold: 0.5}",
 )
 def token_f1(case: Case, output: Output, *, drop_articles: bool = False) -> Score:
     """How many words output and expected text share: the F1 of SQuAD, for any language.

@@ -16,6 +16,7 @@ from evalkit.scorers._limits import check_limits, within
     direction="lower",
     unit="tokens",
     prepare=check_limits,
+    usage="tokens: {kind: output, max: 300}",
 )
 def tokens(
     case: Case,

@@ -14,6 +14,7 @@ from evalkit.scorers._limits import check_limits, live, within
     direction="lower",
     unit="s",
     prepare=check_limits,
+    usage="ttft: {max: 0.2}",
 )
 def ttft(case: Case, output: Output, *, max: float | None = None) -> Score:
     """How long the first piece of the answer took to arrive, in seconds.

@@ -214,13 +214,13 @@ def _is_busy(message: str) -> bool:
     return "Could not set lock" in message or "different configuration" in message
 
 
-def unwritable(error: OSError, path: Path) -> EvalkitError:
+def unwritable(error: OSError, path: Path, *, journal: Path | None = None) -> EvalkitError:
     """The error of a place that cannot be written: the user's when rights or the path are wrong."""
     import errno
 
     reason = (error.strerror or str(error)).lower()
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
-        return store_failure(error, path)
+        return store_failure(error, path, journal=journal)
     return ConfigError(
         f"the run store cannot be written: {reason}",
         where=path,
@@ -231,8 +231,8 @@ def unwritable(error: OSError, path: Path) -> EvalkitError:
 _FULL = ("no space left", "file too large", "disk quota", "not enough space", "disk full")
 
 
-def store_failure(error: Exception, path: Path) -> EvalkitError:
-    """The ``EvalkitError`` of what DuckDB or the system said about the store's file."""
+def store_failure(error: Exception, path: Path, *, journal: Path | None = None) -> EvalkitError:
+    """The ``EvalkitError`` of what DuckDB or the system said about a file of the store."""
     message = str(error).strip()
     first = message.partition("\n")[0]
     lowered = message.lower()
@@ -253,7 +253,7 @@ def store_failure(error: Exception, path: Path) -> EvalkitError:
             "the disk is full: this write was undone, everything stored before it is safe",
             where=path,
             hint="free space, then run the command again; answers still in"
-            f" {path.parent / 'journal'} are taken in by it",
+            f" {journal or path.parent / 'journal'} are taken in by it",
         )
     if "corrupt" in lowered or "checksum" in lowered or "could not read enough" in lowered:
         return StoreError(

@@ -58,7 +58,7 @@ class Journal:
             directory.mkdir(parents=True, exist_ok=True)
             owned = own(directory, run_id)
         except OSError as error:
-            raise unwritable(error, directory) from error
+            raise unwritable(error, directory, journal=directory) from error
         if owned is None:
             raise UsageError(
                 f"run {run_id!r} is being executed by {_owner(directory, run_id)}",
@@ -107,7 +107,8 @@ class Journal:
             with self._buffer_lock:
                 self._buffer[:0] = pending
             if isinstance(error, OSError):
-                raise unwritable(error, self._path or self.directory) from error
+                where = self._path or self.directory
+                raise unwritable(error, where, journal=self.directory) from error
             raise
         self._written |= cases
 
@@ -136,7 +137,7 @@ class Journal:
             try:
                 return path.rename(path.with_suffix(SEALED))
             except OSError as error:
-                raise unwritable(error, path) from error
+                raise unwritable(error, path, journal=self.directory) from error
 
     def close(self) -> Path | None:
         """Seal and give the run up; returns the last segment, which is still to be ingested."""

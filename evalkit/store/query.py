@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _DESCRIBE = re.compile(r"\s*desc(?:ribe)?\s+(?:table\s+)?\"?(\w+)\"?\s*;?\s*", re.IGNORECASE)
-_COLUMNS = "SELECT table_name, column_name, data_type, comment FROM duckdb_columns()"
+_TABLES = 'see: evalkit sql "SHOW TABLES", evalkit sql "DESCRIBE trials"'
 _READ_ONLY = "the store is open for reading only: SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW, EXPLAIN"
 _REFUSED = (
     "read-only mode",
@@ -50,7 +50,7 @@ def query(connection: DuckDBPyConnection, sql: str) -> pa.Table:
         message = _with_place(connection, sql, error)
         refused = any(words in message for words in _REFUSED)
         hint = f"{_READ_ONLY}; write results with --csv, --json or --parquet" if refused else ""
-        raise UsageError(message, hint=hint or f'tables: evalkit sql "{_COLUMNS}"') from error
+        raise UsageError(message, hint=hint or _TABLES) from error
 
 
 def _with_place(connection: DuckDBPyConnection, sql: str, error: duckdb.Error) -> str:

@@ -62,7 +62,7 @@ def build_target(
         made = plugin.obj(*arguments, **options)
     except UsageError as error:
         if error.where is None:
-            error.where = spec.where(_named_option(str(error.what), options))
+            error.where = spec.where(_named_place(spec, error.what, options))
         raise
     except (ValueError, TypeError) as error:
         option = getattr(error, "option", None) or _named_option(str(error), options)
@@ -130,6 +130,12 @@ def _wants_setting(plugin: Plugin) -> bool:
         one.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         for one in inspect.signature(plugin.obj).parameters.values()
     )
+
+
+def _named_place(spec: TargetSpec, message: str, options: Mapping[str, Any]) -> str:
+    """The key that a message begins with, as ``params.temperature``, or the option it speaks of."""
+    first = message.partition(" ")[0].rstrip(":")
+    return first if first in spec.positions else _named_option(message, options)
 
 
 def _named_option(message: str, options: Mapping[str, Any]) -> str:

@@ -146,7 +146,7 @@ _SHAPES: dict[str, _Check] = {
 
 
 def _refuse(name: str, why: str, hint: str) -> ConfigError:
-    return ConfigError(f"params: {name!r} {why}", hint=hint)
+    return ConfigError(f"params.{name} {why}", hint=hint)
 
 
 def _check_names(
@@ -171,9 +171,9 @@ def check_extra(extra_body: Mapping[str, Any], params: Mapping[str, Any]) -> Non
     """``extra_body`` passes anything on, but not what evalkit or ``params`` set already."""
     for name in extra_body:
         if name in params:
-            raise ConfigError(f"extra_body: {name!r} stands in 'params' too", hint="keep one")
+            raise ConfigError(f"extra_body.{name} stands in 'params' too", hint="keep one")
         if name in {"model", "messages", "input", "stream", "stream_options", "n", "system"}:
-            raise ConfigError(f"extra_body: {name!r} is set by evalkit", hint=_OWN[name])
+            raise ConfigError(f"extra_body.{name} is set by evalkit", hint=_OWN[name])
 
 
 _MODEL = re.compile(

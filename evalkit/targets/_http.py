@@ -408,13 +408,12 @@ def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers that can be sent; ``ConfigError`` names a bad one and never shows its value."""
     for name, value in headers.items():
         if not isinstance(value, str):
-            raise ConfigError(f"headers: the value of {name!r} must be text", hint="quote it")
+            raise ConfigError(f"headers.{name} must be text", hint="quote it")
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise ConfigError(f"headers: {name!r} is not a header name")
         if not value.isprintable() or value != value.strip():
             raise ConfigError(
-                f"headers: the value of {name!r} holds a line break, a control character or "
-                "a space at an end",
+                f"headers.{name} holds a line break, a control character or a space at an end",
                 hint="check the variable it comes from",
             )
     return dict(headers)

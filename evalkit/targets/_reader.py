@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.targets._reader_answer import choices, denies
-from evalkit.targets._reader_question import understand
+from evalkit.targets._reader_question import LANGUAGES, language, understand
 from evalkit.targets._reader_rank import Retrieval, pieces, rank, weigh
 
 _UNTYPED = 0.6
@@ -20,6 +20,13 @@ class Reading:
     answer: str
     sentence: str
     confidence: float
+
+
+def prepare() -> None:
+    """Read the word lists and compile the patterns of every language, so that no answer waits."""
+    for code in LANGUAGES:
+        language(code)
+    read("How many are there?", ["There are 2."])
 
 
 def read(

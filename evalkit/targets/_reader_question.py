@@ -95,6 +95,8 @@ _SCRIPTS = (
     ("hi", re.compile("[\u0900-\u097f]")),
 )
 _LATIN = ("en", "es", "de", "fr", "pt")
+LANGUAGES = (*_LATIN, *(code for code, _ in _SCRIPTS))
+"""The codes of the languages it knows."""
 _WORD = re.compile(r"[^\W\d_]+")
 _ASIDE = re.compile(r"\([^()]*\)|（[^（）]*）")
 _LONGEST = 2000

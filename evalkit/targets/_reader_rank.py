@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from evalkit.targets._reader_question import Question
@@ -55,7 +54,6 @@ class Weights:
         return sum(self.of.values())
 
 
-@lru_cache(maxsize=1024)
 def pieces(passage: str) -> tuple[Piece, ...]:
     """The units of one passage, ready to be searched."""
     found = []

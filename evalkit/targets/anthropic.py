@@ -67,7 +67,7 @@ class Anthropic:
         check_extra(extra_body, params)
         for name in ("max_tokens", "tools"):
             if name in extra_body:
-                raise ConfigError(f"extra_body: {name!r} stands on the target", hint="keep one")
+                raise ConfigError(f"extra_body.{name} stands on the target too", hint="keep one")
         path = url.path.rstrip("/")
         if not path.endswith("/messages"):
             path += "/messages" if path.endswith("/v1") else "/v1/messages"

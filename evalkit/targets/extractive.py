@@ -16,7 +16,7 @@ from typing import Literal
 from evalkit.errors import ErrorClass, TargetError
 from evalkit.model import Message, Output, Request, Usage
 from evalkit.registry import target
-from evalkit.targets._reader import read
+from evalkit.targets._reader import prepare, read
 from evalkit.targets._reader_text import QUESTION_MARKS
 from evalkit.targets._setting import OptionError
 
@@ -60,6 +60,7 @@ class Extractive:
         self._abstain_below = abstain_below
         self._max_passages = max_passages
         self._top = top_sentences
+        prepare()
 
     async def send(self, request: Request) -> Output:
         """Read the answer; ``extra`` has the confidence and the sentence it rests on."""

@@ -73,7 +73,9 @@ class Http:
             raise ConfigError("body: a GET request has none", hint="use 'query'")
         for name in usage or ():
             if name not in _COUNTS:
-                raise ConfigError(f"usage: unknown {name!r}", hint=suggestion(name, _COUNTS))
+                raise ConfigError(
+                    f"usage.{name} is no count of tokens", hint=suggestion(name, _COUNTS)
+                )
         encoded("body", body)
         self._body = None if body is None else Template("body", body)
         self._query = Template("query", query) if query else None
@@ -93,7 +95,7 @@ class Http:
             model=_path("reported_model", reported_model),
             context=_path("context", context),
             finish=_path("finish_reason", finish_reason),
-            usage={name: Path("usage", path) for name, path in (usage or {}).items()},
+            usage={name: Path(f"usage.{name}", path) for name, path in (usage or {}).items()},
         )
         self._stream = stream
         given = headers or {}

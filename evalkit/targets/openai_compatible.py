@@ -226,7 +226,7 @@ def _head(
             body["text"] = {**text, "format": _flat_format(response_format)}
     for name in ("tools", "response_format", "seed"):
         if name in extra_body and name in body:
-            raise ConfigError(f"extra_body: {name!r} stands on the target too", hint="keep one")
+            raise ConfigError(f"extra_body.{name} stands on the target too", hint="keep one")
     body.update(extra_body)
     return encoded("params", body)[:-1]
 

@@ -189,6 +189,7 @@ def test_a_full_disk_says_what_is_safe_and_loses_nothing(store: Store) -> None:
     assert str(store.journal_directory) in said[3]
     assert said[4] == "journal:"
     assert "the disk is full" in said[5]
+    assert f"answers still in {store.journal_directory} are" in said[7]
     assert said[-1] == "60"
     assert stored(store) == 60
 

@@ -24,8 +24,8 @@ WRITER = """
     store, name = Store(Path(sys.argv[1])), sys.argv[2]
     store.create_run(example_run(name))
     trials = example_trials(name, cases=100)
-    for first in range(0, len(trials), 50):
-        store.append(trials[first:first + 50])
+    for first in range(0, len(trials), 100):
+        store.append(trials[first:first + 100])
 """
 READER = """
     import sys
@@ -34,7 +34,7 @@ READER = """
     store, seen = Store(Path(sys.argv[1])), 0
     for _ in range(12):
         rows = store.query("SELECT run_id, count(*) AS n FROM trials GROUP BY run_id").to_pylist()
-        assert all(row["n"] % 50 == 0 for row in rows), rows  # whole transactions only
+        assert all(row["n"] % 100 == 0 for row in rows), rows  # whole transactions only
         total = sum(row["n"] for row in rows)
         assert total >= seen
         seen = total

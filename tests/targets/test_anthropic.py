@@ -200,7 +200,7 @@ def test_the_address_may_end_in_v1_or_in_full(server: ModelServer) -> None:
         ({"max_tokens": 0}, "max_tokens: must be"),
         ({"params": {"max_tokens": 3}}, "set 'max_tokens' on the target"),
         ({"params": {"system": "x"}}, "'system:' part"),
-        ({"extra_body": {"tools": []}}, "extra_body: 'tools'"),
+        ({"extra_body": {"tools": []}}, "extra_body.tools"),
         ({"headers": {"Anthropic-Version": "x"}}, "anthropic_version"),
         ({"headers": {"X-API-Key": "x"}}, "'headers' holds 'x-api-key' too"),
     ],

@@ -285,7 +285,7 @@ def test_pythons_own_attributes_are_out_of_reach(server: ModelServer, attribute:
         ({"answer": "$.a..b"}, "at character 4"),
         ({"answer": "$.a[?(@.x)]"}, "at character 4"),
         ({"usage": {"input_token": "$.a"}}, "did you mean 'input_tokens'"),
-        ({"usage": {"input_tokens": 3}}, "usage: 3 is not a JSONPath"),
+        ({"usage": {"input_tokens": 3}}, "usage.input_tokens: 3 is not a JSONPath"),
         ({"method": "DELETE"}, "method: 'DELETE'"),
         ({"method": "GET"}, "body: a GET request"),
         ({"body": {"q": "same"}}, "every case would get the same request"),

@@ -1,0 +1,71 @@
+"""What the commands that read the store share: finding it, and printing a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from evalkit.errors import EvalkitError
+
+if TYPE_CHECKING:
+    from evalkit.store import Store
+
+
+def open_store(project: Path | None, *, allow_code: bool = False) -> Store:
+    """The project's store, with what runs that died had left in their journals taken in.
+
+    A place that can only be read is read as it is, with a warning.
+    """
+    from evalkit.config import find_project, load_project
+    from evalkit.store import Store
+
+    store = Store(load_project(find_project(file=project), allow_code=allow_code).store)
+    try:
+        recovered = store.recover()
+    except EvalkitError as error:
+        typer.echo(f"warning: answers left in {store.journal_directory} are not in yet", err=True)
+        for line in error.lines():
+            typer.echo(f"  {line}", err=True)
+        return store
+    if recovered.trials or recovered.dropped:
+        torn = f", {recovered.dropped:,} torn lines dropped" if recovered.dropped else ""
+        typer.echo(
+            f"took in {recovered.trials:,} finished trials of {', '.join(recovered.runs)},"
+            f" which ended without storing them{torn}",
+            err=True,
+        )
+    return store
+
+
+def print_run(store: Store, run_id: str, *, as_json: bool = False) -> None:
+    """Print the summary of a stored run on standard output, as text or as JSON."""
+    from evalkit.report.formats.json import json
+    from evalkit.report.formats.terminal import terminal
+    from evalkit.report.screen import Screen
+    from evalkit.report.view import run_view
+
+    view = run_view(store.load_run(run_id), store.samples(run_id))
+    if as_json:
+        emit(json(view))
+        return
+    screen = Screen.of(sys.stdout)
+    emit(terminal(view, width=screen.width, colour=screen.colour, unicode=screen.unicode))
+
+
+def emit(text: str) -> None:
+    """Write to standard output; what its encoding lacks is written as an escape."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return os.fspath(path)

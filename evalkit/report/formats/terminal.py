@@ -1,0 +1,331 @@
+"""A run on a terminal: how it went in one line, how well in tables, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.model import RunStatus
+from evalkit.registry import renderer
+from evalkit.report import words
+from evalkit.report.screen import Column, Screen, fits, flow, grid, labelled
+from evalkit.report.view import Cell, MetricRow, RunView, SliceRow, SuiteView, WorstView
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+SLICES_SHOWN = 12
+WORST_SHOWN = 3
+LABEL = 9
+
+_HEADS = {
+    RunStatus.RUNNING: ("…", "RUNNING", "cyan"),
+    RunStatus.INTERRUPTED: ("!", "INTERRUPTED", "yellow"),
+    RunStatus.STOPPED: ("!", "STOPPED", "yellow"),
+    RunStatus.FAILED: ("✕", "FAILED", "red"),
+}
+
+
+@renderer(suffix=".txt")
+def terminal(
+    view: RunView, *, width: int = 100, colour: bool = False, unicode: bool = False
+) -> str:
+    """A run as text for a terminal of ``width`` columns."""
+    screen = Screen(width=width, colour=colour, unicode=unicode)
+    parts: list[RenderableType] = [*_head(view, screen)]
+    for suite in view.suites:
+        parts += ["", *_suite(suite, screen)]
+    parts += [""]
+    parts += [
+        labelled("next" if place == 0 else "", command, LABEL)
+        for place, command in enumerate(view.next)
+    ]
+    return screen.render(parts)
+
+
+def headline(view: RunView) -> tuple[str, str, str, str]:
+    """Glyph, word and sentence of how a run went, and the colour of its glyph."""
+    answered = view.done - view.errors
+    classes = f" ({words.tally(view.error_classes)})" if view.error_classes else ""
+    failed = f"{words.count(view.errors)} failed{classes}"
+    sentence = f"{words.count(answered)} of {words.counted(view.planned, 'trial')} answered"
+    status = RunStatus(view.status)
+    if status in _HEADS:
+        glyph, word, style = _HEADS[status]
+        return glyph, word, f"{sentence}{', ' + failed if view.errors else ''}", style
+    if view.done == 0:
+        return "✕", "EMPTY", "no trial was done", "red"
+    if answered == 0:
+        return "✕", "FAILED", f"every trial failed{classes}", "red"
+    if view.errors or view.done < view.planned:
+        return "!", "DONE", f"{sentence}{', ' + failed if view.errors else ''}", "yellow"
+    return "✓", "DONE", sentence, "green"
+
+
+def _head(view: RunView, screen: Screen) -> list[RenderableType]:
+    from rich.text import Text
+
+    glyph, word, sentence, style = headline(view)
+    first = Text(f"{screen.say(glyph)} {word}", style=f"bold {style}")
+    first.append(f"  {screen.say(sentence)}", style="not bold default")
+    facts = [f"run {view.run_id}"]
+    at = words.commit(view.commit, view.branch, dirty=view.dirty)
+    if at:
+        facts.append(words.clean(at, lines=False))
+    if view.elapsed_s is not None:
+        facts.append(words.duration(view.elapsed_s))
+    facts.append(_cost(view))
+    if view.scorer_cost_usd:
+        facts.append(f"scoring {words.money(view.scorer_cost_usd)}")
+    return [first, Text(flow([screen.say(one) for one in facts], screen.width))]
+
+
+def _cost(view: RunView) -> str:
+    if view.cost_usd is None:
+        return "cost unknown"
+    more = f" and {words.counted(view.unpriced, 'answer')} without a price" if view.unpriced else ""
+    return f"cost {words.money(view.cost_usd)}{more}"
+
+
+def _suite(suite: SuiteView, screen: Screen) -> list[RenderableType]:
+    from rich.text import Text
+
+    if not suite.targets:
+        return [Text(screen.say(f"{suite.name}  no trial was done"))]
+    title = Text(words.clean(suite.name, lines=False), style="bold")
+    title.append(
+        screen.say(f"  {words.counted(suite.cases, 'case')}{_sources(suite)}"), style="not bold"
+    )
+    parts: list[RenderableType] = [title]
+    if len(suite.targets) == 1:
+        parts.append(Text(_about(suite, 0, screen), style="dim"))
+    parts += [grid(block, screen) for block in _blocks(suite, screen)]
+    if len(suite.targets) > 1:
+        parts.append("")
+        parts += [
+            labelled("" if place else "targets", _about(suite, place, screen), LABEL)
+            for place in range(len(suite.targets))
+        ]
+    parts += _slices(suite, screen)
+    parts += _notes(suite, screen)
+    parts += _worst(suite, screen)
+    return parts
+
+
+def _sources(suite: SuiteView) -> str:
+    shown = [words.clean(str(one["source"]), lines=False) for one in suite.datasets[:2]]
+    more = f" and {len(suite.datasets) - 2} more" if len(suite.datasets) > 2 else ""
+    return f"  of {', '.join(shown)}{more}" if shown else ""
+
+
+def _about(suite: SuiteView, place: int, screen: Screen) -> str:
+    """What a target is: model, prompt, and the options in which the targets differ."""
+    target = suite.targets[place]
+    said = [target.name, target.kind, target.model or ""]
+    if target.prompt:
+        label = f" ({target.prompt_label})" if target.prompt_label else ""
+        said.append(f"prompt {target.prompt[:7]}{label}")
+    for name, value in target.options.items():
+        differs = any(one.options.get(name) != value for one in suite.targets)
+        named = name == "model" and value == target.model
+        if differs and not named and "${env:" not in str(value):
+            said.append(f"{name} {words.cut(str(value), 40)}")
+    parts = [screen.say(words.clean(one, lines=False)) for one in said if one]
+    return flow(parts, screen.width - (LABEL if len(suite.targets) > 1 else 0))
+
+
+def _blocks(suite: SuiteView, screen: Screen) -> list[list[Column]]:
+    """The metrics, as many targets side by side as the screen takes with their values whole."""
+    places = list(range(len(suite.targets)))
+    for size in range(len(places), 0, -1):
+        blocks = [places[first : first + size] for first in range(0, len(places), size)]
+        columns = [_columns(suite, block, screen) for block in blocks]
+        least = [[one for one in each if not one.drop] for each in columns]
+        if size == 1 or all(fits(each, screen.width) for each in least):
+            return columns
+    return []
+
+
+def _columns(suite: SuiteView, places: Sequence[int], screen: Screen) -> list[Column]:
+    rows = [row for row in suite.rows if any(row.cells[place] is not None for place in places)]
+    columns = [
+        Column(
+            head="metric",
+            cells=[words.clean(row.metric, lines=False) for row in rows],
+            fold=True,
+        )
+    ]
+    single = len(suite.targets) == 1
+    sizes = [{one.n for one in _cells(row, places)} for row in rows]
+    same_n = all(len(one) <= 1 for one in sizes)
+    for place in places:
+        cells = [row.cells[place] for row in rows]
+        pairs = list(zip(rows, cells, strict=True))
+        name = words.clean(suite.targets[place].name, lines=False)
+        columns += [
+            Column(
+                head="value" if single else name,
+                cells=[screen.say(value_text(row, one)) for row, one in pairs],
+                right=True,
+                style="bold" if screen.colour else "",
+            ),
+            Column(
+                head=f"{_level(cells)} interval",
+                cells=[
+                    "" if one is None else screen.say(interval_text(row, one)) for row, one in pairs
+                ],
+                drop=1,
+                style="dim",
+            ),
+        ]
+        if not same_n:
+            columns.append(
+                Column(
+                    head="n",
+                    cells=["" if one is None else words.count(one.n) for one in cells],
+                    right=True,
+                    drop=2,
+                )
+            )
+    if same_n:
+        columns.append(
+            Column(
+                head="n",
+                cells=[words.count(max(one, default=0)) for one in sizes],
+                right=True,
+                drop=2,
+            )
+        )
+    return columns
+
+
+def _cells(row: MetricRow, places: Sequence[int]) -> list[Cell]:
+    return [one for one in (row.cells[place] for place in places) if one is not None]
+
+
+def _level(cells: Sequence[Cell | None]) -> str:
+    level = next((one.level for one in cells if one is not None), 0.95)
+    return f"{level * 100:g} %"
+
+
+def value_text(row: MetricRow | SliceRow, cell: Cell | None) -> str:
+    """The value of a cell as it is shown; why not, when there is none."""
+    if cell is None:
+        return words.NONE
+    if cell.value is None:
+        return cell.note if cell.note == words.UNKNOWN else words.NONE
+    text = words.quantity(cell.value, row.unit, low=cell.low, high=cell.high)
+    partial = row.metric == "cost.total" and "unknown" in cell.note
+    return f"≥ {text}" if partial else text
+
+
+def interval_text(row: MetricRow | SliceRow, cell: Cell) -> str:
+    """The interval of a cell as it is shown; empty without one."""
+    return words.interval(cell.value, row.unit, cell.low, cell.high)
+
+
+def _slices(suite: SuiteView, screen: Screen) -> list[RenderableType]:
+    """The first metric by slice, a table a tag; ``--json`` has the others."""
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    first = next((one.metric for one in suite.slices), None)
+    for tag in dict.fromkeys(one.tag for one in suite.slices):
+        rows = [one for one in suite.slices if one.tag == tag and one.metric == first]
+        shown = rows[:SLICES_SHOWN]
+        label = words.clean(f"{first} by {tag}", lines=False)
+        columns = [
+            Column(
+                head=label,
+                cells=[words.clean(one.value, lines=False) or '""' for one in shown],
+                fold=True,
+            )
+        ]
+        for place, target in enumerate(suite.targets):
+            pairs = [(one, one.cells[place]) for one in shown]
+            name = words.clean(target.name, lines=False)
+            columns += [
+                Column(
+                    head="value" if len(suite.targets) == 1 else name,
+                    cells=[screen.say(value_text(row, cell)) for row, cell in pairs],
+                    right=True,
+                ),
+                Column(
+                    head="95 % interval",
+                    cells=[
+                        "" if cell is None else screen.say(interval_text(row, cell))
+                        for row, cell in pairs
+                    ],
+                    drop=1,
+                    style="dim",
+                ),
+            ]
+        cases = [words.count(one.cases) for one in shown]
+        columns.append(Column(head="cases", cells=cases, right=True, drop=2))
+        parts += ["", grid(columns, screen)]
+        if len(rows) > len(shown):
+            parts.append(Text(f"and {len(rows) - len(shown)} more values; see --json"))
+    return parts
+
+
+def _notes(suite: SuiteView, screen: Screen) -> list[RenderableType]:
+    """What is missing from the numbers above, and why."""
+    said = list(suite.notes)
+    scorers: set[tuple[str, str]] = set()
+    for row in suite.rows:
+        scorer = row.metric.partition(".")[0]
+        for target, cell in zip(suite.targets, row.cells, strict=True):
+            if cell is None or (scorer, target.name) in scorers:
+                continue
+            missing = []
+            if cell.unscored:
+                missing.append(f"{words.count(cell.unscored)} unscored")
+            if cell.errors:
+                missing.append(words.counted(cell.errors, "scorer error"))
+            about = f"{scorer} on {target.name}" if len(suite.targets) > 1 else scorer
+            if missing:
+                scorers.add((scorer, target.name))
+                why = f": {words.cut(cell.note, 120)}" if cell.note else ""
+                said.append(f"{about}: {', '.join(missing)}{why}")
+            elif cell.note and cell.note != words.UNKNOWN:
+                scorers.add((scorer, target.name))
+                said.append(f"{about}: {cell.note}")
+    if not said:
+        return []
+    lines = [screen.say(words.clean(one, lines=False)) for one in said]
+    return [
+        "",
+        *(labelled("" if place else "note", line, LABEL) for place, line in enumerate(lines)),
+    ]
+
+
+def _worst(suite: SuiteView, screen: Screen) -> list[RenderableType]:
+    shown: list[WorstView] = []
+    for target in suite.targets:
+        mine = [one for one in suite.worst if one.target == target.name]
+        shown += mine[: WORST_SHOWN if len(suite.targets) == 1 else 2]
+    if not shown:
+        return []
+    several = len(suite.targets) > 1
+    return [
+        "",
+        *(
+            labelled("" if place else "worst", _worst_line(one, screen, several=several), LABEL)
+            for place, one in enumerate(shown)
+        ),
+    ]
+
+
+def _worst_line(worst: WorstView, screen: Screen, *, several: bool) -> str:
+    """Case, what it did worst at and why; the texts of others in quotes, and cut."""
+    said = [words.clean(worst.name, lines=False)]
+    if several:
+        said.append(words.clean(worst.target, lines=False))
+    if worst.error is not None and worst.value is None:
+        said.append(words.clean(words.cut(worst.error, 120), lines=False))
+    elif worst.scorer is not None:
+        said.append(screen.say(f"{worst.scorer} {words.quantity(worst.value, worst.unit)}"))
+        why = worst.reason or worst.output or ""
+        if why:
+            said.append(f'"{words.cut(words.clean(why, lines=False), 80)}"')
+    return "  ".join(said)

@@ -1,0 +1,211 @@
+"""How numbers and facts are written, in one place: rounding, units, signs, and plain ASCII.
+
+A number has the digits that its interval deserves: two of the half-width where that begins with 1
+or 2, else one; a value that would become 0 by that keeps two significant digits. Without an
+interval it has three. Units and signs are typographic (``1.48 %``, ``×``, ``−``); ``plain`` turns
+them into ASCII.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+UNKNOWN = "unknown"
+NONE = "–"
+MAX_DECIMALS = 7
+
+_ASCII = str.maketrans(
+    {
+        "×": "x",
+        "−": "-",
+        "–": "-",
+        "…": "...",
+        "·": "|",
+        "→": "->",
+        "≥": ">=",
+        "≤": "<=",
+        "✓": "ok",
+        "✕": "x",
+        "±": "+-",
+        "●": "o",
+        "├": "|",
+        "┤": "|",
+        "─": "-",
+        "“": '"',
+        "”": '"',
+    }
+)
+
+_TERMINAL_SEQUENCES = re.compile(
+    "\x1b(?:"
+    "\\[[0-?]*[ -/]*[@-~]"  # colours, cursor, screen
+    "|[\\]PX^_].*?(?:\x07|\x1b\\\\|$)"  # titles, links, device strings
+    "|[ -/]*[0-~]"
+    ")"
+    "|\x9b[0-?]*[ -/]*[@-~]",
+    re.DOTALL,
+)
+_JOINERS = {"\u200c", "\u200d"}  # Persian, Hindi and emoji need them
+
+
+def plain(text: str) -> str:
+    """Our own words in ASCII; never for text of others, which stays what it is."""
+    return text.translate(_ASCII)
+
+
+def clean(text: str, *, lines: bool = True) -> str:
+    """Text of a model or a file, safe to show: it can neither steer the terminal nor hide.
+
+    Terminal sequences, control and bidirectional characters and invisible ones are left out, lone
+    surrogates become U+FFFD. With ``lines=False`` any white space becomes one space.
+    """
+    text = _TERMINAL_SEQUENCES.sub("", text)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\u2028", "\n").replace("\u2029", "\n").replace("\t", "    ")
+    text = "".join(map(_shown, text)) if not text.isascii() or not text.isprintable() else text
+    return text if lines else " ".join(text.split())
+
+
+def _shown(character: str) -> str:
+    if character == "\n" or character in _JOINERS:
+        return character
+    category = unicodedata.category(character)
+    if category == "Cs":
+        return "\N{REPLACEMENT CHARACTER}"
+    return "" if category in {"Cc", "Cf"} else character
+
+
+def cut(text: str, length: int) -> str:
+    """At most ``length`` characters, the last an ellipsis when something is missing."""
+    return text if len(text) <= length else text[: max(0, length - 1)].rstrip() + "…"
+
+
+def decimals(value: float, low: float | None = None, high: float | None = None) -> int:
+    """How many decimals a value deserves beside its interval."""
+    ends = [one for one in (low, high) if one is not None]
+    half = max((abs(one - value) for one in ends), default=0.0)
+    if half > 0:
+        leading, exponent = _scientific(half)
+        places = -exponent + (1 if leading < 3 else 0)
+        if value and _scientific(value)[1] < -max(0, places):
+            # beside a wide interval a small value is still not nothing
+            places = 1 - _scientific(value)[1]
+    elif value:
+        places = 2 - _scientific(value)[1]
+    else:
+        places = 0
+    return min(MAX_DECIMALS, max(0, places))
+
+
+def _scientific(value: float) -> tuple[float, int]:
+    # by its digits, not by a logarithm: that is one off near powers of ten and fails near zero
+    mantissa, _, exponent = f"{abs(value):.15e}".partition("e")
+    return float(mantissa), int(exponent)
+
+
+def number(value: float, places: int | None = None) -> str:
+    """A number with so many decimals, thousands apart, and a real minus."""
+    text = f"{value:,.{decimals(value) if places is None else places}f}"
+    if text.startswith("-"):
+        return text[1:] if not text.strip("-0.,") else f"−{text[1:]}"
+    return text
+
+
+def count(value: int) -> str:
+    """A whole number, thousands apart."""
+    return f"{value:,}"
+
+
+def counted(value: int, one: str, many: str | None = None) -> str:
+    """A number with its noun."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def _scaled(unit: str, value: float) -> tuple[float, str, str]:
+    """The factor, what stands before and what behind a value of this unit."""
+    if unit == "%":
+        return 100.0, "", " %"
+    if unit == "s":
+        return (1000.0, "", " ms") if abs(value) < 1 else (1.0, "", " s")
+    if unit == "USD":
+        return 1.0, "$", ""
+    return 1.0, "", ""
+
+
+def quantity(
+    value: float | None, unit: str = "", *, low: float | None = None, high: float | None = None
+) -> str:
+    """A value with its unit, rounded as its interval deserves.
+
+    ``unit`` is ``%`` for a share of one, ``s``, ``USD``, or another word, which is left out.
+    """
+    if value is None:
+        return NONE
+    if unit == "s" and low is None and high is None and value >= 120:
+        return duration(value)
+    factor, before, behind = _scaled(unit, value)
+    text = number(value * factor, _places(value, low, high, factor, unit))
+    return f"−{before}{text[1:]}{behind}" if text.startswith("−") else f"{before}{text}{behind}"
+
+
+def interval(value: float | None, unit: str, low: float | None, high: float | None) -> str:
+    """The interval of a value in the unit that ``quantity`` shows; empty when there is none."""
+    if value is None or (low is None and high is None):
+        return ""
+    factor, _, _ = _scaled(unit, value)
+    places = _places(value, low, high, factor, unit)
+    ends = [NONE if one is None else number(one * factor, places) for one in (low, high)]
+    return f"[{ends[0]}, {ends[1]}]"
+
+
+def _places(value: float, low: float | None, high: float | None, factor: float, unit: str) -> int:
+    scaled = [None if one is None else one * factor for one in (low, high)]
+    places = decimals(value * factor, *scaled)
+    if not unit and abs(value) <= 1 and (low is not None or high is not None):
+        return max(2, places)  # scores of one are compared by their hundredths
+    if unit == "USD" and not value:
+        return 2
+    if unit == "USD":
+        # cents are not halved: two decimals, or as many as the first significant digit needs
+        first = -_scientific(value)[1]
+        return min(MAX_DECIMALS, max(2, min(places, first + 2)))
+    return places
+
+
+def money(value: float | None) -> str:
+    """US dollars, ``unknown`` when there is no price."""
+    return UNKNOWN if value is None else quantity(value, "USD")
+
+
+def duration(seconds: float) -> str:
+    """A time people wait: ``340 ms``, ``12.3 s``, ``2 min 5 s``, ``3 h 20 min``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{number(seconds, 0 if seconds >= 9.95 else 1)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def instant(when: datetime) -> str:
+    """A moment in UTC, to the minute."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def commit(hash_: str | None, branch: str | None = None, *, dirty: bool = False) -> str:
+    """``main@a1b2c3d``, with ``*`` when files differed from it; empty without a commit."""
+    if not hash_:
+        return ""
+    return f"{branch + '@' if branch else ''}{hash_[:7]}{'*' if dirty else ''}"
+
+
+def tally(counts: Mapping[str, int]) -> str:
+    """``timeout 3, server 1``: the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{name} {count(times)}" for name, times in ordered)

@@ -1,0 +1,94 @@
+"""``evalkit scorers`` and ``evalkit scorers show``, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from evalkit import registry
+from evalkit.cli.app import run_command
+from evalkit.errors import ExitCode
+
+NAMES = registry.names(registry.Kind.SCORER)
+
+
+def test_every_scorer_is_listed_with_purpose_direction_parameters_and_example(capsys):
+    assert run_command(["scorers"]) == ExitCode.PASS
+    shown = capsys.readouterr().out
+    for name in NAMES:
+        plugin = registry.get(registry.Kind.SCORER, name)
+        block = shown.partition(f"{name}  (")[2].partition("\n\n")[0]
+        assert plugin.summary in block
+        assert all(one in block for one in plugin.parameters)
+    assert "latency  (lower is better)" in shown
+    assert "schema (required)" in shown
+
+
+def test_the_list_as_json_holds_everything(capsys):
+    assert run_command(["scorers", "--json"]) == ExitCode.PASS
+    facts = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert sorted(facts) == NAMES
+    rouge = facts["rouge_l"]
+    assert rouge["direction"] == "higher"
+    assert rouge["range"] == [0.0, 1.0]
+    assert rouge["parameters"][0] == {
+        "name": "stemmer",
+        "type": "true or false",
+        "required": False,
+        "default": False,
+    }
+    assert facts["latency"]["range"] == [0.0, None]
+    assert facts["bleu"]["metrics"] == ["mean", "corpus"]
+    assert facts["python"]["code"] is True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_scorer_is_shown_with_its_whole_description(name, capsys):
+    assert run_command(["scorers", "show", name]) == ExitCode.PASS
+    shown = capsys.readouterr().out
+    plugin = registry.get(registry.Kind.SCORER, name)
+    assert plugin.doc in shown
+    assert f"{name}.{plugin.metrics[0].name}" in shown
+    for parameter in plugin.parameters.values():
+        assert re.search(rf"^  {parameter.name}: \S", shown, re.MULTILINE)
+    assert "typing." not in shown
+    assert run_command(["scorers", "show", name, "--json"]) == ExitCode.PASS
+    assert json.loads(capsys.readouterr().out)["name"] == name
+
+
+def test_an_unknown_scorer_is_named_with_the_nearest(capsys):
+    assert run_command(["scorers", "show", "rogue_l"]) == ExitCode.USAGE
+    error = capsys.readouterr().err
+    assert "unknown scorer 'rogue_l'" in error
+    assert "rouge_l" in error
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_list_shows_for_a_suite_is_a_suite(name, tmp_path):
+    """The example of every scorer is read by the configuration and bound."""
+    from evalkit.config import load_project, load_suite
+    from evalkit.scorers import bind
+
+    plugin = registry.get(registry.Kind.SCORER, name)
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "answer.json").write_text("{}")
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / "mine.py").write_text("def score(case, output):\n    return 1\n")
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "p.j2").write_text("{{ question }}")
+    (tmp_path / "cases.jsonl").write_text('{"question": "?", "expected": "!"}\n')
+    (tmp_path / "evalkit.yaml").write_text(
+        "project: p\ntargets:\n  t: {kind: extractive, prompt: p.j2}\n", encoding="utf-8"
+    )
+    (tmp_path / "suites" / "s.yaml").write_text(
+        f"dataset: cases.jsonl\ntargets: [t]\nscorers:\n  - {plugin.usage or name}\n",
+        encoding="utf-8",
+    )
+    project = load_project(tmp_path / "evalkit.yaml")
+    (spec,) = load_suite(project, "s").scorers
+    assert spec.scorer == name
+    one = bind(spec, root=tmp_path, allow_code=True)
+    assert one.signature.startswith(f"{name}|")
+    assert str(tmp_path) not in one.signature

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from stored_project import FIRST, SECOND, make_project, make_runs
+
+from evalkit.cli.app import run_command
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(make_project(tmp_path))
+    make_runs(tmp_path)
+    return tmp_path
+
+
+def test_the_latest_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["show"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("! DONE  11 of 48 trials answered, 1 failed (timeout 1)\n")
+    assert f"run {SECOND}" in text
+    assert text.isascii()
+
+
+def test_a_run_by_part_of_its_id_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["show", "4e77", "--json"]) == 0
+    view = json.loads(capsys.readouterr().out)
+    assert (view["kind"], view["run_id"], view["done"]) == ("run", FIRST, 12)
+
+
+def test_a_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["show", "latest~1", "refund-002"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"refund-002  run {FIRST}\n")
+    for expected in ("refund rule 2", "2 days", "latency", "tokens", "cost", "rouge_l|stemmer:no"):
+        assert expected in text
+
+
+def test_a_case_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["show", "latest", "refund-002", "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert [one["target"] for one in value["trials"]] == ["large", "small"]
+    assert value["case"]["expected"] == ["2 days", "a while"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "nothing-like-it"], "unknown run 'nothing-like-it'"),
+        (["show", "2026"], "could be 2 runs"),
+        (["show", "latest", "refnd-002"], "did you mean 'refund-002'?"),
+        (["show", "latest", "refund"], "could be 6 cases"),
+        (["show", "latest~7"], "no run 'latest~7'"),
+    ],
+)
+def test_names_that_are_wrong(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
