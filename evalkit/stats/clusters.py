@@ -54,6 +54,11 @@ def clustered_guarded_t(
     return _pivot(value, math.fsum(wider.tolist()) / len(wider), wider, owners)
 
 
+def can_prove(clusters: Labels) -> bool:
+    """Whether there are enough clusters, 8, for a claim that must be proved."""
+    return len(set(clusters)) >= MIN_CLUSTERS
+
+
 def _grouped(
     differences: Sequence[float] | Floats, clusters: Labels
 ) -> tuple[Floats, npt.NDArray[np.intp]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -37,8 +36,7 @@ def corpus_difference(
         raise ValueError("both sides must have the statistics of every case")
     if not (np.isfinite(new).all() and np.isfinite(old).all()):
         raise ValueError("statistics must be finite")
-    sides = [_canonical(new), _canonical(old)]
-    if sides[0].tobytes() > sides[1].tobytes():
+    if _first(old, new):
         flipped = corpus_difference(old, new, corpus_value, resamples=resamples, seed=seed)
         return Resampled.of(-flipped.value, -flipped.draws)
     both = _canonical(np.hstack([new, old]))
@@ -47,7 +45,7 @@ def corpus_difference(
     def difference(sums: list[float]) -> float:
         return corpus_value(sums[:width]) - corpus_value(sums[width:])
 
-    value = difference([math.fsum(column) for column in both.T.tolist()])
+    value = difference(both.sum(axis=0).tolist())
     if bool((both[0] == both[-1]).all()):
         return Resampled.of(value, np.full(resamples, value))
     generator = np.random.default_rng(seed)
@@ -55,8 +53,22 @@ def corpus_difference(
     return Resampled.of(value, [difference(sums) for sums in _sums(units, resamples, generator)])
 
 
+def _first(one: Floats, two: Floats) -> bool:
+    """Whether one side is drawn for before the other, whichever of them is the candidate."""
+    for column in range(one.shape[1]):
+        mine, other = np.sort(one[:, column]), np.sort(two[:, column])
+        different = np.flatnonzero(mine != other)
+        if len(different):
+            return bool(mine[different[0]] < other[different[0]])
+    return _canonical(one).tobytes() < _canonical(two).tobytes()
+
+
 def _canonical(rows: Floats) -> Floats:
-    return np.ascontiguousarray(rows[np.lexsort(rows.T[::-1])])
+    """The rows in an order that depends on what they are, not on where they stood."""
+    rows = np.ascontiguousarray(rows + 0.0)  # -0.0 and 0.0 have different bytes
+    whole = rows.view(f"V{rows.shape[1] * rows.itemsize}").ravel()
+    ordered: Floats = rows[np.argsort(whole, kind="stable")]
+    return ordered
 
 
 def _blocks(rows: Floats, generator: np.random.Generator) -> Floats:
@@ -72,5 +84,5 @@ def _sums(units: Floats, resamples: int, generator: np.random.Generator) -> list
     n = len(units)
     drawn = generator.integers(0, n, size=(resamples, n)) + np.arange(resamples)[:, None] * n
     weights = np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n)
-    sums: list[list[float]] = (weights @ units).tolist()
+    sums: list[list[float]] = (weights.astype(float) @ units).tolist()
     return sums

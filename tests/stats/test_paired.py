@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.stats.clusters import clustered_guarded_t, clustered_t, design_effect
+from evalkit.stats.clusters import can_prove, clustered_guarded_t, clustered_t, design_effect
 from evalkit.stats.paired_means import guarded_t, paired_t
 from evalkit.stats.paired_rates import (
     PairedCounts,
@@ -228,6 +228,11 @@ def test_clusters_of_one_are_no_clusters_and_order_is_nothing(data, random, size
     two = clustered_guarded_t([data[i] for i in order], [f"c{owners[i]}" for i in order])
     assert one.p_above(-0.05) == pytest.approx(two.p_above(-0.05), abs=1e-9)
     assert one.value == two.value
+
+
+def test_seven_clusters_prove_nothing():
+    assert can_prove(np.arange(24) // 3)
+    assert not can_prove([f"document {index % 7}" for index in range(100)])
 
 
 def test_equal_clusters_are_no_certainty():

@@ -106,7 +106,7 @@ def test_the_suite(n):
             trials=np.full(n, runs),
         )
         for drop in (0.0, margin):
-            after = chances * (1 - drop * n / chances.sum())
+            after = broken(rng, chances, drop)
             fresh = CaseMoments(
                 means=(rng.random(n) < after).astype(float),
                 variances=np.full(n, np.nan),
