@@ -1,7 +1,7 @@
 """The promises of each gate's test, simulated with fixed seeds, and what 100,000 pairs cost.
 
-    python benchmarks/bench_stats.py                 the whole table, some minutes
-    python benchmarks/bench_stats.py --reps 500 --only suite
+    python benchmarks/bench_stats.py                 the whole table, three minutes
+    python benchmarks/bench_stats.py --reps 2000 --only suite
     python benchmarks/bench_stats.py --speed
 
 false block: an unchanged candidate is shown to be worse. false pass: a candidate exactly as much
@@ -504,7 +504,7 @@ def percent(share: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reps", type=int, default=2000)
+    parser.add_argument("--reps", type=int, default=500)
     parser.add_argument("--only", default="", help="part of a test's name")
     parser.add_argument("--speed", action="store_true", help="only the speed")
     options = parser.parse_args()
