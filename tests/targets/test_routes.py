@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 
 from evalkit.config.spec import TargetSpec
 from evalkit.errors import ConfigError, ErrorClass, TargetError, UnknownName
-from evalkit.model import Case, Output, Provenance, Request, Usage
+from evalkit.model import Case, Message, Output, Provenance, Request, Usage
 from evalkit.targets import build_target
 
 REQUEST = Request(case=Case.of({"question": "?"}))
+QUESTION = Message(role="user", content="?")
 
 
 def answering(text="yes", **fields):
@@ -170,7 +172,7 @@ def test_a_target_that_was_not_reached_cost_nothing():
         async def unreached(request):
             dead = build_target(spec, options, root=Path(), allow_code=False)
             try:
-                return await dead.send(request)
+                return await dead.send(replace(request, messages=(QUESTION,)))
             finally:
                 await dead.aclose()
 
