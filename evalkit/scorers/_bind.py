@@ -26,6 +26,7 @@ ProjectCode: TypeAlias = Annotated[str, _IN_PROJECT]
 """A parameter that names code of the project; the scorer is given it with an absolute path."""
 
 Pair = tuple[Case, Output]
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +165,8 @@ class BoundScorer:
         if isinstance(result, Unscorable):
             status, reason = ScoreStatus.UNSCORED, str(result) or "no reason given"
         elif isinstance(result, BaseException):
-            status, reason = ScoreStatus.ERROR, f"{type(result).__name__}: {result}"
+            said = f"{type(result).__name__}: {result}"
+            status, reason = ScoreStatus.ERROR, said + _users_line(result)
         else:
             try:
                 score = self._decided(_plain(result))
@@ -337,3 +339,14 @@ def _signed(value: object, root: Path) -> object:
             f"{value.name}#{bytes_id(value.read_bytes())[:12]}" if value.is_file() else value.name
         )
     return value.removeprefix(f"{root}{os.sep}") if isinstance(value, str) else value
+
+
+def _users_line(error: BaseException) -> str:
+    """Where in the user's own files it was raised, as ``, at polite.py:11``; else nothing."""
+    place, step = "", error.__traceback__
+    while step is not None:
+        file = Path(step.tb_frame.f_code.co_filename)
+        if _PACKAGE not in file.parents and "site-packages" not in file.parts:
+            place = f", at {file.name}:{step.tb_lineno}"
+        step = step.tb_next
+    return place
