@@ -173,9 +173,13 @@ def _columnar(columns: pa.Table) -> list[dict[str, Any]]:
             elif pa.types.is_list(cell.type.value_type):
                 inner = cell.values
                 width = len(inner[0]) if len(inner) else 0
-                flat = _numbers(inner.flatten())
-                even = bool(width) and len(flat) == width * len(inner)
-                row[name] = flat.reshape(len(inner), width) if even else inner.to_pylist()
+                first, last = inner.offsets[0].as_py(), inner.offsets[len(inner)].as_py()
+                even = bool(width) and last - first == width * len(inner)
+                row[name] = (
+                    _numbers(inner.values[first:last]).reshape(len(inner), width)
+                    if even
+                    else inner.to_pylist()
+                )
             else:
                 row[name] = _numbers(cell.values)
         rows.append(row)
