@@ -58,7 +58,8 @@ def summarise(
     if not all(map(math.isfinite, values)):
         raise ValueError("a score that is not finite cannot be aggregated")
     if metric.kind == "rate":
-        return _rate(passed, case_ids, level)
+        counted = [None if one is None else bool(one) is metric.counts for one in passed]
+        return _rate(counted, case_ids, level)
     if not values:
         return _nothing(level)
     if metric.kind == "mean":
