@@ -24,6 +24,7 @@ _QUANTITY = re.compile(
     r"|(?<![^\W_])(\d{1,3}(?:[,\u2009\u202f]\d{3})+|\d+)(\.\d+)?",
     re.IGNORECASE,
 )
+_DIGIT = re.compile(r"\d")
 _LABELLED = re.compile(
     r"\b(?:passages?|steps?|documents?|sources?|sections?|figures?)\s$", re.IGNORECASE
 )
@@ -46,7 +47,9 @@ _LONGEST = 18  # digits; longer runs are identifiers, compared as words
 
 def quantities(text: str) -> list[Quantity]:
     """The numbers and times written with digits of any script; list marks and labels left out."""
-    found = []
+    found: list[Quantity] = []
+    if _DIGIT.search(text) is None:
+        return found
     for match in _QUANTITY.finditer(text):
         hour, minute, half, hour2, half2, whole, fraction = match.groups()
         start, end = match.span()

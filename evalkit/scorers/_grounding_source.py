@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from evalkit.scorers._grounding_data import Leaf, key_words, read_leaves
 from evalkit.scorers._grounding_numbers import WORDS, Quantity, quantities
-from evalkit.scorers._grounding_text import NEGATIONS, STOP, Token, sentences, stem, tokens
+from evalkit.scorers._grounding_text import NEGATIONS, STOP, forms, sentences, stem, tokens
 
 LONG_LEAF = 40
 """Characters from which a text value in data is prose, split into sentences like any other."""
@@ -25,7 +25,10 @@ _ISO_DATE = re.compile(r"(?<!\d)\d{4}-(\d\d)-(\d\d)(?!\d)")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 COMMON = 200
 """Units that a word may stand in and still help to find one."""
-_HYPHEN = frozenset("-\u2010\u2011–/")
+_KEPT = 50_000  # characters
+_PREFIXES = ("un", "in", "im", "dis", "non", "ir", "il", "mis", "de")
+_HYPHEN = re.compile("[-\u2010\u2011–/]")
+_COUNTS = frozenset(WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Unit:
     negated: bool
 
 
-@dataclass(slots=True)
+@dataclass
 class Source:
     """Everything the claims of an answer are held against."""
 
@@ -62,19 +65,37 @@ class Source:
     characters: int = 0
     words: int = 0
 
+    @cached_property
+    def unmade(self) -> frozenset[str]:
+        """The stems of its words without a prefix that says no: ``likely`` for ``unlikely``."""
+        return frozenset(stem(rest) for norm in self.norms for rest in without_prefix(norm))
+
     def weight(self, stem_: str) -> float:
         """How telling a word is: high when few units of the context have it (inverse frequency)."""
         here = self.where.get(stem_)
         return math.log(1.0 + len(self.units) / (len(here) if here else 0.5))
 
 
-@lru_cache(maxsize=16)
 def prepare(parts: tuple[str, ...]) -> Source:
     """Read the passages of a context once; recent ones are kept, as many answers share a context.
 
-    Neighbouring answers of a run are judged against the same passages, so this is most of the cost
-    saved when a suite has several trials or targets.
+    Neighbouring answers of a run are judged against the same passages. Contexts too long to be
+    kept without a thought for memory are read each time.
     """
+    return _kept(parts) if sum(map(len, parts)) <= _KEPT else _read(parts)
+
+
+def forget() -> None:
+    """Drop the contexts kept, as measurements of new ones want."""
+    _kept.cache_clear()
+
+
+@lru_cache(maxsize=16)
+def _kept(parts: tuple[str, ...]) -> Source:
+    return _read(parts)
+
+
+def _read(parts: tuple[str, ...]) -> Source:
     source = Source()
     structured = 0
     for part, text in enumerate(parts):
@@ -95,23 +116,14 @@ def prepare(parts: tuple[str, ...]) -> Source:
 
 def _add_prose(source: Source, part: int, text: str, start: int) -> None:
     rest = text[start:] if start else text
-    every = tokens(rest)
-    at = 0
     for begin, end in sentences(rest):
-        first = at
-        while first < len(every) and every[first].start < begin:
-            first += 1
-        at = first
-        while at < len(every) and every[at].start < end:
-            at += 1
-        found = quantities(rest[begin:end])
-        _add_unit(source, (part, start + begin, start + end), every[first:at], found, rest)
+        piece = rest[begin:end]
+        _add_unit(source, (part, start + begin, start + end), forms(piece), piece)
     _add_dates(source, rest)
 
 
 def _add_leaf(source: Source, part: int, text: str, leaf: Leaf) -> None:
     names = [word for key in leaf.path[-2:] for word in key_words(key)]
-    keys = [Token(word, stem(word), -1, -1) for word in names]
     value = text[leaf.value_start : leaf.end].replace("\\n", "\n ").replace("\\'", " '")
     whole = "\\u" in value  # decoding moves the places, so evidence is then the whole value
     if whole:
@@ -122,14 +134,15 @@ def _add_leaf(source: Source, part: int, text: str, leaf: Leaf) -> None:
             first, last = leaf.value_start + begin, leaf.value_start + end
             if whole:
                 first, last = leaf.start, leaf.end
-            inside = tokens(piece)
-            _add_unit(source, (part, first, last), inside, quantities(piece), piece)
-            source.free.update(one.stem for one in inside)
+            inside = forms(piece)
+            _add_unit(source, (part, first, last), inside, piece)
+            source.free.update(root for _, root in inside)
         _add_dates(source, value)
         return
-    inside = [] if leaf.kind in {"null", "true", "false"} else tokens(value)
-    found = quantities(value) if inside else []
-    _add_unit(source, (part, leaf.start, leaf.end), [*keys, *inside], found, value)
+    if leaf.kind in {"null", "true", "false"}:
+        value = ""
+    words = [(word, stem(word)) for word in names] + forms(value)
+    found = _add_unit(source, (part, leaf.start, leaf.end), words, value)
     _add_joined(source, names)
     if leaf.path:
         source.leaves.append(leaf)
@@ -140,16 +153,15 @@ def _add_leaf(source: Source, part: int, text: str, leaf: Leaf) -> None:
 
 
 def _add_unit(
-    source: Source,
-    place: tuple[int, int, int],
-    found: Sequence[Token],
-    amounts: Sequence[Quantity],
-    text: str,
-) -> None:
-    """Add a sentence or field: its part, start and end, its words and numbers, the text of both."""
+    source: Source, place: tuple[int, int, int], words: Sequence[tuple[str, str]], text: str
+) -> list[Quantity]:
+    """Add a sentence or field: its part, start and end, its words and stems, the text they are in.
+
+    Returns the numbers found in the text.
+    """
     number = len(source.units)
-    stems = [one.stem for one in found]
-    norms = [one.norm for one in found]
+    norms = [norm for norm, _ in words]
+    stems = [root for _, root in words]
     unique = frozenset(stems)
     negated = not NEGATIONS.isdisjoint(norms)
     source.units.append(Unit(*place, unique, negated))
@@ -165,16 +177,18 @@ def _add_unit(
     source.pairs.update(pairwise(stems))
     source.skips.update(zip(stems, stems[2:], strict=False))
     source.triples.update(zip(stems, stems[1:], stems[2:], strict=False))
-    for before, after in pairwise(found):
-        if before.end >= 0 and after.start - before.end == 1 and text[before.end] in _HYPHEN:
-            _add_joined(source, [before.norm, after.norm])
+    if _HYPHEN.search(text) is not None:
+        for before, after in pairwise(tokens(text)):
+            if after.start - before.end == 1 and _HYPHEN.match(text, before.end):
+                _add_joined(source, [before.norm, after.norm])
+    amounts = quantities(text)
     for amount in amounts:
         (source.times if amount.minutes else source.numbers).add(amount.value)
         source.by_number.setdefault(amount.value, set()).add(number)
-    for norm in norms:
-        if norm in WORDS:
-            source.numbers.add(WORDS[norm])
-            source.by_number.setdefault(WORDS[norm], set()).add(number)
+    for norm in _COUNTS.intersection(norms):
+        source.numbers.add(WORDS[norm])
+        source.by_number.setdefault(WORDS[norm], set()).add(number)
+    return amounts
 
 
 def _add_joined(source: Source, parts: Sequence[str]) -> None:
@@ -215,6 +229,14 @@ def _name_fields(source: Source) -> None:
             telling.add(stem("".join(key_words(leaf.path[-1])[-2:])))
         for word in telling:
             source.by_name.setdefault(word, []).append(leaf)
+
+
+def without_prefix(word: str) -> list[str]:
+    """What is left of a word without a prefix that may say no."""
+    if not word.startswith(_PREFIXES):
+        return []
+    rests = [word.removeprefix(one) for one in _PREFIXES]
+    return [one for one in rests if 3 < len(one) < len(word)]
 
 
 def stems_of(texts: Iterable[str]) -> frozenset[str]:

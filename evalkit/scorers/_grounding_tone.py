@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 from evalkit.scorers._grounding_sentence import Sentence
-from evalkit.scorers._grounding_source import COMMON
+from evalkit.scorers._grounding_source import COMMON, without_prefix
 from evalkit.scorers._grounding_text import (
     ANTONYMS,
     FRAMES,
@@ -30,7 +30,6 @@ _DENIES = re.compile(
     r"|no (?:specific )?(?:information|mention)|cannot (?:be )?(?:answer|determine))",
     re.IGNORECASE,
 )
-_PREFIXES = ("un", "in", "im", "dis", "non", "ir", "il", "mis", "de")
 
 
 def tone(this: Sentence) -> None:
@@ -99,11 +98,8 @@ def _only_here(this: Sentence, at: int) -> bool:
 
 def _unmade(this: Sentence, one: Token) -> bool:
     """Whether a word and one of the context differ by a prefix that says no."""
-    where = this.source.where
-    for prefix in _PREFIXES:
-        rest = one.norm.removeprefix(prefix)
-        if 3 < len(rest) < len(one.norm) and stem(rest) in where:
-            return True
-        if len(one.norm) > 3 and stem(prefix + one.norm) in where:
-            return True
-    return False
+    if len(one.norm) <= 3:
+        return False
+    if one.stem in this.source.unmade:
+        return True
+    return any(stem(rest) in this.source.where for rest in without_prefix(one.norm))

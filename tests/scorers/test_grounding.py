@@ -28,7 +28,7 @@ CAFE = json.dumps(
         "reviews": [{"date": "2022-01-16", "text": "Great coffee and a friendly waiter."}],
     }
 )
-SCORERS = ["grounding"]
+SCORERS = ["grounding", "grounding_model"]
 
 
 def record(answer: str, *context: str, scorer: str = "grounding", **options) -> ScoreRecord:
