@@ -1,5 +1,6 @@
 """The package as a user meets it: names, version, types."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -33,3 +34,14 @@ def test_a_file_fits_one_idea(path):
 def test_no_junk_drawers():
     assert not list(ROOT.glob("evalkit/**/utils.py"))
     assert not list(ROOT.glob("evalkit/**/helpers.py"))
+
+
+def test_every_dependency_is_locked():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    locked = re.findall(
+        r"^([a-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE
+    )
+    names = {re.match(r"[A-Za-z0-9._-]+", one).group().lower().replace("_", "-") for one in wanted}
+    assert names <= set(locked)
+    assert "evalkit" not in locked

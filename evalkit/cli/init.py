@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.options import AsJson
+from evalkit.cli.options import AsJson, examples, new_app
 from evalkit.errors import ExitCode
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = new_app()
 
 
-@app.command(epilog="Example: $ evalkit init my-bot && cd my-bot && evalkit run")
+@app.command(epilog=examples("evalkit init my-evals", "evalkit init --force"))
 def init(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="The folder to write into.", show_default="here")

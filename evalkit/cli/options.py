@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from evalkit.errors import EvalkitError
+from evalkit.errors import ConfigError, EvalkitError
+from evalkit.secrets import redact
 
 ProjectFile: TypeAlias = Annotated[
     Path | None,
@@ -26,9 +27,40 @@ AllowCode: TypeAlias = Annotated[
 ]
 
 
+def new_app(**attrs: Any) -> typer.Typer:
+    """An app for one command or one family of commands, all alike."""
+    return typer.Typer(
+        rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, **attrs
+    )
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help; a test runs every line after ``evalkit init``."""
+    # the first character keeps the lines of the paragraph as they are
+    return "\b\nExamples:\n" + "\n".join(f"  $ {line}" for line in lines)
+
+
+def load_plugins(project: Path | None) -> None:
+    """Run the Python files a project names, so that what they declare is known.
+
+    Nothing happens outside of any project. Raises ``ConfigError`` for a project that is broken, or
+    that was named and is not there.
+    """
+    from evalkit.config import find_project, load_project
+
+    try:
+        path = find_project(file=project)
+    except ConfigError:
+        if project is not None:
+            raise
+        return
+    load_project(path, allow_code=True)
+
+
 def show_error(error: EvalkitError) -> None:
     """Print what, where and what to do on standard error; red on a terminal that wants colour."""
-    what, *rest = error.lines()
+    # a message may quote what a server or a file said
+    what, *rest = map(redact, error.lines())
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     typer.echo(
         typer.style("error: ", fg="red", bold=True) + what if colour else f"error: {what}", err=True

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.options import AllowCode, AsJson, ProjectFile
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
 from evalkit.errors import ExitCode, UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -22,19 +22,25 @@ if TYPE_CHECKING:
     from evalkit.config.spec import Project
     from evalkit.store import PromptRow
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
+app = new_app(
+    invoke_without_command=True,
     help="List, compare and trace prompt versions.",
-    epilog="Example: $ evalkit prompts list",
+    epilog=examples("evalkit prompts list"),
 )
 
 _STORED = re.compile(r"[0-9a-f]{6,12}\Z")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-@app.command("list", epilog="Example: $ evalkit prompts list")
+@app.callback()
+def _alone(ctx: typer.Context) -> ExitCode | None:
+    if ctx.invoked_subcommand is not None:
+        return None
+    typer.echo(ctx.get_help())
+    return ExitCode.PASS
+
+
+@app.command("list", epilog=examples("evalkit prompts list", "evalkit prompts list --json"))
 def list_prompts(
     *, project: ProjectFile = None, as_json: AsJson = False, allow_code: AllowCode = False
 ) -> ExitCode:
@@ -68,11 +74,13 @@ def list_prompts(
     return ExitCode.PASS
 
 
-@app.command(epilog="Example: $ evalkit prompts diff prompts/answer.j2@HEAD~1 prompts/answer.j2")
+@app.command(epilog=examples("evalkit prompts diff prompts/answer.j2@HEAD~1"))
 def diff(
-    old: Annotated[str, typer.Argument(help="A prompt file, FILE@REVISION or FILE@VERSION.")],
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="A prompt file, FILE@REVISION or FILE@VERSION.")
+    ],
     new: Annotated[
-        str | None, typer.Argument(help="The same; the file itself when left out.")
+        str | None, typer.Argument(metavar="NEW", help="The same; the file itself when left out.")
     ] = None,
     *,
     project: ProjectFile = None,
@@ -112,9 +120,9 @@ def diff(
     return ExitCode.PASS
 
 
-@app.command(epilog="Example: $ evalkit prompts log prompts/answer.j2")
+@app.command(epilog=examples("evalkit prompts log prompts/answer.j2"))
 def log(
-    prompt: Annotated[str, typer.Argument(help="A prompt file.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A prompt file.")],
     *,
     project: ProjectFile = None,
     as_json: AsJson = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.options import AsJson, ProjectFile
+from evalkit.cli.options import AsJson, ProjectFile, examples, new_app
 from evalkit.cli.stored import emit, open_store, shown_path
 from evalkit.errors import ExitCode
 
@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from evalkit.report.screen import Screen
     from evalkit.store import RunRow
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = new_app()
 
 
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@app.command(
+    epilog=examples(
+        "evalkit runs",
+        "evalkit runs --limit 5 --json",
+    )
+)
 def runs(
     *,
     limit: Annotated[
@@ -34,12 +39,7 @@ def runs(
     """List stored runs, the latest first.
 
     The score is the mean of the run's first scorer, target by target in the order of the run.
-
-    \b
-    Examples:
-      $ evalkit runs
-      $ evalkit runs --limit 5 --json
-    """  # noqa: D301 -- the help keeps the lines of a paragraph that begins with this character
+    """
     from evalkit.report.screen import Screen
 
     store = open_store(project)

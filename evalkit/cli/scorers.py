@@ -9,34 +9,43 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.options import AsJson
+from evalkit.cli.options import (
+    AllowCode,
+    AsJson,
+    ProjectFile,
+    examples,
+    load_plugins,
+    new_app,
+)
 from evalkit.errors import ExitCode
 
 if TYPE_CHECKING:
     from evalkit.registry import Parameter, ScorerPlugin
 
-_EXAMPLES = """Examples:
+_EXAMPLES = examples(
+    "evalkit scorers", "evalkit scorers show rouge_l", "evalkit scorers show numeric --json"
+)
 
-\b
-  $ evalkit scorers
-  $ evalkit scorers show rouge_l
-  $ evalkit scorers show numeric --json
-"""
-
-app = typer.Typer(
+app = new_app(
     help="List scorers with their parameters.",
     epilog=_EXAMPLES,
-    rich_markup_mode=None,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 _DIRECTION = {"higher": "higher is better", "lower": "lower is better", "neutral": "only measured"}
 
 
 @app.callback()
-def list_scorers(ctx: typer.Context, as_json: AsJson = False) -> ExitCode | None:
-    """List scorers with their parameters."""
+def list_scorers(
+    ctx: typer.Context,
+    *,
+    project: ProjectFile = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> ExitCode | None:
+    """List scorers with their parameters, with --allow-code those of the project's files too."""
+    if allow_code:
+        load_plugins(project)
     if ctx.invoked_subcommand is not None:
         return None
     plugins = _all()
@@ -50,14 +59,22 @@ def list_scorers(ctx: typer.Context, as_json: AsJson = False) -> ExitCode | None
         typer.echo(f"    parameters: {parameters}")
         typer.echo(f"    example:    {_example(one)}")
     typer.echo("\nAny of them decides with threshold. All about one: evalkit scorers show NAME")
+    if not allow_code:
+        typer.echo("Scorers of the project's own files are listed with --allow-code.")
     return ExitCode.PASS
 
 
 @app.command(epilog=_EXAMPLES)
 def show(
-    name: Annotated[str, typer.Argument(help="The scorer, as `rouge_l`.")], as_json: AsJson = False
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The scorer, as `rouge_l`.")],
+    *,
+    project: ProjectFile = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
 ) -> ExitCode:
     """Show one scorer: what it says, its parameters, its metrics, how a suite uses it."""
+    if allow_code:
+        load_plugins(project)
     plugin = _plugin(name)
     if as_json:
         typer.echo(json.dumps(_facts(plugin), indent=2, ensure_ascii=False))

@@ -8,14 +8,19 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.options import AllowCode, AsJson, ProjectFile
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
 from evalkit.cli.stored import emit, open_store, print_run
 from evalkit.errors import ExitCode
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = new_app()
 
 
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@app.command(
+    epilog=examples(
+        "evalkit show",
+        "evalkit show latest --json",
+    )
+)
 def show(
     run: Annotated[
         str, typer.Argument(help="A run's id or a part of it; latest, latest~1, ...")
@@ -33,12 +38,7 @@ def show(
     A run is shown as it was after it ended: scores with their intervals, latency, cost, slices, the
     worst cases. A case is shown with everything: what was asked, expected and answered, why it was
     scored so, what it took and cost, for every target and trial.
-
-    \b
-    Examples:
-      $ evalkit show
-      $ evalkit show latest --json
-    """  # noqa: D301 -- the help keeps the lines of a paragraph that begins with this character
+    """
     store = open_store(project, allow_code=allow_code)
     run_id = store.resolve(run)
     if case is None:

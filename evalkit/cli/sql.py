@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.options import ProjectFile
+from evalkit.cli.options import ProjectFile, examples, new_app
 from evalkit.cli.stored import emit, open_store
 from evalkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = new_app()
 
 
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@app.command(
+    epilog=examples(
+        'evalkit sql "describe trials"',
+        'evalkit sql "SELECT target, scorer, avg(value) FROM results GROUP BY ALL"',
+        'evalkit sql "SELECT * FROM runs" --json',
+    )
+)
 def sql(
     query: Annotated[str, typer.Argument(help="One statement that reads; - reads it from stdin.")],
     *,
@@ -37,13 +43,7 @@ def sql(
     the view results joins scores with trials. 'describe trials' explains columns. Times are
     seconds, money is US dollars, NULL is unknown. In CSV, text that a spreadsheet would run as a
     formula has an apostrophe in front.
-
-    \b
-    Examples:
-      $ evalkit sql "describe trials"
-      $ evalkit sql "SELECT target, scorer, avg(value) FROM results GROUP BY ALL"
-      $ evalkit sql "SELECT * FROM runs" --json
-    """  # noqa: D301 -- the help keeps the lines of a paragraph that begins with this character
+    """
     if as_csv + as_json + (parquet is not None) > 1:
         raise UsageError(
             "only one of --csv, --json and --parquet can be given", hint="choose one of them"

@@ -312,7 +312,8 @@ def _validated(spec: ScorerSpec, plugin: registry.ScorerPlugin, root: Path) -> d
     try:
         options = complete_options(plugin, spec.options)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        found = error.errors(include_url=False)
+        first = min(found, key=lambda one: one["type"] != "extra_forbidden")
         name = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
             _refuse(spec, f"unknown option {name!r}", suggestion(name, plugin.parameters))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evalkit.errors import Unscorable
-from evalkit.model import Case, Output, Score, mean, rate
+from evalkit.model import Case, Output, Score, rate
 from evalkit.registry import scorer
 
 
@@ -24,7 +24,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
 
 
 @scorer(
-    metrics=(mean, rate),
+    metrics=(rate,),
     examples=[
         ("You get a refund within 14 days.", "14 days", 1.0),
         ("You get no refund.", ["14 days", "no refund"], 1.0),

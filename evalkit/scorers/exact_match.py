@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from evalkit.model import Case, Output, Score, mean, rate
+from evalkit.model import Case, Output, Score, rate
 from evalkit.registry import scorer
 from evalkit.scorers._text import references, squad_normal, unicode_normal
 
 
 @scorer(
     needs=("expected",),
-    metrics=(mean, rate),
+    metrics=(rate,),
     examples=[
         ("Paris", "Paris", 1.0),
         (" Paris\n", "Paris", 1.0),

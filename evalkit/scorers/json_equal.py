@@ -10,7 +10,7 @@ from typing import Any
 
 from evalkit.errors import Unscorable
 from evalkit.hashing import canonical
-from evalkit.model import JSON, Case, Output, Score, mean, rate
+from evalkit.model import JSON, Case, Output, Score, rate
 from evalkit.registry import scorer
 from evalkit.scorers._text import parse_json, unfence
 
@@ -26,7 +26,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
 
 @scorer(
     needs=("expected",),
-    metrics=(mean, rate),
+    metrics=(rate,),
     examples=[
         ('{"a": 1, "b": [2, 3]}', {"b": [2, 3], "a": 1.0}, 1.0),
         ('{"a": 1}', '{"a": 1}', 1.0),

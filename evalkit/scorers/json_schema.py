@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.hashing import content_id
-from evalkit.model import Case, Output, Score, mean, rate
+from evalkit.model import Case, Output, Score, rate
 from evalkit.registry import scorer
 from evalkit.scorers._text import parse_json, unfence
 
@@ -61,7 +61,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
 
 
 @scorer(
-    metrics=(mean, rate),
+    metrics=(rate,),
     lib="jsonschema-rs",
     prepare=_prepare,
     usage="json_schema: {schema: schemas/answer.json}",

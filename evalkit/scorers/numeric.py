@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from evalkit.errors import Unscorable
-from evalkit.model import Case, Evidence, Output, Score, mean, rate
+from evalkit.model import Case, Evidence, Output, Score, rate
 from evalkit.registry import scorer
 
 MAX_DIGITS = 400
@@ -50,7 +50,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
 
 @scorer(
     needs=("expected",),
-    metrics=(mean, rate),
+    metrics=(rate,),
     examples=[
         ("The answer is 42.", 42, 1.0),
         ("It costs 1,234.50 EUR", "1234.5", 1.0),

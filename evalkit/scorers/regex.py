@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.errors import Unscorable
-from evalkit.model import Case, Evidence, Output, Score, mean, rate
+from evalkit.model import Case, Evidence, Output, Score, rate
 from evalkit.registry import scorer
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
 
 
 @scorer(
-    metrics=(mean, rate),
+    metrics=(rate,),
     prepare=_prepare,
     usage="regex: {pattern: '^(yes|no)$', flags: i}",
 )

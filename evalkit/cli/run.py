@@ -1,0 +1,132 @@
+"""``evalkit run``: run suites on targets, score and store every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
+from evalkit.errors import UsageError
+
+app = new_app()
+
+
+@app.command(
+    epilog=examples(
+        "evalkit run",
+        "evalkit run example --target span --limit 5",
+        "evalkit run example --tags topic:fees,topic:hours --trials 3",
+        "evalkit run example --filter 'library and not name:founder' --json",
+        "evalkit run --resume latest",
+    )
+)
+def run(
+    *,
+    suites: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SUITE", help="Names or files of suites; all golden ones without."),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", "-t", help="Run on this target instead of the suite's; repeat."),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Ask each case so often.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of trials and sample.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most N cases a suite.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="N cases a suite, drawn by seed and content.")
+    ] = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option(help="Cases with these tags: lang:es,lang:en,must_not_fail."),
+    ] = None,
+    filter: Annotated[
+        str, typer.Option(help="Cases with these words: 'refund and not name:draft'.")
+    ] = "",
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", "-c", min=1, help="Calls at once, per target.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Make what is missing or failed of a run.")
+    ] = None,
+    allow_code: AllowCode = False,
+    project: ProjectFile = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the run's id.")] = False,
+    no_progress: Annotated[
+        bool, typer.Option("--no-progress", help="No lines while it runs.")
+    ] = False,
+) -> int:
+    """Run suites on targets, score every answer and store it.
+
+    Without SUITE every golden suite runs. A filter is words joined by and, or, not; a word is
+    looked for in the case's name, id and inputs, or in one place: name:, id:, expected:,
+    inputs.NAME:, tags.NAME:. Ctrl-C keeps every finished answer and says how to continue.
+
+    Exit codes: 0 answered and stored, 2 a mistake in files or flags, 3 nothing selected, 4 a
+    target or the store failed, 130 interrupted.
+    """
+    import sys
+
+    from evalkit.cli.stored import print_run
+    from evalkit.config import find_project, load_project
+    from evalkit.runner.plan import RunOptions
+    from evalkit.runner.progress import choose_display
+    from evalkit.runner.session import resume_run, start_run
+    from evalkit.secrets import redact
+    from evalkit.store import Store
+
+    if resume is not None:
+        _refuse_with_resume(
+            {
+                "SUITE": suites,
+                "--target": target,
+                "--trials": trials,
+                "--seed": seed,
+                "--limit": limit,
+                "--sample": sample,
+                "--tags": tags,
+                "--filter": filter,
+            }
+        )
+    found = load_project(find_project(file=project), allow_code=allow_code)
+    store = Store(found.store)
+    display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
+    if resume is None:
+        options = RunOptions(
+            suites=tuple(suites or ()),
+            targets=tuple(target or ()),
+            trials=trials,
+            seed=seed,
+            tags=tuple(tags or ()),
+            filter=filter,
+            sample=sample,
+            limit=limit,
+            concurrency=concurrency,
+            allow_code=allow_code,
+        )
+        outcome = start_run(found, options, store, display=display)
+    else:
+        outcome = resume_run(
+            found, resume, store, display=display, concurrency=concurrency, allow_code=allow_code
+        )
+    if quiet:
+        typer.echo(outcome.run_id)
+    else:
+        print_run(store, outcome.run_id, as_json=as_json)
+    for line in outcome.lines():
+        typer.echo(redact(line), err=True)
+    return outcome.exit_code
+
+
+def _refuse_with_resume(given: Mapping[str, object]) -> None:
+    names = [name for name, value in given.items() if value]
+    if names:
+        raise UsageError(
+            f"{names[0]} cannot be given with --resume: a run is continued as it was started",
+            hint="leave it out, or start a new run without --resume",
+        )

@@ -1,0 +1,97 @@
+"""What can be known to fail before the first call: no case, no variable, nothing to score with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from evalkit.errors import ConfigError, PromptError, Undecided
+from evalkit.model import Case
+from evalkit.runner.fleet import Fleet
+from evalkit.runner.select import Selection
+from evalkit.runner.suites import PlannedSuite
+
+
+class Tagged(Protocol):
+    """What a dataset says of its tags: cases by tag and value."""
+
+    @property
+    def tags(self) -> Mapping[str, Mapping[str, int]]:
+        """Cases by tag and value."""
+        ...
+
+
+def refuse_nothing(
+    suites: Sequence[PlannedSuite], selection: Selection, infos: Sequence[Tagged]
+) -> None:
+    """Raise ``Undecided`` when no suite has a case left; it says what could be selected."""
+    if any(one.survey.total for one in suites):
+        return
+    flags = [f"--tags {','.join(selection.tags)}"] if selection.tags else []
+    flags += [f"--filter {selection.filter!r}"] if selection.filter else []
+    cases = sum(version.cases for one in suites for version in one.datasets)
+    tags = {
+        f"{name}:{value}"
+        for info in infos
+        for name, values in info.tags.items()
+        for value in values
+    }
+    there = ", ".join(sorted(tags)[:12]) + (" …" if len(tags) > 12 else "")
+    raise Undecided(
+        f"nothing is selected: {' '.join(flags)} leaves none of {cases:,} cases",
+        where=", ".join(str(one.spec.path) for one in suites),
+        hint=f"the tags there are: {there or 'none'}" if selection.tags else "try other words",
+    )
+
+
+def check_prompts(suite: PlannedSuite, fleet: Fleet) -> None:
+    """Render the first case with every prompt that the suite's targets, or their children, use.
+
+    Raises ``PromptError`` at the place in the prompt.
+    """
+    for case in suite.survey.first[:1]:
+        for name in fleet.reached(suite.targets):
+            render = fleet.lanes[name].render
+            if render is None:
+                continue
+            try:
+                render(case)
+            except PromptError as error:
+                who = f"target {name!r}, suite {suite.name!r}, case {case.name or case.id}"
+                raise PromptError(
+                    f"{error.what} ({who})", where=error.where, hint=error.hint
+                ) from error
+
+
+def check_needs(suite: PlannedSuite) -> list[str]:
+    """What scorers need and the first cases lack, as warnings.
+
+    Raises ``ConfigError`` when no case at all can satisfy a scorer.
+    """
+    first, warnings = suite.survey.first, []
+    for scorer, spec in zip(suite.scorers, suite.spec.scorers, strict=True):
+        for need in scorer.plugin.needs:
+            if not first or any(_has(case, need) for case in first):
+                continue
+            what = f"scorer {scorer.name!r} needs {need!r}"
+            # a target may bring a context of its own
+            if suite.survey.whole and need != "context":
+                raise ConfigError(
+                    f"{what}, and none of the {len(first):,} cases of suite {suite.name!r} has it",
+                    where=spec.position,
+                    hint="map the column that holds it under 'dataset: {columns: ...}',"
+                    " or take the scorer out",
+                )
+            warnings.append(
+                f"{what}, and none of the first {len(first):,} cases of {suite.name!r} has it"
+            )
+    return warnings
+
+
+def _has(case: Case, need: str) -> bool:
+    kind, _, name = need.partition(".")
+    if kind == "expected":
+        return bool(case.references)
+    if kind == "context":
+        return bool(case.context)
+    return kind not in {"inputs", "tags", "metadata"} or name in getattr(case, kind)

@@ -1,0 +1,140 @@
+"""The trials of one target in order, read and rendered ahead of the workers, off the event loop.
+
+A feed holds a few hundred trials however long the dataset is: reading stops when the workers do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Set
+from dataclasses import dataclass
+from itertools import islice
+
+from evalkit.errors import PromptError
+from evalkit.hashing import content_id
+from evalkit.model import JSON, Case, Message
+from evalkit.runner.lane import Render
+
+CHUNK = 128
+"""Trials read at a time."""
+
+Done = Set[tuple[str, int]]
+"""Case identity and index of the trials that are stored already."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One trial to make."""
+
+    suite: str
+    case: Case
+    index: int
+    seed: int
+    messages: tuple[Message, ...]
+    request_hash: str
+    unrendered: PromptError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The trials of one suite on the feed's target."""
+
+    suite: str
+    cases: Callable[[], Iterable[Case]]
+    trials: int
+    done: Done = frozenset()
+
+
+def trial_seed(run_seed: int, case_id: str, index: int) -> int:
+    """The seed of one trial, 31 bits: the same on every machine and in every order of cases."""
+    text = f"{run_seed}\0{case_id}\0{index}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
+
+
+def request_hash(target_hash: str, case: Case, messages: tuple[Message, ...]) -> str:
+    """What names a request: the target's content and what it is asked.
+
+    A target without a prompt is asked the case itself.
+    """
+    asked: JSON
+    if messages:
+        asked = [[one.role, one.content] for one in messages]
+    else:
+        asked = {"inputs": dict(case.inputs), "context": list(case.context)}
+    return content_id([target_hash, asked])
+
+
+class Feed:
+    """Gives one target's workers their next trial."""
+
+    def __init__(
+        self, parts: Iterable[Part], *, target_hash: str, seed: int, render: Render | None
+    ):
+        self._target_hash = target_hash
+        self._seed = seed
+        self._render = render
+        self._jobs = self._all(tuple(parts))
+        self._ready: deque[Job] = deque()
+        self._reading: asyncio.Task[None] | None = None
+        self._ended = False
+
+    def _all(self, parts: tuple[Part, ...]) -> Generator[Job, None, None]:
+        for part in parts:
+            for case in part.cases():
+                wanted = [
+                    index for index in range(part.trials) if (case.id, index) not in part.done
+                ]
+                if wanted:
+                    yield from self._of_case(part.suite, case, wanted)
+
+    def _of_case(self, suite: str, case: Case, wanted: list[int]) -> Iterator[Job]:
+        messages: tuple[Message, ...] = ()
+        failure = None
+        if self._render is not None:
+            try:
+                messages = self._render(case)
+            except PromptError as error:
+                failure = error
+        name = request_hash(self._target_hash, case, messages)
+        for index in wanted:
+            seed = trial_seed(self._seed, case.id, index)
+            yield Job(suite, case, index, seed, messages, name, failure)
+
+    async def next(self) -> Job | None:
+        """The next trial, or ``None`` when all were given or the feed was stopped."""
+        while not self._ready:
+            if self._ended:
+                return None
+            await asyncio.shield(self._read_ahead())
+        job = self._ready.popleft()
+        if len(self._ready) < CHUNK and not self._ended:
+            self._read_ahead()
+        return job
+
+    def _read_ahead(self) -> asyncio.Task[None]:
+        if self._reading is None or self._reading.done():
+            if self._reading is not None:
+                self._reading.result()  # an error of the dataset ends the run
+            self._reading = asyncio.create_task(self._read())
+        return self._reading
+
+    async def _read(self) -> None:
+        chunk = await asyncio.to_thread(lambda: list(islice(self._jobs, CHUNK)))
+        if self._ended:
+            return
+        self._ready.extend(chunk)
+        if len(chunk) < CHUNK:
+            self._ended = True
+
+    def stop(self) -> None:
+        """Give no more trials."""
+        self._ended = True
+        self._ready.clear()
+
+    async def aclose(self) -> None:
+        """Wait for a read that is under way, so that no thread is left behind."""
+        if self._reading is not None:
+            await asyncio.gather(self._reading, return_exceptions=True)
+        self._jobs.close()

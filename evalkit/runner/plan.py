@@ -1,0 +1,207 @@
+"""From a project and flags to everything a run needs, checked before the first call.
+
+What can be known to fail is an error here: unknown names, environment variables of the targets that
+are really used, parameters a model does not take, variables a prompt lacks, scorers that no case
+can satisfy, and a selection that selects nothing.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.config.spec import Project
+from evalkit.errors import UnknownName
+from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
+from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
+from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
+from evalkit.runner.git import GitQuestion
+from evalkit.runner.select import Selection
+from evalkit.runner.suites import PlannedSuite, Scans, find_suites, plan_suite, shown_source
+
+if TYPE_CHECKING:
+    from evalkit.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The flags of ``evalkit run``; ``None`` and empty leave it to project and suites."""
+
+    suites: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    trials: int | None = None
+    seed: int | None = None
+    tags: tuple[str, ...] = ()
+    filter: str = ""
+    sample: int | None = None
+    limit: int | None = None
+    concurrency: int | None = None
+    allow_code: bool = False
+
+    def selection(self, seed: int) -> Selection:
+        """The flags that choose cases."""
+        return Selection(
+            tags=self.tags, filter=self.filter, sample=self.sample, limit=self.limit, seed=seed
+        )
+
+    def settings(self) -> dict[str, JSON]:
+        """What is stored with the run, enough to do it again."""
+        return {
+            "suites": list(self.suites),
+            "targets": list(self.targets),
+            "trials": self.trials,
+            "tags": list(self.tags),
+            "filter": self.filter,
+            "sample": self.sample,
+            "limit": self.limit,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A run that can start: nothing was called and nothing stored yet."""
+
+    project: Project
+    run: Run
+    suites: tuple[PlannedSuite, ...]
+    fleet: Fleet
+    warnings: tuple[str, ...]
+
+
+def build_plan(
+    project: Project,
+    options: RunOptions,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    store: Store | None = None,
+) -> Plan:
+    """Check everything and say what will run.
+
+    ``store`` has the earlier runs that targets may replay. Raises the ``UsageError`` of the first
+    thing that is wrong, and ``Undecided`` when nothing is selected.
+    """
+    with GitQuestion(project.root) as git:
+        return _build(project, options, git, environ=environ, store=store)
+
+
+def _build(
+    project: Project,
+    options: RunOptions,
+    git: GitQuestion,
+    *,
+    environ: Mapping[str, str],
+    store: Store | None,
+) -> Plan:
+    seed = project.seed if options.seed is None else options.seed
+    selection = options.selection(seed)
+    specs = find_suites(project, options.suites)
+    for name in options.targets:
+        if name not in project.targets:
+            raise UnknownName("target", name, project.targets, where=project.path)
+    wanted = {one.name: _unique(options.targets or one.targets) for one in specs}
+    fleet = build_fleet(
+        project,
+        _unique(name for names in wanted.values() for name in names),
+        environ=environ,
+        allow_code=options.allow_code,
+        concurrency=options.concurrency,
+        store=store,
+    )
+    scans = Scans()
+    suites = tuple(
+        plan_suite(
+            one,
+            project,
+            scans,
+            targets=wanted[one.name],
+            trials=options.trials or one.trials,
+            selection=selection,
+            allow_code=options.allow_code,
+        )
+        for one in specs
+    )
+    refuse_nothing(suites, selection, scans.infos)
+    warnings = [*fleet.warnings]
+    for suite in suites:
+        check_prompts(suite, fleet)
+        warnings += [*suite.warnings, *check_needs(suite)]
+    return Plan(
+        project=project,
+        run=replace(_run(project, options, suites, fleet), seed=seed, git=git.answer()),
+        suites=suites,
+        fleet=fleet,
+        warnings=_unique(warnings),
+    )
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _run(
+    project: Project, options: RunOptions, suites: Sequence[PlannedSuite], fleet: Fleet
+) -> Run:
+    from evalkit import __version__
+
+    now = datetime.now(UTC)
+    return Run(
+        id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        project=project.name,
+        started_at=now,
+        status=RunStatus.RUNNING,
+        planned=sum(one.planned * len(one.targets) for one in suites),
+        suites=tuple(one.name for one in suites),
+        suite_hashes={one.name: one.spec.content_hash for one in suites},
+        targets=tuple(one.version for one in fleet.targets.values()),
+        prompts=_prompts(project, fleet.targets.values()),
+        datasets=tuple(version for one in suites for version in one.datasets),
+        scorers=tuple(
+            ScorerVersion(
+                suite=one.name,
+                name=scorer.name,
+                scorer=scorer.plugin.name,
+                signature=scorer.signature,
+                direction=scorer.plugin.direction,
+                unit=scorer.plugin.unit,
+                metrics=tuple(metric.name for metric in scorer.metrics),
+            )
+            for one in suites
+            for scorer in one.scorers
+        ),
+        slices=_unique(name for one in suites for name in one.spec.slices),
+        settings=replace(
+            options, suites=options.suites or tuple(one.name for one in suites)
+        ).settings(),
+        evalkit_version=__version__,
+        user=_user(),
+    )
+
+
+def _prompts(project: Project, targets: Iterable[PlannedTarget]) -> tuple[PromptVersion, ...]:
+    found: dict[Path, PromptVersion] = {}
+    for one in targets:
+        prompt = one.prompt
+        if prompt is not None and prompt.path not in found:
+            found[prompt.path] = PromptVersion(
+                version=prompt.version,
+                path=shown_source(str(prompt.path), project),
+                text=prompt.text,
+                label=prompt.label,
+                owner=prompt.owner,
+                description=prompt.description or None,
+            )
+    return tuple(found.values())
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # a container may run as a user that has no name
+        return None

@@ -1,0 +1,239 @@
+"""What a run shows while it goes: one line for each suite and target, on standard error.
+
+A terminal gets lines that move; anything else gets a plain line now and then. Counting is a few
+additions a trial; drawing happens a few times a second, whatever the speed of the run.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TextIO
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """The trials of one suite on one target so far; ``kept`` were stored by an earlier start."""
+
+    suite: str
+    target: str
+    planned: int
+    kept: int = 0
+    answered: int = 0
+    errors: int = 0
+    cost_usd: float = 0.0
+    unknown_cost: int = 0
+    given_up: str = ""
+
+    @property
+    def done(self) -> int:
+        """Trials that need no more work."""
+        return self.kept + self.answered + self.errors
+
+    def count(self, *, answered: bool, cost_usd: float | None) -> None:
+        """Add one finished trial."""
+        if not answered:
+            self.errors += 1
+            return
+        self.answered += 1
+        if cost_usd is None:
+            self.unknown_cost += 1
+        else:
+            self.cost_usd += cost_usd
+
+
+@dataclass(slots=True, kw_only=True)
+class Board:
+    """Every tally of a run, and what a display needs beside them."""
+
+    tallies: Sequence[Tally]
+    in_flight: Callable[[str], int] = field(default=lambda _: 0)
+    clock: Callable[[], float] = time.monotonic
+    started: float = 0.0
+
+    def line(self, tally: Tally) -> tuple[str, ...]:
+        """Name, done, errors, cost, in flight and remaining time of one tally, as texts."""
+        errors = f"{tally.errors:,} error{'s' if tally.errors != 1 else ''}" if tally.errors else ""
+        flying = "" if tally.done >= tally.planned else f"{self.in_flight(tally.target)} in flight"
+        return (
+            f"{tally.suite} \N{MULTIPLICATION SIGN} {tally.target}",
+            f"{tally.done:,}/{tally.planned:,}",
+            errors,
+            _money(tally),
+            flying,
+            "given up" if tally.given_up else self._remaining(tally),
+        )
+
+    def _remaining(self, tally: Tally) -> str:
+        made = tally.done - tally.kept
+        left = tally.planned - tally.done
+        elapsed = self.clock() - self.started
+        if left <= 0:
+            return "done"
+        if made < 1 or elapsed < 1:
+            return ""
+        return f"{_duration(left * elapsed / made)} left"
+
+
+class Display(Protocol):
+    """Shows a board; ``interval_s`` is the time between two looks at it."""
+
+    interval_s: float
+
+    def start(self, board: Board) -> None:
+        """Begin to show."""
+        ...
+
+    def refresh(self) -> None:
+        """Show the present state."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say something beside the lines."""
+        ...
+
+    def stop(self) -> None:
+        """Show the last state and leave the terminal as it was; safe to call twice."""
+        ...
+
+
+class Silent:
+    """Shows no lines, and notes only when wanted."""
+
+    interval_s = 60.0
+
+    def __init__(self, stream: TextIO | None = None, *, notes: bool = True):
+        self._stream = stream or sys.stderr
+        self._notes = notes
+
+    def start(self, board: Board) -> None:
+        """Nothing to begin."""
+
+    def refresh(self) -> None:
+        """Nothing to show."""
+
+    def note(self, text: str) -> None:
+        """Print the text on its own line."""
+        if self._notes:
+            print(text, file=self._stream, flush=True)
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+
+class Plain(Silent):
+    """One plain line per unfinished suite and target now and then, for logs and pipes."""
+
+    def __init__(self, stream: TextIO | None = None, *, interval_s: float = 10.0):
+        super().__init__(stream)
+        self.interval_s = interval_s
+        self._board: Board | None = None
+        self._said: dict[int, int] = {}
+
+    def start(self, board: Board) -> None:
+        """Remember what to show."""
+        self._board = board
+
+    def refresh(self) -> None:
+        """Print a line for every tally that moved since the last look."""
+        if self._board is None or self._board.clock() - self._board.started < self.interval_s / 2:
+            return
+        for number, tally in enumerate(self._board.tallies):
+            if self._said.get(number) != tally.done and tally.done:
+                self._said[number] = tally.done
+                self.note("  ".join(part for part in self._board.line(tally) if part))
+
+    def stop(self) -> None:
+        """Print the last state of what moved."""
+        self.refresh()
+        self._board = None
+
+
+class Moving(Silent):
+    """Lines on a terminal that are drawn again in place."""
+
+    interval_s = 0.2
+
+    def __init__(self, stream: TextIO | None = None):
+        super().__init__(stream)
+        self._board: Board | None = None
+        self._live: Any = None
+
+    def start(self, board: Board) -> None:
+        """Draw the lines for the first time."""
+        from rich.console import Console
+        from rich.live import Live
+
+        self._board = board
+        console = Console(file=self._stream, highlight=False)
+        self._live = Live(self._draw(), console=console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def _draw(self) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        assert self._board is not None
+        table = Table.grid(padding=(0, 2))
+        for column in range(6):
+            wide = column == 0
+            table.add_column(no_wrap=True, overflow="ellipsis", justify="left" if wide else "right")
+        for tally in self._board.tallies:
+            name, done, errors, cost, flying, left = self._board.line(tally)
+            table.add_row(
+                Text(name),
+                Text(done, style="bold"),
+                Text(errors, style="red"),
+                Text(cost),
+                Text(flying, style="dim"),
+                Text(left, style="dim"),
+            )
+        return table
+
+    def refresh(self) -> None:
+        """Draw the lines again."""
+        if self._live is not None:
+            self._live.update(self._draw(), refresh=True)
+
+    def note(self, text: str) -> None:
+        """Print the text above the lines."""
+        if self._live is None:
+            super().note(text)
+            return
+        from rich.text import Text
+
+        self._live.console.print(Text(text))
+
+    def stop(self) -> None:
+        """Take the lines away and give the cursor back."""
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.stop()
+
+
+def choose_display(stream: TextIO, *, lines: bool, notes: bool) -> Display:
+    """Moving lines on a terminal, plain lines elsewhere; neither, or not even notes, on request."""
+    if not lines:
+        return Silent(stream, notes=notes)
+    return Moving(stream) if stream.isatty() else Plain(stream)
+
+
+def _money(tally: Tally) -> str:
+    if not tally.answered:
+        return ""
+    if tally.unknown_cost == tally.answered:
+        return "cost unknown"
+    some = "≥ " if tally.unknown_cost else ""
+    if not tally.cost_usd:
+        return f"{some}$0"
+    return f"{some}${tally.cost_usd:.2f}" if tally.cost_usd >= 1 else f"{some}${tally.cost_usd:.4f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes}:{rest:02}"

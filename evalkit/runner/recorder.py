@@ -1,0 +1,102 @@
+"""Where finished trials go: the run's journal at once, the store a few thousand at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.errors import EvalkitError, StoreError
+from evalkit.model import RunStatus, Trial
+
+if TYPE_CHECKING:
+    from evalkit.store import Journal, Store
+
+SEAL_AFTER = 4_000
+"""Trials after which a journal segment is moved into the store, in the background."""
+SEAL_TEXT = 8_000_000
+"""The same in characters answered and asked: a segment's trials are held until it is moved."""
+
+
+class Recorder:
+    """Makes the trials of one run durable.
+
+    ``append`` returns when the disk has the trials, and never waits for the store, which another
+    process may be using. ``finish`` moves the rest into the store. While a recorder is open no
+    other process can execute the run.
+    """
+
+    def __init__(self, store: Store, run_id: str, *, seal_after: int = SEAL_AFTER):
+        from evalkit.store import Journal
+
+        self._store = store
+        self._run_id = run_id
+        self._seal_after = seal_after
+        self._journal: Journal = Journal(store.journal_directory, run_id)
+        self._sealed: deque[tuple[Path, list[Trial] | None]] = deque()
+        self._unsealed: list[Trial] = []
+        self._text = 0
+        self._guard = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="evalkit-ingest")
+        self._ingesting: Future[None] | None = None
+
+    def append(self, trials: Sequence[Trial]) -> None:
+        """Write trials to the journal and wait for the disk; raises ``StoreError`` when full."""
+        self._journal.append(trials)
+        self._journal.flush()
+        self._unsealed += trials
+        self._text += sum(map(_text, trials))
+        if len(self._unsealed) >= self._seal_after or self._text >= SEAL_TEXT:
+            self._seal()
+            if self._ingesting is None or self._ingesting.done():
+                self._ingesting = self._pool.submit(self._ingest_quietly)
+
+    def _seal(self) -> None:
+        segment = self._journal.seal()
+        trials, self._unsealed, self._text = self._unsealed, [], 0
+        if segment is not None:
+            # while others keep the store busy, segments wait on the disk and not in memory
+            self._sealed.append((segment, None if self._sealed else trials))
+
+    def _ingest_quietly(self) -> None:
+        try:
+            self._ingest()
+        except StoreError:
+            # the journal has everything; the next segment, or the end of the run, tries again
+            return
+
+    def _ingest(self) -> None:
+        with self._guard:
+            while self._sealed:
+                self._store.ingest(*self._sealed[0])
+                self._sealed.popleft()
+
+    def finish(self, status: RunStatus) -> None:
+        """Move everything into the store and write how the run ended.
+
+        Raises ``StoreError`` when that fails: the journal then keeps what the store lacks, and the
+        next command that opens the store takes it in.
+        """
+        if self._ingesting is not None:
+            self._ingesting.result()
+        self._seal()
+        self._ingest()
+        self._store.finish_run(self._run_id, status, datetime.now(UTC))
+
+    def close(self) -> None:
+        """Give the run up; what was not ingested stays in the journal."""
+        self._pool.shutdown()
+        try:
+            self._journal.close()
+        except EvalkitError:
+            # only what could not be written before is still unwritten, and that was said then
+            return
+
+
+def _text(trial: Trial) -> int:
+    asked = sum(len(one.content) for one in trial.messages)
+    return asked if trial.output is None else asked + len(trial.output.text)

@@ -1,0 +1,120 @@
+"""Continuing a run: the same work, exactly the trials that are missing or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import UsageError
+from evalkit.model import Run
+from evalkit.runner.plan import Plan, RunOptions
+
+if TYPE_CHECKING:
+    from evalkit.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The answered trials of a stored run: case and index, by suite and target."""
+
+    done: Mapping[tuple[str, str], Set[tuple[str, int]]]
+
+
+def stored_options(run: Run, *, concurrency: int | None, allow_code: bool) -> RunOptions:
+    """The flags a run was started with; how hard its targets are driven may differ."""
+    kept: Mapping[str, Any] = run.settings
+    return RunOptions(
+        suites=tuple(kept.get("suites") or run.suites),
+        targets=tuple(kept.get("targets") or ()),
+        trials=kept.get("trials"),
+        seed=run.seed,
+        tags=tuple(kept.get("tags") or ()),
+        filter=kept.get("filter") or "",
+        sample=kept.get("sample"),
+        limit=kept.get("limit"),
+        concurrency=concurrency,
+        allow_code=allow_code,
+    )
+
+
+def resume(plan: Plan, run: Run, store: Store) -> tuple[Plan, Resumed]:
+    """The plan under the stored run's identity, and what needs no second answer.
+
+    Raises ``UsageError`` that names every difference when suites, data, prompts, targets or scorers
+    changed since: answers to different questions do not belong into one run.
+    """
+    from dataclasses import replace
+
+    changed = differences(run, plan.run)
+    if changed:
+        raise UsageError(
+            f"run {run.id} cannot be continued: {'; '.join(changed)}",
+            where=plan.project.path,
+            hint="undo the change, or start a new run: evalkit run",
+        )
+    done: dict[tuple[str, str], set[tuple[str, int]]] = {}
+    for suite, target, case_id, index in store.finished(run.id):
+        done.setdefault((suite, target), set()).add((case_id, index))
+    return replace(plan, run=run), Resumed(done)
+
+
+def differences(stored: Run, now: Run) -> list[str]:
+    """What of the present project is not what the stored run used, in words."""
+    targets = _changes(
+        "target", stored.targets, now.targets, lambda t: t.name, lambda t: t.content_hash
+    )
+    prompts = _changes("prompt", stored.prompts, now.prompts, lambda p: p.path, lambda p: p.version)
+    if prompts:
+        # a changed prompt changes its targets; the prompt is what to look at
+        prompted = {
+            one.name
+            for one in stored.targets
+            if one.prompt_version not in {p.version for p in now.prompts}
+            and one.prompt_version is not None
+        }
+        targets = [one for one in targets if not any(repr(name) in one for name in prompted)]
+    return [
+        *_changes("suite", stored.suite_hashes.items(), now.suite_hashes.items(), _key, _value),
+        *_changes(
+            "dataset",
+            stored.datasets,
+            now.datasets,
+            lambda d: f"{d.source} (suite {d.suite})",
+            lambda d: (d.version, d.selected),
+        ),
+        *prompts,
+        *targets,
+        *_changes(
+            "scorer",
+            stored.scorers,
+            now.scorers,
+            lambda s: f"{s.name} (suite {s.suite})",
+            lambda s: s.signature,
+        ),
+    ]
+
+
+def _key(pair: tuple[str, str]) -> str:
+    return pair[0]
+
+
+def _value(pair: tuple[str, str]) -> str:
+    return pair[1]
+
+
+def _changes(
+    what: str,
+    before: Iterable[Any],
+    after: Iterable[Any],
+    name: Callable[[Any], str],
+    content: Callable[[Any], object],
+) -> list[str]:
+    old = {name(one): content(one) for one in before}
+    new = {name(one): content(one) for one in after}
+    return [
+        f"{what} {one!r} "
+        + ("is new" if one not in old else "is gone" if one not in new else "changed")
+        for one in sorted({*old, *new})
+        if old.get(one) != new.get(one)
+    ]

@@ -1,0 +1,316 @@
+"""From a plan to a stored run: signals, the engine, the record, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from evalkit.config.spec import Project
+from evalkit.errors import EvalkitError, ExitCode, StoreError
+from evalkit.model import RunStatus
+from evalkit.runner.engine import Driven, Engine
+from evalkit.runner.feed import Feed, Part
+from evalkit.runner.plan import Plan, RunOptions, build_plan
+from evalkit.runner.progress import Board, Display, Tally
+from evalkit.runner.recorder import Recorder
+from evalkit.runner.resume import Resumed, resume, stored_options
+from evalkit.secrets import process_redactor, redact
+
+if TYPE_CHECKING:
+    from evalkit.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed."""
+
+    run_id: str
+    status: RunStatus
+    planned: int
+    kept: int
+    answered: int
+    errors: int
+    given_up: Mapping[str, str]
+    elapsed_s: float
+
+    @property
+    def missing(self) -> int:
+        """Trials that were not made."""
+        return self.planned - self.kept - self.answered - self.errors
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process ends with when no gate is asked."""
+        if self.status is RunStatus.INTERRUPTED:
+            return ExitCode.INTERRUPTED
+        if self.given_up or not (self.kept + self.answered):
+            return ExitCode.INFRASTRUCTURE
+        return ExitCode.PASS
+
+    def lines(self) -> tuple[str, ...]:
+        """What a person should know of the end, and the next command; empty when all is well."""
+        again = f"evalkit run --resume {self.run_id}"
+        stored = f"{self.kept + self.answered:,} of {self.planned:,} answers are stored"
+        said = [f"target {name!r} was given up: {reason}" for name, reason in self.given_up.items()]
+        if self.status is RunStatus.INTERRUPTED:
+            said.append(f"interrupted: {stored}; continue with: {again}")
+        elif self.given_up:
+            said.append(f"{stored}; when the target answers again: {again}")
+        elif not (self.kept + self.answered):
+            said.append(f"every trial failed ({self.errors:,}); see: evalkit show {self.run_id}")
+        elif self.errors:
+            word = "trial" if self.errors == 1 else "trials"
+            said.append(f"{self.errors:,} {word} failed; try them again with: {again}")
+        return tuple(said)
+
+
+def start_run(
+    project: Project,
+    options: RunOptions,
+    store: Store,
+    *,
+    display: Display,
+    environ: Mapping[str, str] = os.environ,
+) -> Outcome:
+    """Plan, check and make a new run; raises before the first call for whatever can be known."""
+    plan = build_plan(project, options, environ=environ, store=store)
+    _say(plan, display)
+    store.prepare()
+    _recover(store, display)
+    return execute(plan, store, display=display)
+
+
+def resume_run(
+    project: Project,
+    name: str,
+    store: Store,
+    *,
+    display: Display,
+    concurrency: int | None = None,
+    allow_code: bool = False,
+    environ: Mapping[str, str] = os.environ,
+) -> Outcome:
+    """Continue a stored run with the trials that are missing or failed.
+
+    ``name`` is an id, a part of one, or ``latest``. Raises ``UsageError`` when the project changed
+    since, naming what.
+    """
+    _recover(store, display)
+    run = store.load_run(store.resolve(name))
+    options = stored_options(run, concurrency=concurrency, allow_code=allow_code)
+    plan, resumed = resume(build_plan(project, options, environ=environ, store=store), run, store)
+    _say(plan, display)
+    return execute(plan, store, display=display, resumed=resumed)
+
+
+def _say(plan: Plan, display: Display) -> None:
+    for text in plan.warnings:
+        display.note(redact(f"warning: {text}"))
+
+
+def _recover(store: Store, display: Display) -> None:
+    recovered = store.recover()
+    if recovered.trials:
+        display.note(
+            f"{recovered.trials:,} finished trials of {', '.join(recovered.runs)}, which ended"
+            " without saying so, are now in the store"
+        )
+
+
+def execute(
+    plan: Plan, store: Store, *, display: Display, resumed: Resumed | None = None
+) -> Outcome:
+    """Make the trials of a plan and store them; the run is in the store whatever happens.
+
+    SIGINT and SIGTERM end it early with everything finished stored; a second one ends the process
+    at once, and the journal keeps what was finished. Raises ``StoreError`` when the run cannot be
+    recorded, saying what is kept.
+    """
+    run_id = plan.run.id
+    if resumed is None:
+        store.create_run(plan.run)
+    recorder = Recorder(store, run_id)
+    try:
+        if resumed is not None:
+            store.reopen_run(run_id)
+        engine, tallies = _engine(plan, recorder, display, resumed)
+        begun = time.monotonic()
+        try:
+            with _quiet_collector():
+                asyncio.run(_drive(engine, display))
+        except EvalkitError as error:
+            _finish_failed(recorder)
+            raise _with_kept(error, run_id, tallies, engine) from error
+        except OSError:
+            _finish_failed(recorder)
+            raise
+        outcome = _outcome(plan, engine, tallies, time.monotonic() - begun)
+        try:
+            recorder.finish(outcome.status)
+        except StoreError as error:
+            raise _with_kept(error, run_id, tallies, engine) from error
+    finally:
+        recorder.close()
+    return outcome
+
+
+def _finish_failed(recorder: Recorder) -> None:
+    try:
+        recorder.finish(RunStatus.FAILED)
+    except EvalkitError:
+        # what ended the run is worth saying, not that its end cannot be written either; the next
+        # command that opens the store finds the journal
+        return
+
+
+def _with_kept(
+    error: EvalkitError, run_id: str, tallies: Sequence[Tally], engine: Engine
+) -> EvalkitError:
+    """The error with what is safe and how to go on as its third line."""
+    kept = sum(one.kept for one in tallies) + engine.recorded
+    first = "repair the store or free space" if isinstance(error, StoreError) else error.hint
+    error.hint = (
+        f"{first + ', then ' if first else ''}continue with: evalkit run --resume {run_id}"
+        f" ({kept:,} trials are kept)"
+    )
+    return error
+
+
+def _engine(
+    plan: Plan, recorder: Recorder, display: Display, resumed: Resumed | None
+) -> tuple[Engine, list[Tally]]:
+    done = {} if resumed is None else resumed.done
+    tallies: list[Tally] = []
+    driven: list[Driven] = []
+    for name, lane in plan.fleet.lanes.items():
+        suites = [one for one in plan.suites if name in one.targets and one.survey.total]
+        if not suites:
+            continue
+        mine = {
+            one.name: Tally(
+                suite=one.name,
+                target=name,
+                planned=one.planned,
+                kept=len(done.get((one.name, name), ())),
+            )
+            for one in suites
+        }
+        parts = [
+            Part(
+                suite=one.name,
+                cases=one.cases.__iter__,
+                trials=one.trials,
+                done=done.get((one.name, name), frozenset()),
+            )
+            for one in suites
+        ]
+        feed = Feed(
+            parts,
+            target_hash=plan.fleet.targets[name].version.content_hash,
+            seed=plan.run.seed,
+            render=lane.render,
+        )
+        driven.append(Driven(lane=lane, feed=feed, tallies=mine))
+        tallies += mine.values()
+    order = {one.name: place for place, one in enumerate(plan.suites)}
+    tallies.sort(key=lambda one: order[one.suite])
+    engine = Engine(
+        run_id=plan.run.id,
+        driven=driven,
+        lanes=tuple(plan.fleet.lanes.values()),
+        scorers={one.name: one.scorers for one in plan.suites},
+        sink=recorder,
+        board=Board(tallies=tallies, in_flight=lambda target: plan.fleet.lanes[target].in_flight),
+        display=display,
+        redactor=process_redactor(),
+    )
+    return engine, tallies
+
+
+def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float) -> Outcome:
+    given_up = {one.target: one.given_up for one in tallies if one.given_up}
+    answered = sum(one.answered for one in tallies)
+    errors = sum(one.errors for one in tallies)
+    kept = sum(one.kept for one in tallies)
+    if engine.stopped and kept + answered + errors < plan.run.planned:
+        status = RunStatus.INTERRUPTED
+    elif not kept + answered:
+        status = RunStatus.FAILED
+    elif given_up:
+        status = RunStatus.STOPPED
+    else:
+        status = RunStatus.COMPLETE
+    return Outcome(
+        run_id=plan.run.id,
+        status=status,
+        planned=plan.run.planned,
+        kept=kept,
+        answered=answered,
+        errors=errors,
+        given_up=given_up,
+        elapsed_s=elapsed_s,
+    )
+
+
+async def _drive(engine: Engine, display: Display) -> None:
+    loop = asyncio.get_running_loop()
+
+    def first(name: str) -> None:
+        engine.stop()
+        display.note(
+            f"{name}: no new calls; waiting up to {engine.grace_s:g} s for answers under way"
+            " (again to quit at once)"
+        )
+
+    def second() -> None:
+        display.stop()
+        # not sys.exit: a target that refuses to be cancelled must not hold the process
+        os._exit(ExitCode.INTERRUPTED)
+
+    with _signals(lambda name: loop.call_soon_threadsafe(first, name), second):
+        await engine.run()
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Keep what is loaded already out of every garbage collection while the block runs.
+
+    Half a million objects of imported libraries would be walked again and again for nothing.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
+def _signals(first: Callable[[str], object], second: Callable[[], None]) -> Iterator[None]:
+    """Handle SIGINT and SIGTERM while the block runs; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen = False
+
+    def handle(number: int, _: FrameType | None) -> None:
+        nonlocal seen
+        if seen:
+            second()
+        seen = True
+        first("interrupted" if number == signal.SIGINT else "terminated")
+
+    before = {one: signal.signal(one, handle) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,73 @@
+"""Every example in the help of every command runs, in a project as ``evalkit init`` writes it."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from evalkit.cli.app import COMMANDS, run_command
+
+
+def help_of(words, capsys):
+    assert run_command([*words, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+def examples(words, capsys):
+    """The example lines in a command's help, and in those of its own commands."""
+    text = help_of(words, capsys)
+    found = [line.strip()[2:] for line in text.splitlines() if line.strip().startswith("$ evalkit")]
+    if "COMMAND [ARGS]" in text:
+        listed = text.partition("Commands:")[2].partition("Examples:")[0].splitlines()
+        inner = [line.split()[0] for line in listed if re.match(r"  \S", line)]
+        for name in inner:
+            found += examples([*words, name], capsys)
+    return found
+
+
+def git(*arguments, cwd):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with a run in its store and two versions of its prompt in git."""
+    folder = tmp_path_factory.mktemp("examples")
+    evalkit(["init", "."], folder)
+    git("init", "-q", cwd=folder)
+    for text in ("first", "second"):
+        prompt = folder / "prompts" / "answer.j2"
+        prompt.write_text(prompt.read_text("utf-8") + f"\nThis is the {text}.\n", "utf-8")
+        git("add", "-A", cwd=folder)
+        git("commit", "-qm", text, cwd=folder)
+        evalkit(["run", "--quiet"], folder)
+    return folder
+
+
+def evalkit(arguments, folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "evalkit", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "EVALKIT_ALLOW_CODE": "0"},
+    )
+    assert done.returncode == 0, f"{arguments}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", [name for group in COMMANDS.values() for name in group])
+def test_every_example_in_help_runs(command, project, tmp_path, capsys):
+    lines = examples([command], capsys)
+    assert lines, f"evalkit {command} --help shows no example"
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder)
+    for line in lines:
+        evalkit(shlex.split(line)[1:], folder)
