@@ -29,6 +29,14 @@ BARS = {
     "examples a CPU-second, new contexts": 250.0,
 }
 
+CAVEATS = [
+    "the weights of the doubt set by hand were chosen with sight of RAGTruth's training half, all"
+    " three tasks of it; the row without that doubt is the honest one for an unseen task",
+    "how loud SummEdits is and which signals are constrained was chosen among six settings with"
+    " sight of its held-out domains",
+    "the figures are of RAGTruth's training half by cross-validation, not of its test half",
+]
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -74,7 +82,9 @@ def measure(data: Path) -> dict:
         return whole, each
 
     whole, each = lexical(rag)
-    rows["grounding, weights set by hand"] = quality(rag, whole, each, f1(rag.label, whole > THRESHOLD))
+    rows["grounding, weights set by hand"] = quality(
+        rag, whole, each, f1(rag.label, whole > THRESHOLD)
+    )
 
     whole, each = training.unseen(rag, [extra])
     flags = np.zeros(len(whole), dtype=bool)
@@ -332,6 +342,7 @@ def card(found: dict) -> dict:
         "ragtruth": short(found["rows"]),
         "other_data_as_shipped": short(found["beyond"]),
         "summedits_domain_unseen": short(found["domains"]),
+        "caveats": CAVEATS,
         "blind_spots": [
             "small edits and swaps within the context's own words",
             "most negation and most opposites",
