@@ -30,10 +30,14 @@ BARS = {
 }
 
 CAVEATS = [
-    "the weights of the doubt set by hand were chosen with sight of RAGTruth's training half, all"
-    " three tasks of it; the row without that doubt is the honest one for an unseen task",
-    "how loud SummEdits is and which signals are constrained was chosen among six settings with"
-    " sight of its held-out domains",
+    (
+        "the weights of the doubt set by hand were chosen with sight of RAGTruth's training half,"
+        " all three tasks of it; the row without that doubt is the honest one for an unseen task"
+    ),
+    (
+        "how loud SummEdits is and which signals are constrained was chosen among six settings with"
+        " sight of its held-out domains"
+    ),
     "the figures are of RAGTruth's training half by cross-validation, not of its test half",
 ]
 
