@@ -21,6 +21,7 @@ from evalkit.model import (
     PromptVersion,
     Provenance,
     Run,
+    RunKind,
     RunStatus,
     Score,
     ScoreRecord,
@@ -82,6 +83,7 @@ def run_tables(run: Run) -> dict[str, pa.Table]:
                 "git_branch": arrays.text([git.branch if git else None]),
                 "git_dirty": pa.array([git.dirty if git else None], type=pa.bool_()),
                 "user_name": arrays.text([run.user]),
+                "kind": arrays.text([run.kind]),
             }
         ),
         "targets": pa.table(
@@ -171,6 +173,7 @@ def run_from(connection: DuckDBPyConnection, run_id: str) -> Run | None:
         ),
         user=row["user_name"],
         finished_at=None if row["finished_at"] is None else utc(row["finished_at"]),
+        kind=RunKind(row["kind"]),
     )
 
 
@@ -249,6 +252,7 @@ def _trial(row: Row, scores: tuple[ScoreRecord, ...]) -> Trial:
         queue_s=row["queue_s"],
         total_s=row["total_s"],
         scores=scores,
+        step=row["step"],
     )
 
 
