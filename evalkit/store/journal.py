@@ -200,7 +200,7 @@ def _check_format(number: int, path: Path) -> None:
             f"the journal was written by a newer evalkit (format {number}, this one knows"
             f" {FORMAT})",
             where=path,
-            hint="upgrade with: pip install --upgrade evalkit",
+            hint="upgrade evalkit the way you installed it",
         )
 
 

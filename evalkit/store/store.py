@@ -95,7 +95,7 @@ class Store:
     ``StoreVersionError`` when a newer evalkit wrote it; what was stored before stays stored.
     """
 
-    def __init__(self, path: Path, *, patience_s: float = 30.0):
+    def __init__(self, path: Path, *, patience_s: float = 60.0):
         self.path = path
         self._access = Access(path, patience_s=patience_s)
 
