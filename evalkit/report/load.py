@@ -54,6 +54,7 @@ class StepView:
     delay_p95: float | None
     lag_p95: float | None
     cpu: float
+    starved: float | None
     cost_usd: float | None
     valid: bool
     why_not: tuple[str, ...]
@@ -186,6 +187,7 @@ def _step(step: LoadStep) -> StepView:
         delay_p95=step.delay.quantile(0.95).value,
         lag_p95=step.lag.quantile(0.95).value,
         cpu=step.cpu,
+        starved=step.starved,
         cost_usd=step.cost_usd,
         valid=not why,
         why_not=why,

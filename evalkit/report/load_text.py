@@ -203,7 +203,8 @@ def saturation_words(view: LoadView) -> str:
             return words.NONE
         return words.number(value, _places(value) if unit != " at once" else 0)
 
-    peak = f"; at most {_rate(found.peak)} answers a second" if found.peak is not None else ""
+    about = "about" if found.arrivals == "closed" else "at most"
+    peak = f"; {about} {_rate(found.peak)} answers a second" if found.peak is not None else ""
     knee = f", the knee at about {level(found.knee)} at once" if found.knee is not None else ""
     if found.status == "found":
         text = f"between {level(found.held)} and {level(found.broken)}{unit}: {found.reason}"

@@ -324,7 +324,7 @@ def _execute(test: _Test, store: Store, display: Display) -> LoadOutcome:
         asking=test.asking,
         profile=test.profile,
         caps=Caps(
-            requests=options.max_requests + 1,  # the one before the test is not counted
+            requests=options.max_requests,
             usd=test.max_usd,
             in_flight=max(options.max_in_flight, test.profile.users + 1),
             errors=options.max_errors,

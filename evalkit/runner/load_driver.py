@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 from evalkit.errors import ErrorClass, TargetError
 from evalkit.model import Case, Message, Output, Provenance, Request, Trial
@@ -37,12 +39,26 @@ WRITE_S = 0.5
 """Seconds after which finished requests are written."""
 BURST = 32
 """Requests started before the event loop gets a turn, when the client is behind."""
+_SCHEDULED = Path("/proc/thread-self/schedstat")
+COLLECT = (10_000, 20, 1_000_000)
+"""Garbage is looked for among young objects only: a full collection takes half a second at 10,000
+requests under way, and every one of them would seem slow for it. Refcounts free most at once."""
 SWITCH_S = 0.0005
 """How long a writing thread may keep the interpreter from the event loop."""
+WARM_UPS = 3
+"""Attempts at the request before the test."""
 GRACE_S = 1.0
 """Seconds that answers have to come when a test is ended early."""
 STORM = 100
 """Requests over which the share of errors is taken; from a fifth of them on it counts."""
+
+
+def starved_s() -> float | None:
+    """Seconds this thread could have run and had no core; ``None`` where nothing tells (Linux)."""
+    try:
+        return int(_SCHEDULED.read_bytes().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,21 +185,27 @@ class Driver:
     async def warm_up(self, epoch: datetime) -> TargetError | None:
         """Make one request before the clock starts, so that no first connection is measured.
 
-        Returns why it failed. It is stored without a step.
+        Returns why it failed, after three attempts where that may pass. It is stored, without a
+        step.
         """
         self._epoch, self._zero = epoch, self._clock()
-        await self._shoot(self._next(None, self._zero))
-        shot = self._finished[-1]
-        await self._write()
+        for _ in range(WARM_UPS):
+            await self._shoot(self._next(None, self._now() + self._zero))
+            error = self._finished[-1].error
+            await self._write()
+            if error is None or not error.retryable or self.stopped:
+                break
         self._recent.clear()
-        return shot.error
+        self.sent = 0
+        return error
 
     async def run(self, epoch: datetime) -> None:
         """Send everything and wait for the answers; returns when all are written."""
         loop_side = [asyncio.create_task(self._watch()), asyncio.create_task(self._record())]
         self._epoch, self._zero = epoch, self._clock()
-        switch = sys.getswitchinterval()
+        switch, thresholds = sys.getswitchinterval(), gc.get_threshold()
         sys.setswitchinterval(SWITCH_S)
+        gc.set_threshold(*COLLECT)
         try:
             pace = self._users() if self.profile.arrivals == "closed" else self._pace()
             sending = asyncio.create_task(pace)
@@ -207,6 +229,7 @@ class Driver:
                 one.cancel()
             await asyncio.gather(*loop_side, return_exceptions=True)
             sys.setswitchinterval(switch)
+            gc.set_threshold(*thresholds)
             await self._write()
 
     def stop(self, why: str) -> None:
@@ -366,7 +389,7 @@ class Driver:
         """Note how late the loop wakes up, what it works, and how many requests are under way."""
         every = max(WATCH_S, self.profile.length_s / MOMENTS)
         due, moment = self._clock() + WATCH_S, 0.0
-        cpu, since = time.thread_time(), self._clock()
+        cpu, since, starved = time.thread_time(), self._clock(), starved_s()
         while True:
             await asyncio.sleep(max(0.0, due - self._clock()))
             now = self._now()
@@ -382,6 +405,10 @@ class Driver:
             step.cpu_s += used - cpu
             step.watched_s += here - since
             cpu, since = used, here
+            waited = starved_s()
+            if waited is not None and starved is not None:
+                step.starved_s = (step.starved_s or 0.0) + waited - starved
+            starved = waited
             if now >= moment:
                 step.moments.append(
                     Moment(
@@ -400,12 +427,13 @@ class Driver:
     # ---- recording -----------------------------------------------------------------------------
 
     async def _record(self) -> None:
-        turns = 0
+        shown = self._clock()
         while True:
             await asyncio.sleep(WRITE_S)
             await self._write()
-            turns += 1
-            if turns % 2 == 0:
+            # drawing takes milliseconds that no answer should wait for: seldom is enough
+            if self._clock() - shown >= max(1.0, self.display.interval_s):
+                shown = self._clock()
                 self.display.refresh()
 
     async def _write(self) -> None:

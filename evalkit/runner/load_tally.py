@@ -43,6 +43,7 @@ class StepTally:
     delay: Histogram = field(default_factory=Histogram)
     lag: Histogram = field(default_factory=Histogram)
     cpu_s: float = 0.0
+    starved_s: float | None = None
     watched_s: float = 0.0
     looks: int = 0
     looked: int = 0
@@ -155,6 +156,9 @@ def _step(tally: StepTally, profile: Profile, every: Sequence[float], ends_s: fl
         delay=tally.delay,
         lag=tally.lag,
         cpu=tally.cpu_s / tally.watched_s if tally.watched_s > 0 else 0.0,
+        starved=tally.starved_s / tally.watched_s
+        if tally.starved_s is not None and tally.watched_s > 0
+        else None,
         in_flight_mean=tally.looked / tally.looks if tally.looks else 0.0,
         in_flight_max=tally.most,
         timeline=tuple(tally.moments),

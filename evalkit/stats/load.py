@@ -19,6 +19,10 @@ Arrivals: TypeAlias = Literal["open", "closed"]
 
 KEPT_UP = 0.95
 """A step that answers less than this share of the requests a second it was offered is saturated."""
+STARVED = 0.05
+"""The share of time waited for a core that is worth saying."""
+PAID_OFF = 0.5
+"""A closed step is saturated whose users bring less than this share of the answers they should."""
 SLOWED = 3.0
 """So is one whose p95 is more than this many times that of the lowest step."""
 RESOLUTION_S = 0.005
@@ -27,6 +31,8 @@ OWN_SHARE = 0.10
 """The client's own delay may be this share of a figure before the figure is not the target's."""
 BUSY = 0.90
 """The share of one core from which the client's event loop is taken to be its own bottleneck."""
+FEWEST_MORE = 0.05
+"""Steps of a ramp that differ by less are not compared."""
 FEWEST = 20
 """Requests below which no rate is estimated from the instants of the answers."""
 
@@ -49,10 +55,11 @@ class LoadStep:
     and ``closed`` where ``users`` at the end of the step each wait for their answer. ``rate`` is
     answers a second. ``latency`` and ``ttft`` count from the intended start, ``attempt`` from the
     first byte sent; ``gap`` has the mean gap between the tokens of each answer. The client's own
-    part is ``delay`` (actual minus intended start), ``lag`` of its event loop, and ``cpu``, the
-    share of one core its event loop took. ``worth`` is the number of independent requests these
-    are worth: neighbours in a queue resemble each other. ``unfinished`` ones were given up by the
-    client when the test ended early; ``stopped`` says why it ended within this step.
+    part is ``delay`` (actual minus intended start), ``lag`` of its event loop, ``cpu``, the share
+    of one core its event loop took, and ``starved``, the share of time it waited for a core that
+    others had (``None`` where the system does not tell). ``worth`` is the number of independent
+    requests these are worth: neighbours in a queue resemble each other. ``unfinished`` ones were
+    given up by the client when the test ended early; ``stopped`` says why it ended in this step.
     """
 
     position: int
@@ -79,6 +86,7 @@ class LoadStep:
     delay: Histogram
     lag: Histogram
     cpu: float
+    starved: float | None = None
     in_flight_mean: float
     in_flight_max: int
     timeline: tuple[Moment, ...] = ()
@@ -146,8 +154,14 @@ def own_limits(step: LoadStep) -> tuple[str, ...]:
                 f"{what} {_ms(late)} late (p95), more than the {_ms(allowed)} that would not matter"
             )
     if step.cpu >= BUSY:
-        said.append(f"its event loop took {step.cpu:.0%} of a core".replace("%", " %"))
+        said.append(f"its event loop took {_percent(step.cpu)} of a core")
+    if said and step.starved is not None and step.starved >= STARVED:
+        said.append(f"other programs had the cores: it waited {_percent(step.starved)} of the time")
     return tuple(said)
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
 
 
 def _ms(value: float) -> str:
@@ -178,16 +192,20 @@ class Saturation:
         """The rule, in words."""
         slow = f"p95 latency is above {SLOWED:g} times that of the lowest step"
         if self.arrivals == "open":
-            return f"fewer than {KEPT_UP:.0%} of requests answered as fast as asked, or {slow}"
-        return slow
+            return (
+                f"fewer than {_percent(KEPT_UP)} of requests answered as fast as asked, or {slow}"
+            )
+        return f"more at once brings less than {_percent(PAID_OFF)} as many more answers, or {slow}"
 
 
 def saturation(steps: Sequence[LoadStep]) -> Saturation:
     """The saturation point of a test: its usable capacity (Jain 1991, 3.3).
 
-    A step is saturated when it answered fewer than 95 % of the requests a second that it was
-    asked, or when its p95 latency is more than three times that of the lowest step and 5 ms above
-    it. A test of one step has nothing to compare latency with.
+    An open step is saturated when it answered fewer than 95 % of the requests a second that it was
+    asked; a closed one when it and all above it brought less than half as many more answers a
+    second as there were more requests at once, beside the step before; either when its p95 latency
+    is more than three times that of the lowest step and 5 ms above it. A test of one step has
+    nothing to compare latency with.
     """
     arrivals: Arrivals = steps[0].arrivals if steps else "open"
     ordered = sorted((one for one in steps if one.sent), key=lambda one: one.level)
@@ -195,14 +213,14 @@ def saturation(steps: Sequence[LoadStep]) -> Saturation:
     if not usable:
         status: Literal["client", "unknown"] = "client" if ordered else "unknown"
         return Saturation(status=status, arrivals=arrivals)
-    rates = [one.rate for one in usable if one.rate is not None]
+    rates = [rate for rate in map(sustained, usable) if rate is not None]
     peak = max(rates, default=None)
     lowest = usable[0]
     knee = None
     if arrivals == "closed" and peak is not None and lowest.latency.mean is not None:
         knee = peak * lowest.latency.mean
     held: float | None = None
-    for one in ordered:
+    for place, one in enumerate(ordered):
         if own_limits(one):
             return Saturation(
                 status="client",
@@ -212,7 +230,7 @@ def saturation(steps: Sequence[LoadStep]) -> Saturation:
                 peak=peak,
                 knee=knee,
             )
-        reason = _saturated(one, lowest)
+        reason = _saturated(one, lowest) or _unrewarded(ordered[max(0, place - 1) :])
         if reason:
             return Saturation(
                 status="found" if held is not None else "lowest",
@@ -231,13 +249,42 @@ def _saturated(step: LoadStep, lowest: LoadStep) -> str:
     share = kept_up(step)
     if share is not None and share < KEPT_UP:
         assert step.rate is not None
-        return f"answered {step.rate:,.3g} of {step.level:,.3g} requests a second ({share:.0%})"
+        return (
+            f"answered {step.rate:,.3g} of {step.level:,.3g} requests a second ({_percent(share)})"
+        )
     here, base = (one.latency.quantile(0.95).value for one in (step, lowest))
     if step is lowest or here is None or base is None:
         return ""
     if here > SLOWED * base and here > base + RESOLUTION_S:
         return f"p95 latency {_ms(here)}, {here / base:,.3g} times that of the lowest step"
     return ""
+
+
+def _unrewarded(steps: Sequence[LoadStep]) -> str:
+    """Whether the second of these closed steps, and all after, gained too little on the first."""
+    if len(steps) < 2 or steps[0].arrivals == "open":
+        return ""
+    before, here = steps[:2]
+    base = sustained(before)
+    if not base or before.level <= 0:
+        return ""
+    more = here.level / before.level - 1
+    best = max(sustained(one) or 0.0 for one in steps[1:]) / base - 1
+    if more < FEWEST_MORE or best >= PAID_OFF * more:
+        return ""
+    return f"{_percent(more)} more at once brought {_percent(max(0.0, best))} more answers a second"
+
+
+def sustained(step: LoadStep) -> float | None:
+    """Answers a second that a step stands for.
+
+    Of a closed one that is requests at once by their latency (Little 1961), less those that failed:
+    while users join, answers a second are those of a latency ago.
+    """
+    if step.arrivals == "open":
+        return step.rate
+    mean = step.latency.mean
+    return step.in_flight_mean / mean * step.answered / step.sent if mean else None
 
 
 def kept_up(step: LoadStep) -> float | None:
