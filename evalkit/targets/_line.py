@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # an idempotent request is sent again by aiohttp when a kept connection turns out to be closed
 _METHODS = frozenset({"POST", "PATCH"})
 # headers that change how a body is sent
+_UNSAFE = frozenset("\r\n\0")
 _FRAMING = frozenset({"content-length", "transfer-encoding", "content-encoding", "expect"})
 
 
@@ -105,6 +106,9 @@ class Line:
     @staticmethod
     def serves(method: str, headers: Mapping[str, str]) -> bool:
         """Whether requests of this form can go this way."""
+        written = "".join(f"{name}{value}" for name, value in headers.items())
+        if not _UNSAFE.isdisjoint(written):
+            return False  # aiohttp's own writer refuses it with a message
         return method in _METHODS and _FRAMING.isdisjoint(map(str.lower, headers))
 
     async def send(self, body: bytes) -> Reply:
