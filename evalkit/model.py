@@ -276,7 +276,8 @@ class Trial:
     """One execution of one case on one target, with its scores: one row of the store.
 
     ``queue_s`` is the wait for a slot or a rate limit before the last attempt, ``total_s``
-    everything from the first queueing to the end, retries and waits included.
+    everything from the first queueing to the end, retries and waits included. In a load test a
+    request is queued when it is due, and ``step`` is the step it was due in.
     """
 
     run_id: str
@@ -297,6 +298,7 @@ class Trial:
     queue_s: float = 0.0
     total_s: float = 0.0
     scores: tuple[ScoreRecord, ...] = ()
+    step: int | None = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -331,6 +333,13 @@ p99 = Metric("p99", "quantile", 0.99)
 def corpus(value: Callable[[Sequence[float]], float]) -> Metric:
     """A metric of the whole set, such as corpus BLEU, from the sum of every score's ``stats``."""
     return Metric("corpus", "corpus", corpus_value=value)
+
+
+class RunKind(StrEnum):
+    """What a run was made for; only an evaluation has scores, and only it can be a baseline."""
+
+    EVALUATION = "evaluation"
+    LOAD = "load"
 
 
 class RunStatus(StrEnum):
@@ -431,3 +440,4 @@ class Run:
     git: GitState | None = None
     user: str | None = None
     finished_at: datetime | None = None
+    kind: RunKind = RunKind.EVALUATION
