@@ -20,9 +20,12 @@ from evalkit.model import RunStatus
 from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.feed import Feed, Part
 from evalkit.runner.plan import Plan, RunOptions, build_plan
+from evalkit.runner.privacy import masker_of
 from evalkit.runner.progress import Board, Display, Tally
+from evalkit.runner.record import clean_run
 from evalkit.runner.recorder import Recorder
 from evalkit.runner.resume import Resumed, resume, stored_options
+from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
 
 if TYPE_CHECKING:
@@ -136,13 +139,14 @@ def execute(
     recorded, saying what is kept.
     """
     run_id = plan.run.id
+    veil = Veil(process_redactor(), masker_of(plan, store, resumed=resumed is not None))
     if resumed is None:
-        store.create_run(plan.run)
+        store.create_run(clean_run(plan.run, process_redactor()))
     recorder = Recorder(store, run_id)
     try:
         if resumed is not None:
             store.reopen_run(run_id)
-        engine, tallies = _engine(plan, recorder, display, resumed)
+        engine, tallies = _engine(plan, recorder, display, resumed, veil)
         begun = time.monotonic()
         try:
             with _quiet_collector():
@@ -186,7 +190,7 @@ def _with_kept(
 
 
 def _engine(
-    plan: Plan, recorder: Recorder, display: Display, resumed: Resumed | None
+    plan: Plan, recorder: Recorder, display: Display, resumed: Resumed | None, veil: Veil
 ) -> tuple[Engine, list[Tally]]:
     done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
@@ -231,7 +235,7 @@ def _engine(
         sink=recorder,
         board=Board(tallies=tallies, in_flight=lambda target: plan.fleet.lanes[target].in_flight),
         display=display,
-        redactor=process_redactor(),
+        veil=veil,
     )
     return engine, tallies
 
