@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.model import RunStatus
+from evalkit.offline import Guard, offline_if
 from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.feed import Feed, Part
 from evalkit.runner.plan import Plan, RunOptions, build_plan
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed."""
+    """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed.
+
+    ``refused`` is what an offline run tried to connect to, and how often.
+    """
 
     run_id: str
     status: RunStatus
@@ -44,6 +48,7 @@ class Outcome:
     errors: int
     given_up: Mapping[str, str]
     elapsed_s: float
+    refused: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def missing(self) -> int:
@@ -55,7 +60,7 @@ class Outcome:
         """What the process ends with when no gate is asked."""
         if self.status is RunStatus.INTERRUPTED:
             return ExitCode.INTERRUPTED
-        if self.given_up or not (self.kept + self.answered):
+        if self.given_up or self.refused or not (self.kept + self.answered):
             return ExitCode.INFRASTRUCTURE
         return ExitCode.PASS
 
@@ -64,6 +69,10 @@ class Outcome:
         again = f"evalkit run --resume {self.run_id}"
         stored = f"{self.kept + self.answered:,} of {self.planned:,} answers are stored"
         said = [f"target {name!r} was given up: {reason}" for name, reason in self.given_up.items()]
+        said += [
+            f"offline: {what} was refused" + (f" {count:,} times" if count > 1 else "")
+            for what, count in self.refused.items()
+        ]
         if self.status is RunStatus.INTERRUPTED:
             said.append(f"interrupted: {stored}; continue with: {again}")
         elif self.given_up:
@@ -85,11 +94,12 @@ def start_run(
     environ: Mapping[str, str] = os.environ,
 ) -> Outcome:
     """Plan, check and make a new run; raises before the first call for whatever can be known."""
-    plan = build_plan(project, options, environ=environ, store=store)
-    _say(plan, display)
-    store.prepare()
-    _recover(store, display)
-    return execute(plan, store, display=display)
+    with offline_if(options.offline) as guard:
+        plan = build_plan(project, options, environ=environ, store=store)
+        _say(plan, display)
+        store.prepare()
+        _recover(store, display)
+        return _with_refused(execute(plan, store, display=display), guard)
 
 
 def resume_run(
@@ -100,6 +110,7 @@ def resume_run(
     display: Display,
     concurrency: int | None = None,
     allow_code: bool = False,
+    offline: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Outcome:
     """Continue a stored run with the trials that are missing or failed.
@@ -109,10 +120,17 @@ def resume_run(
     """
     _recover(store, display)
     run = store.load_run(store.resolve(name))
-    options = stored_options(run, concurrency=concurrency, allow_code=allow_code)
-    plan, resumed = resume(build_plan(project, options, environ=environ, store=store), run, store)
-    _say(plan, display)
-    return execute(plan, store, display=display, resumed=resumed)
+    options = stored_options(run, concurrency=concurrency, allow_code=allow_code, offline=offline)
+    with offline_if(options.offline) as guard:
+        plan, resumed = resume(
+            build_plan(project, options, environ=environ, store=store), run, store
+        )
+        _say(plan, display)
+        return _with_refused(execute(plan, store, display=display, resumed=resumed), guard)
+
+
+def _with_refused(outcome: Outcome, guard: Guard | None) -> Outcome:
+    return outcome if guard is None else replace(outcome, refused=dict(guard.refused))
 
 
 def _say(plan: Plan, display: Display) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from evalkit import __version__
 from evalkit.errors import ConfigError, ErrorClass, TargetError
+from evalkit.offline import OfflineError
 from evalkit.targets._failure import Redactor, failure
 from evalkit.targets._sse import EventParser
 
@@ -342,7 +343,11 @@ class Wire:
                 retryable=False,
             )
         if isinstance(error, aiohttp.ClientConnectorError):
-            return TargetError(ErrorClass.CONNECTION, _no_connection(host, error.os_error))
+            return TargetError(
+                ErrorClass.CONNECTION,
+                _no_connection(host, error.os_error),
+                retryable=not isinstance(error.os_error, OfflineError),
+            )
         if isinstance(error, aiohttp.ClientPayloadError):
             return TargetError(
                 ErrorClass.CONNECTION,

@@ -109,7 +109,7 @@ def test_without_the_setting_nothing_is_masked(small: SmallProject) -> None:
 
 def test_an_unknown_kind_is_an_error_at_its_place(small: SmallProject) -> None:
     small.write({"t": wire("http://127.0.0.1:9")}, cases(), privacy={"mask": ["emial"]})
-    with pytest.raises(ConfigError, match="emial|email") as caught:
+    with pytest.raises(ConfigError, match="email") as caught:
         small.run()
     assert "evalkit.yaml" in str(caught.value.where)
 
