@@ -23,13 +23,21 @@ if TYPE_CHECKING:
     from evalkit.store import PromptRow
 
 app = new_app(
-    no_args_is_help=True,
+    invoke_without_command=True,
     help="List, compare and trace prompt versions.",
     epilog=examples("evalkit prompts list"),
 )
 
 _STORED = re.compile(r"[0-9a-f]{6,12}\Z")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@app.callback()
+def _alone(ctx: typer.Context) -> ExitCode | None:
+    if ctx.invoked_subcommand is not None:
+        return None
+    typer.echo(ctx.get_help())
+    return ExitCode.PASS
 
 
 @app.command("list", epilog=examples("evalkit prompts list", "evalkit prompts list --json"))

@@ -241,7 +241,9 @@ def _json_hint(text: str, index: int) -> str:
         return "the line ends inside a text; write a line break as \\n"
     if at == "'":
         return "JSON texts stand in double quotes"
-    if at in {"}", "]"} and before == ",":
+    # older Pythons point behind the comma, newer ones at it
+    after = text[index + 1 :].lstrip()[:1]
+    if (at in {"}", "]"} and before == ",") or (at == "," and after in {"}", "]"}):
         return "remove the ',' before the closing bracket"
     if at == "\0":
         return "remove the NUL character, or write it as \\u0000"

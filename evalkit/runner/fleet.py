@@ -18,6 +18,7 @@ from evalkit.hashing import content_id
 from evalkit.model import JSON, Case, Message, TargetVersion
 from evalkit.registry import Kind, TargetPlugin
 from evalkit.runner.lane import Lane, Priced, Render
+from evalkit.runner.masked import masked
 from evalkit.runner.recorded import recorded_answers
 from evalkit.secrets import SHORTEST, register
 
@@ -121,7 +122,13 @@ class _Builder:
         plugin = registry.get(Kind.TARGET, spec.kind)
         assert isinstance(plugin, TargetPlugin)
         options, secrets = resolve_env(spec.options, self._environ, where=spec.where)
-        refused = register(secrets)
+        stored, written = masked(spec.options)
+        if written:
+            self.warnings.append(
+                f"target {spec.name!r}: a secret is written in {self._project.path.name};"
+                " name an environment variable instead, as ${env:NAME}"
+            )
+        refused = register(secrets | written)
         if refused:
             self.warnings.append(
                 f"target {spec.name!r}: {refused} of its environment variables is shorter than"
@@ -157,7 +164,7 @@ class _Builder:
                         "children": [self.targets[one].version.content_hash for one in children],
                     }
                 ),
-                options=spec.options,
+                options=stored,
                 model=model,
                 prompt_version=None if prompt is None else prompt.version,
                 price=None if price is None else price.to_json(),

@@ -37,7 +37,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     """The score interval of a rate (Wilson 1927); n = 0 is a ``ValueError``."""
     from scipy.special import ndtri
 
-    _check_counts(successes, n)
+    check_counts(successes, n)
     z = float(ndtri((1 + level) / 2))
     rate = successes / n
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
@@ -51,14 +51,29 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Interval:
     """The exact interval of a rate (Clopper and Pearson 1934), never narrower than ``level``."""
     from scipy.special import betaincinv
 
-    _check_counts(successes, n)
+    check_counts(successes, n)
     tail = (1 - level) / 2
     low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
     high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
     return Interval(low, high)
 
 
-def _check_counts(successes: int, n: int) -> None:
+def jeffreys(successes: int, n: int, level: float = 0.95) -> Interval:
+    """The equal-tailed interval of a rate after Jeffreys' prior, Beta(½, ½) (Brown et al. 2001).
+
+    A posterior, not a coverage promise: near 0 and 1 it covers too little; for rates that are parts
+    of a corrected rate.
+    """
+    from scipy.special import betaincinv
+
+    check_counts(successes, n)
+    tail = (1 - level) / 2
+    a, b = successes + 0.5, n - successes + 0.5
+    return Interval(float(betaincinv(a, b, tail)), float(betaincinv(a, b, 1 - tail)))
+
+
+def check_counts(successes: int, n: int) -> None:
+    """Refuse counts that are no rate with a ``ValueError``."""
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} of {n} is not a rate")
 

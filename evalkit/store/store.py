@@ -93,7 +93,7 @@ class Store:
     ``StoreVersionError`` when a newer evalkit wrote it; what was stored before stays stored.
     """
 
-    def __init__(self, path: Path, *, patience_s: float = 30.0):
+    def __init__(self, path: Path, *, patience_s: float = 60.0):
         self.path = path
         self._access = Access(path, patience_s=patience_s)
 
@@ -195,6 +195,7 @@ class Store:
             lock = own(directory, run_id)
             if lock is None:
                 continue
+            ended = False
             try:
                 for segment in segments(directory, run_id):
                     read = read_segment(segment)
@@ -202,8 +203,9 @@ class Store:
                     dropped += read.dropped
                 self._bury(run_id)
                 runs.append(run_id)
+                ended = True
             finally:
-                disown(directory, run_id, lock)
+                disown(directory, run_id, lock, ended=ended)
         return Recovered(tuple(runs), trials, dropped)
 
     def _bury(self, run_id: str) -> None:
@@ -397,12 +399,17 @@ def _append(connection: DuckDBPyConnection, columns: TrialColumns) -> None:
 
 
 def _replace(connection: DuckDBPyConnection, columns: TrialColumns) -> TrialColumns:
-    """Delete the stored trials that began no later than the incoming ones; drop the others."""
+    """Delete the stored trials that the incoming ones replace; drop the incoming that do not.
+
+    An answer replaces a failure and is never replaced by one, whatever the clocks say: they may
+    have been set back since. Of two answers, or two failures, the one that began later stays.
+    """
     on = " AND ".join(f"t.{name} = i.{name}" for name in KEY)
     connection.execute(
         "CREATE TEMP TABLE newer_stored AS"  # noqa: S608 -- constant names
         f" SELECT {', '.join('t.' + name for name in KEY)} FROM trials AS t"
-        f" JOIN incoming_trials AS i ON {on} WHERE t.started_at > i.started_at"
+        f" JOIN incoming_trials AS i ON {on} WHERE (t.status = 'ok', t.started_at)"
+        " > (i.status = 'ok', i.started_at)"
     )
     for name in ("trials", "scores"):
         connection.execute(

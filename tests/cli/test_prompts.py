@@ -232,3 +232,11 @@ def test_a_change_of_many_words_is_shown_whole_and_soon():
     old, new = "a b " * 20_000, "c d " * 20_000
     (hunk,) = diff_words(old, new)
     assert [one.kind for one in hunk.pieces] == ["removed", "added"]
+
+
+def test_prompts_alone_is_help_and_not_an_error(capsys):
+    assert run_command(["prompts"]) == ExitCode.PASS
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Usage: evalkit prompts [OPTIONS] COMMAND")
+    assert "List prompts, their versions, and who uses them." in shown.out
+    assert shown.err == ""

@@ -53,7 +53,7 @@ def test_every_broken_line_is_counted(make, fails):
 @pytest.mark.parametrize(
     ("line", "what", "hint"),
     [
-        ('{"q": "a",}', "expecting property name", "remove the ','"),
+        ('{"q": "a",}', "is not valid JSON", "remove the ','"),
         ('{"q": "a', "invalid control character", "ends inside a text"),
         ('{"q": "a"', "expecting ',' delimiter", "ends too early"),
         ('{"q": True}', "expecting value", "true, false and null"),

@@ -1,18 +1,31 @@
-"""Whatever a server or a network does wrong ends in the right class, and nothing answered is lost."""
+"""Whatever a server or a network does wrong has its class, and nothing answered is lost."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evalkit.errors import ExitCode
+from evalkit.config import load_project
+from evalkit.errors import ExitCode, StoreError
 from evalkit.model import RunStatus
+from evalkit.report.view import run_view
+from evalkit.runner.plan import RunOptions
+from evalkit.runner.progress import Silent
+from evalkit.runner.session import Outcome, start_run
+from evalkit.store import Store
 from tests.runner.projects import SmallProject, wire
 from tests.servers import Fault, ModelServer, Raw, Reply, Seen, Trouble
 from tests.servers._server import Answer
@@ -236,3 +249,145 @@ def test_an_answer_of_20_mb_is_kept_whole_when_it_is_allowed(small: SmallProject
         outcome = small.run()
     assert outcome.answered == 2
     assert small.sql("SELECT DISTINCT length(output) AS n FROM trials") == [{"n": 20_000_000}]
+
+
+# ---- the clock and the store -----------------------------------------------------------------
+
+
+class Jumping(datetime):
+    """A clock that is set back an hour, and forward a day, again and again."""
+
+    turns = itertools.cycle((timedelta(hours=-1), timedelta(days=1), timedelta()))
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.now(tz) + next(cls.turns)
+
+
+def test_a_clock_that_jumps_changes_no_duration_and_loses_nothing(
+    small: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("lane", "recorder", "plan"):
+        monkeypatch.setattr(f"evalkit.runner.{module}.datetime", Jumping)
+    with ModelServer(Reply(first_s=0.02)) as server:
+        limits = {"concurrency": 4, "requests_per_minute": 6_000}
+        small.write({"t": wire(server.openai, limits=limits)}, questions(good(40)))
+        outcome = small.run()
+    assert outcome.answered == 40
+    assert 0 < outcome.elapsed_s < 30
+    (row,) = small.sql(
+        "SELECT min(latency_s) AS a, max(total_s) AS b, min(queue_s) AS c FROM trials"
+    )
+    assert row["a"] >= 0.02
+    assert row["b"] < 30
+    assert row["c"] >= 0
+    run = small.store.load_run(outcome.run_id)
+    early = replace(run, finished_at=run.started_at - timedelta(seconds=1))
+    assert run_view(early, small.store.samples(run.id)).elapsed_s is None
+
+
+def test_an_answer_replaces_a_failure_even_when_the_clock_was_set_back(
+    small: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Yesterday(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) - timedelta(days=1)
+
+    with ModelServer(Fault(trouble=Trouble.BAD_REQUEST)) as server:
+        small.write({"t": wire(server.openai)}, questions(good(4)))
+        assert small.run().errors == 4
+        server.answer = Reply()
+        monkeypatch.setattr("evalkit.runner.lane.datetime", Yesterday)
+        assert small.resume().answered == 4
+    assert {row["status"] for row in stored(small).values()} == {"ok"}
+    assert small.sql("SELECT count(*) AS n FROM scores WHERE status = 'scored'") == [{"n": 4}]
+
+
+HOLD = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Another program that has the store open for writing."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield
+        finally:
+            process.communicate("")
+
+
+def impatient(small: SmallProject) -> Outcome:
+    project = load_project(small.folder / "evalkit.yaml")
+    store = Store(project.store, patience_s=0.3)
+    return start_run(project, RunOptions(), store, display=Silent(small.said), environ={})
+
+
+def test_a_store_that_another_program_holds_costs_nothing_when_the_run_starts(
+    small: SmallProject,
+) -> None:
+    with ModelServer() as server:
+        small.write({"t": wire(server.openai)}, questions(good(4)))
+        small.run()
+        before = len(server.seen)
+        with held(small.store.path), pytest.raises(StoreError, match="is in use") as caught:
+            impatient(small)
+        assert len(server.seen) == before
+    assert caught.value.exit_code is ExitCode.INFRASTRUCTURE
+
+
+def test_a_store_that_is_held_when_the_run_ends_loses_nothing(small: SmallProject) -> None:
+    with ModelServer() as server, ExitStack() as stack:
+        started = threading.Lock()
+
+        def answer(seen: Seen) -> Answer:
+            with started:
+                if len(server.seen) == 1:
+                    stack.enter_context(held(small.store.path))
+            return Reply()
+
+        server.answer = answer
+        small.write({"t": wire(server.openai)}, questions(good(30)))
+        with pytest.raises(StoreError, match="is in use") as caught:
+            impatient(small)
+        assert caught.value.exit_code is ExitCode.INFRASTRUCTURE
+        assert "evalkit run --resume" in caught.value.hint
+        assert "(30 trials are kept)" in caught.value.hint
+        with pytest.raises(StoreError, match="is in use"):
+            Store(small.store.path, patience_s=0.1).recover()
+        stack.close()
+        outcome = small.resume()
+        assert (outcome.kept, outcome.answered) == (30, 0)
+        assert len(server.seen) == 30, "nothing is paid twice"
+    assert len(stored(small)) == 30
+
+
+def test_a_run_whose_end_could_not_be_written_does_not_run_for_ever(
+    small: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with ModelServer() as server:
+        small.write({"t": wire(server.openai)}, questions(good(5)))
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "finish_run", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                small.run()
+    assert [row.status for row in small.store.runs()] == ["running"]
+    small.store.recover()
+    assert [row.status for row in small.store.runs()] == ["interrupted"]
+    assert small.store.recover().runs == ()
+    assert len(stored(small)) == 5

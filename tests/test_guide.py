@@ -1,0 +1,79 @@
+"""The guide's files load, its prompt renders, its query runs."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GUIDE = (Path(__file__).parent.parent / "docs" / "guide.md").read_text(encoding="utf-8")
+
+
+def block(language, number=0):
+    found = re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    return found[number]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "golden").mkdir()
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "evalkit.yaml").write_text(block("yaml", 0), encoding="utf-8")
+    (tmp_path / "suites" / "tickets.yaml").write_text(block("yaml", 1), encoding="utf-8")
+    (tmp_path / "prompts" / "answer.j2").write_text(block("jinja"), encoding="utf-8")
+    (tmp_path / "golden" / "tickets.csv").write_text(
+        "key,ticket_text,answer,language,priority\na-1,How long?,14 days,en,2\n", encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_project_and_suite_load(project):
+    from evalkit.config import load_project, load_suite
+    from evalkit.datasets import open_dataset
+
+    loaded = load_project(project / "evalkit.yaml")
+    assert list(loaded.targets) == ["small", "local", "escalating"]
+    suite = load_suite(loaded, "tickets")
+    assert [one.name for one in suite.scorers] == [
+        "exact_match",
+        "rouge_l",
+        "speaks_of_refund",
+        "latency",
+    ]
+    [case] = open_dataset(suite.datasets[0]).cases()
+    assert (case.name, case.expected, case.tags) == ("a-1", "14 days", {"lang": "en"})
+    assert case.inputs == {"question": "How long?", "priority": 2}
+
+
+def test_the_row_is_a_case_and_the_prompt_renders_it(project):
+    from evalkit.config import load_prompt
+    from evalkit.config.spec import DatasetSpec
+    from evalkit.datasets import open_dataset
+
+    rows = project / "golden" / "row.jsonl"
+    rows.write_text(block("json"), encoding="utf-8")
+    [case] = open_dataset(DatasetSpec(source=str(rows), format="jsonl")).cases()
+    assert case.references == ("14 days", "fourteen days")
+    prompt = load_prompt(project / "prompts" / "answer.j2")
+    system, user = prompt.render({**case.inputs, "context": list(case.context)})
+    assert (system.role, user.role) == ("system", "user")
+    assert "<passage>Parcels may be returned within 14 days.</passage>" in user.content
+    assert user.content.endswith("How long may I return a parcel?")
+
+
+def test_the_query_runs(tmp_path):
+    def evalkit(*arguments):
+        command = [sys.executable, "-m", "evalkit", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+        ).stdout
+
+    evalkit("init", ".")
+    evalkit("run", "--quiet")
+    rows = json.loads(evalkit("sql", block("sql"), "--json"))
+    assert {row["target"] for row in rows} == {"span", "sentence"}
+    assert all(row["usd"] == 0 for row in rows)
