@@ -43,6 +43,10 @@ class Redactor:
     def __bool__(self) -> bool:
         return bool(self._values)
 
+    def forms(self) -> frozenset[str]:
+        """Every whole form in which a registered value is looked for."""
+        return frozenset((*self._short, *(one for forms in self._forms.values() for one in forms)))
+
     def register(self, values: Iterable[str]) -> int:
         """Remember values as secret; return how many were too short to be taken out of texts."""
         given = {one.strip() for one in values} - {""}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from evalkit.store.journal import (
     run_of,
     segments,
 )
+from evalkit.store.migrate import stored_version
 from evalkit.store.reads import fetch, single, table
 from evalkit.store.rows import run_from, run_tables, trials_from, utc
 
@@ -183,6 +184,19 @@ class Store:
             )
             _record(connection, "run.resumed", run, {"was": run.status})
             return self._run(connection, run_id)
+
+    def left_behind(self) -> list[str]:
+        """The runs that have answers in the journal and no living process; changes nothing."""
+        directory = self.journal_directory
+        found = []
+        for run_id in journalled_runs(directory):
+            left = segments(directory, run_id)
+            marked = (directory / f"{run_id}.lock").exists()
+            lock = own(directory, run_id) if left else None
+            if lock is not None:
+                disown(directory, run_id, lock, ended=not marked)
+                found.append(run_id)
+        return found
 
     def recover(self) -> Recovered:
         """Take in what dead runs left in the journal; runs of living processes are left alone.
@@ -362,6 +376,19 @@ class Store:
 
         with self._reading() as connection:
             return query(connection, sql)
+
+    def texts(self) -> Iterator[tuple[str, list[str]]]:
+        """Every text in the store, as ``table.column`` with the texts of some of its rows."""
+        from evalkit.store.scan import stored_texts
+
+        return stored_texts(self._access)
+
+    def describe(self) -> tuple[int, int]:
+        """The number of the store's schema, and the bytes of its files."""
+        with self._reading() as connection:
+            version = stored_version(connection, self.path)
+        beside = self.path.with_name(self.path.name + ".wal")
+        return version, sum(one.stat().st_size for one in (self.path, beside) if one.is_file())
 
     def _reading(self) -> Any:
         if not self.exists:
