@@ -170,7 +170,8 @@ def run_view(run: Run, samples: Samples) -> RunView:
     costs = [one.cost_usd for one in samples.scores if one.cost_usd is not None]
     targets = [target for suite in suites for target in suite.targets]
     elapsed = None
-    if run.finished_at is not None:
+    if run.finished_at is not None and run.finished_at >= run.started_at:
+        # a clock that was set back in between tells nothing
         elapsed = (run.finished_at - run.started_at).total_seconds()
     return RunView(
         run_id=run.id,
