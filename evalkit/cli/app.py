@@ -25,6 +25,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Evaluate": {
         "init": "Write a small working project.",
         "run": "Run suites on targets, score and store every answer.",
+        "load": "Measure how a target holds up under load.",
     },
     "Look": {
         "runs": "List stored runs.",
@@ -35,6 +36,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "prompts": "List, compare and trace prompt versions.",
         "scorers": "List scorers with their parameters.",
         "schema": "Write JSON Schemas for editors.",
+        "doctor": "Check the environment, the project and the store.",
     },
 }
 
