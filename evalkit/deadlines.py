@@ -37,6 +37,7 @@ class Bound:
 
     def __init__(self, queue: _Queue):
         self._queue = queue
+        self.until = 0.0
         self.expired = False
 
     def __enter__(self) -> None:
