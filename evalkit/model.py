@@ -311,17 +311,19 @@ class Metric:
     """How scores of one scorer become one number: the aggregate, declared with the scorer.
 
     ``corpus`` metrics are computed from summed ``Score.stats`` by ``corpus_value``; ``rate`` is the
-    share of ``passed``; ``quantile`` takes the ``q`` quantile over trials.
+    share whose ``passed`` is ``counts``; ``quantile`` takes the ``q`` quantile over trials.
     """
 
     name: str
     kind: Literal["mean", "rate", "quantile", "total", "corpus"]
     q: float | None = None
     corpus_value: Callable[[Sequence[float]], float] | None = None
+    counts: bool = True
 
 
 mean = Metric("mean", "mean")
 rate = Metric("rate", "rate")
+flagged = Metric("rate", "rate", counts=False)  # of detectors: the share that did not pass
 total = Metric("total", "total")
 p50 = Metric("p50", "quantile", 0.50)
 p95 = Metric("p95", "quantile", 0.95)

@@ -36,6 +36,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "prompts": "List, compare and trace prompt versions.",
         "scorers": "List scorers with their parameters.",
         "schema": "Write JSON Schemas for editors.",
+        "doctor": "Check the environment, the project and the store.",
     },
 }
 

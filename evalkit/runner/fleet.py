@@ -31,12 +31,16 @@ _OUTPUT_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTarget:
-    """A target that is used: what is stored of it, its prompt, and whom it asks."""
+    """A target that is used: what is stored of it, its prompt, and whom it asks.
+
+    ``address`` is the URL of one that is reached over the network, where its options say it.
+    """
 
     spec: TargetSpec
     version: TargetVersion
     prompt: Prompt | None
     children: tuple[str, ...]
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +171,7 @@ class _Builder:
             ),
             prompt=prompt,
             children=children,
+            address=address_of(plugin, options),
         )
         self.lanes[spec.name] = Lane(
             name=spec.name,
@@ -237,6 +242,16 @@ def renderer(prompt: Prompt) -> Render:
         return prompt.render({**case.inputs, "context": list(case.context)})
 
     return render
+
+
+def address_of(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:
+    """The URL that a target of the network asks, ``None`` for others and where it is not known."""
+    for name in ("base_url", "url") if plugin.network else ():
+        default = plugin.parameters.get(name)
+        value: Any = options.get(name, None if default is None else default.default)
+        if isinstance(value, str) and not _is_required(value):
+            return value
+    return None
 
 
 def _model(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:

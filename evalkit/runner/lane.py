@@ -34,6 +34,9 @@ class Priced(Protocol):
         ...
 
 
+LATER_S = 0.1
+"""The target's own time limit comes first, since it knows whom it asked and what came."""
+
 Render = Callable[[Case], tuple[Message, ...]]
 
 
@@ -156,7 +159,7 @@ class Lane:
             if timeout is None:
                 output = await self.target.send(request)
             else:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(timeout + LATER_S):
                     output = await self.target.send(request)
         except TargetError as error:
             return None, error

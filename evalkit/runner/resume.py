@@ -21,8 +21,13 @@ class Resumed:
     done: Mapping[tuple[str, str], Set[tuple[str, int]]]
 
 
-def stored_options(run: Run, *, concurrency: int | None, allow_code: bool) -> RunOptions:
-    """The flags a run was started with; how hard its targets are driven may differ."""
+def stored_options(
+    run: Run, *, concurrency: int | None, allow_code: bool, offline: bool = False
+) -> RunOptions:
+    """The flags a run was started with; how hard its targets are driven may differ.
+
+    A run that was started offline is continued offline.
+    """
     kept: Mapping[str, Any] = run.settings
     return RunOptions(
         suites=tuple(kept.get("suites") or run.suites),
@@ -35,6 +40,7 @@ def stored_options(run: Run, *, concurrency: int | None, allow_code: bool) -> Ru
         limit=kept.get("limit"),
         concurrency=concurrency,
         allow_code=allow_code,
+        offline=offline or bool(kept.get("offline")),
     )
 
 

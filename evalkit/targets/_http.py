@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from evalkit import __version__
 from evalkit.errors import ConfigError, ErrorClass, TargetError
+from evalkit.offline import OfflineError
 from evalkit.targets._failure import Redactor, failure
 from evalkit.targets._line import Line, Response
 from evalkit.targets._sse import EventParser
@@ -363,8 +364,12 @@ class Wire:
                 unbilled=True,
             )
         if isinstance(error, aiohttp.ClientConnectorError):
-            message = _no_connection(host, error.os_error)
-            return TargetError(ErrorClass.CONNECTION, message, unbilled=True)
+            return TargetError(
+                ErrorClass.CONNECTION,
+                _no_connection(host, error.os_error),
+                retryable=not isinstance(error.os_error, OfflineError),
+                unbilled=True,
+            )
         if isinstance(error, aiohttp.ClientPayloadError):
             return TargetError(
                 ErrorClass.CONNECTION,
