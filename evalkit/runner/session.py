@@ -126,6 +126,20 @@ def resume_run(
             build_plan(project, options, environ=environ, store=store), run, store
         )
         _say(plan, display)
+        kept = sum(map(len, resumed.done.values()))
+        if run.status is RunStatus.COMPLETE and kept >= run.planned:
+            # the run keeps the end it had; its duration is not the time until someone asked again
+            display.note(f"run {run.id} is complete: nothing is missing")
+            return Outcome(
+                run_id=run.id,
+                status=run.status,
+                planned=run.planned,
+                kept=kept,
+                answered=0,
+                errors=0,
+                given_up={},
+                elapsed_s=0.0,
+            )
         return _with_refused(execute(plan, store, display=display, resumed=resumed), guard)
 
 

@@ -58,6 +58,8 @@ def _western() -> Callable[[str], str]:
 
 @lru_cache(maxsize=1 << 17)
 def _chunk_13a(chunk: str) -> tuple[str, ...]:
+    if chunk.isalnum() and chunk.isascii():
+        return (chunk,)  # every rule is about a mark
     return tuple(_western()(f" {chunk} ").split())
 
 
@@ -72,7 +74,7 @@ def _words_13a(line: str) -> list[str]:
         line = line.replace("&quot;", '"').replace("&amp;", "&")
         line = line.replace("&lt;", "<").replace("&gt;", ">")
     chunks = line.split()
-    if any(len(one) > _LONG_CHUNK for one in chunks):
+    if max(map(len, chunks), default=0) > _LONG_CHUNK:
         return _western()(f" {line} ").split()
     return list(chain.from_iterable(map(_chunk_13a, chunks)))
 
@@ -91,7 +93,7 @@ def bleu_stats(
     Equal to ``BLEU._extract_corpus_statistics``: with several references each n-gram counts up to
     its largest count in one of them, and the length is the closest one's, the shorter of two.
     """
-    from evalkit.scorers._ngrams import clipped_word_matches
+    from evalkit.scorers._few import clipped_word_matches
 
     given = bleu_words(answer, name, lowercase=lowercase)
     wanted = [bleu_words(one, name, lowercase=lowercase) for one in references]

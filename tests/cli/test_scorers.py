@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -115,7 +117,13 @@ def polite(case: Case, output: Output, *, word: str = "thank") -> Score:
     def run(*arguments):  # in a process of its own: what is declared stays declared
         command = [sys.executable, "-m", "evalkit", "scorers", *arguments]
         return subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
 
     without = run().stdout

@@ -275,3 +275,15 @@ def test_a_key_that_is_none_is_no_secret(small: SmallProject) -> None:
         small.run()
     assert small.sql("SELECT output FROM trials") == [{"output": "it is EMPTY"}]
     assert "secret" not in small.said.getvalue()
+
+
+def test_continuing_a_complete_run_changes_nothing(small: SmallProject) -> None:
+    with ModelServer(Reply(text="The answer is 42.")) as server:
+        small.write({"t": wire(server.openai)}, rows(3))
+        first = small.run()
+        before = small.sql("SELECT * FROM runs")
+        again = small.resume()
+        assert len(server.seen) == 3
+    assert small.sql("SELECT * FROM runs") == before
+    assert (again.run_id, again.kept, again.exit_code) == (first.run_id, 3, ExitCode.PASS)
+    assert "nothing is missing" in small.said.getvalue()
