@@ -25,6 +25,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Evaluate": {
         "init": "Write a small working project.",
         "run": "Run suites on targets, score and store every answer.",
+        "load": "Measure how a target holds up under load.",
     },
     "Look": {
         "runs": "List stored runs.",

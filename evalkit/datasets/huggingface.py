@@ -226,9 +226,10 @@ def _cached(name: str, split: str | None, config: str | None, revision: str | No
 
 def _not_cached(name: str) -> DatasetError:
     return DatasetError(
-        f"{name!r} is no folder of the project and not in the cache, and HF_HUB_OFFLINE is set",
+        f"{name!r} is no folder of the project and not in the cache, and HF_HUB_OFFLINE is set, or"
+        " --offline",
         where=name,
-        hint="leave it, or --offline, out once to download it, or name a local folder",
+        hint="leave them out once to download it, or name a local folder",
     )
 
 

@@ -13,7 +13,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import EvalkitError
-from evalkit.model import JSON, Metric, Run, RunStatus, ScorerVersion, mean, p50, p95, rate, total
+from evalkit.model import (
+    JSON,
+    Direction,
+    Metric,
+    Run,
+    RunStatus,
+    ScorerVersion,
+    mean,
+    p50,
+    p95,
+    rate,
+    total,
+)
 from evalkit.stats import Estimate, summarise
 from evalkit.stats.samples import Samples, ScoreSample, TrialSample
 
@@ -320,9 +332,16 @@ def _score_row(
         metric=f"{version.name}.{metric.name}",
         group=_GROUP_OF_UNIT.get(version.unit, "quality"),
         unit="%" if share else version.unit,
-        direction="higher" if share and version.direction == "lower" else version.direction,
+        direction=_rate_direction(metric, version.direction) if share else version.direction,
         cells=tuple(None if one is None else _score_cell(metric, bounds, one) for one in columns),
     )
+
+
+def _rate_direction(metric: Metric, direction: Direction) -> Direction:
+    """Which way a share is better: of what passed more is, of what was flagged less."""
+    if not metric.counts:
+        return "lower"
+    return "higher" if direction == "lower" else direction
 
 
 def _score_cell(

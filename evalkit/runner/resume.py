@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
-from evalkit.model import Run
+from evalkit.model import Run, RunKind
 from evalkit.runner.plan import Plan, RunOptions
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ def resume(plan: Plan, run: Run, store: Store) -> tuple[Plan, Resumed]:
     """
     from dataclasses import replace
 
+    if run.kind is not RunKind.EVALUATION:
+        raise UsageError(
+            f"run {run.id} is a load test, and a load test is not continued",
+            hint=f"start it again: evalkit load {run.suites[0]}",
+        )
     changed = differences(run, plan.run)
     if changed:
         raise UsageError(

@@ -48,7 +48,8 @@ class BoundScorer:
         """What the scores become: the plugin's metrics, plus the rate when this one decides."""
         declared = self.plugin.metrics
         limits = any(self.options.get(one) is not None for one in ("min", "max"))
-        if (self.threshold is None and not limits) or rate in declared:
+        has_rate = any(one.kind == "rate" for one in declared)
+        if (self.threshold is None and not limits) or has_rate:
             return declared
         return (*declared, rate)
 

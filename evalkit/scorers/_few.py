@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import chain
-from typing import Any
 
 SHORT = 60
 """Words of all texts up to which this way is the faster one."""
@@ -19,33 +18,67 @@ def clipped_word_matches(
 
         first, *rest = word_ids([given, *references])
         return clipped_matches(first, rest, order)
-    found = [0] * order
-    for n in range(1, order + 1):
-        matches = few_matches(grams(given, n), [grams(one, n) for one in references])
-        if not matches:
-            break  # an n-gram that is shared holds shared shorter ones
-        found[n - 1] = matches
+    return few_word_matches(given, references, order)
+
+
+def few_word_matches(
+    given: Sequence[str], references: Sequence[Sequence[str]], order: int, *, lowest: int = 1
+) -> list[int]:
+    """The same for the orders from ``lowest``, without arrays.
+
+    Its time grows with the square of the lengths.
+    """
+    found = [0] * (order - lowest + 1)
+    shared = set(given).intersection(chain.from_iterable(references))
+    if not shared:
+        return found
+    if lowest == 1:
+        found[0] = _matches(given, references)
+    if order > 1:
+        # a shared n-gram is made of shared words
+        mine = _runs(given, shared)
+        theirs = [_runs(one, shared) for one in references]
+        for n in range(max(lowest, 2), order + 1):
+            matches = _matches(_grams(mine, n), [_grams(one, n) for one in theirs])
+            if not matches:
+                break  # and holds shared shorter ones
+            found[n - lowest] = matches
     return found
 
 
-def grams(words: Sequence[str], n: int) -> Sequence[Any]:
-    """The n-grams of a list of words, in order."""
-    return words if n == 1 else list(zip(*(words[i:] for i in range(n)), strict=False))
+def _runs(words: Sequence[str], shared: set[str]) -> list[list[str]]:
+    """The parts of a text that are made of shared words, if they are longer than one word."""
+    runs: list[list[str]] = []
+    run: list[str] = []
+    for word in words:
+        if word in shared:
+            run.append(word)
+            continue
+        if len(run) > 1:
+            runs.append(run)
+        if run:
+            run = []
+    if len(run) > 1:
+        runs.append(run)
+    return runs
 
 
-def few_matches(given: Sequence[Any], references: Sequence[Sequence[Any]]) -> int:
-    """The n-grams given that the references have, each counted at most as often as in one of them.
+def _grams(runs: Sequence[list[str]], n: int) -> list[tuple[str, ...]]:
+    return [tuple(run[i : i + n]) for run in runs for i in range(len(run) - n + 1)]
 
-    For short lists: most of theirs occur once, and those that do not are counted one by one.
-    """
+
+def _matches(given: Sequence[Hashable], references: Sequence[Sequence[Hashable]]) -> int:
+    """What is given and in the references, each counted at most as often as in one of them."""
+    if not given:
+        return 0
     distinct = set(given)
     shared = distinct.intersection(chain.from_iterable(references))
     if len(distinct) == len(given):
         return len(shared)
     total = 0
-    for gram in shared:
-        times = given.count(gram)
+    for one in shared:
+        times = given.count(one)
         if times > 1:
-            times = min(times, max([one.count(gram) for one in references]))
+            times = min(times, max([each.count(one) for each in references]))
         total += times
     return total

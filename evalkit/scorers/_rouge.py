@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score
-from evalkit.scorers._few import SHORT, few_matches, grams
+from evalkit.scorers._few import SHORT, few_word_matches
 from evalkit.scorers._text import references, words
 
 Measure: TypeAlias = Literal["fmeasure", "precision", "recall"]
@@ -88,14 +88,9 @@ def rouge_n(target: Tokens, prediction: Tokens, n: int) -> Rouge:
     if not wanted or not given:
         return _ZERO
     if len(target) + len(prediction) <= SHORT:
-        hits = few_matches(grams(prediction, n), [grams(target, n)])
+        (hits,) = few_word_matches(prediction, [target], n, lowest=n)
     else:
-        have = Counter(grams(prediction, n))
-        hits = sum(
-            min(count, have[gram])
-            for gram, count in Counter(grams(target, n)).items()
-            if gram in have
-        )
+        hits = (_ngrams(target, n) & _ngrams(prediction, n)).total()
     return Rouge(hits / given, hits / wanted)
 
 
@@ -111,6 +106,12 @@ def rouge_l(target: Tokens, prediction: Tokens) -> Rouge:
     right = "".join([ids.setdefault(one, chr(len(ids))) for one in prediction])
     length = _common_subsequence()(left, right)
     return Rouge(length / len(prediction), length / len(target))
+
+
+def _ngrams(tokens: Tokens, n: int) -> Counter[Any]:
+    return (
+        Counter(tokens) if n == 1 else Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
+    )
 
 
 @cache

@@ -69,7 +69,7 @@ def summarise(
     if not np.isfinite(data).all():
         raise ValueError("a score that is not finite cannot be aggregated")
     if metric.kind == "rate":
-        return _rate(passed, case_ids, level)
+        return _rate(passed, case_ids, level, counts=metric.counts)
     if not len(data):
         return _nothing(level)
     owner, n = _owners(case_ids)
@@ -143,7 +143,7 @@ def _mean(
     return _estimate(math.fsum(means.tolist()) / n, interval, n, method, level)
 
 
-def _rate(passed: Passed, case_ids: Cases, level: float) -> Estimate:
+def _rate(passed: Passed, case_ids: Cases, level: float, *, counts: bool) -> Estimate:
     import numpy as np
 
     from evalkit.stats.intervals import mean_guarded, wilson
@@ -151,7 +151,7 @@ def _rate(passed: Passed, case_ids: Cases, level: float) -> Estimate:
     # None, for what was not decided, becomes NaN
     marks = np.array(passed, dtype=float)
     known = ~np.isnan(marks)
-    decided = marks[known]
+    decided = marks[known] if counts else 1.0 - marks[known]
     cases = case_ids
     if isinstance(case_ids, np.ndarray):
         cases = case_ids[known]

@@ -152,6 +152,18 @@ def _last(n: int, holds: Callable[[int], bool]) -> int:
     return low
 
 
+def widened_ranks(
+    n: int, q: float, level: float = 0.95, *, effective_n: float = math.inf
+) -> tuple[int, int]:
+    """Ranks as ``quantile_ranks`` gives, of n values that are worth only ``effective_n``."""
+    worth = max(1, math.floor(min(float(n), effective_n) + 1e-9))
+    lower, upper = quantile_ranks(worth, q, level)
+    if worth < n:
+        lower = math.floor(lower * n / worth)
+        upper = math.ceil(upper * n / worth) if upper <= worth else n + 1
+    return lower, upper
+
+
 def quantile_interval(
     values: Sequence[float] | Floats,
     q: float,
@@ -166,11 +178,7 @@ def quantile_interval(
     """
     data = np.sort(np.asarray(values, dtype=float))
     n = len(data)
-    worth = max(1, math.floor(min(float(n), effective_n) + 1e-9))
-    lower, upper = quantile_ranks(worth, q, level)
-    if worth < n:
-        lower = math.floor(lower * n / worth)
-        upper = math.ceil(upper * n / worth) if upper <= worth else n + 1
+    lower, upper = widened_ranks(n, q, level, effective_n=effective_n)
     return Interval(
         float(data[lower - 1]) if lower >= 1 else None,
         float(data[upper - 1]) if upper <= n else None,

@@ -101,6 +101,8 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         value["error"] = trial.error
     if trial.http_status is not None:
         value["http_status"] = trial.http_status
+    if trial.step is not None:
+        value["step"] = trial.step
     return value
 
 
@@ -127,6 +129,7 @@ def trial_from(value: Mapping[str, Any], case: Case) -> Trial:
         queue_s=value["queue_s"],
         total_s=value["total_s"],
         scores=tuple(_record_from(one) for one in value["scores"]),
+        step=value.get("step"),
     )
 
 

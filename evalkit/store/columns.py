@@ -133,6 +133,7 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
         "messages": arrays.text([arrays.messages_json(one.messages) for one in trials]),
         "seed": arrays.whole([one.seed for one in trials]),
         "request_hash": arrays.text([one.request_hash for one in trials]),
+        "step": arrays.whole([one.step for one in trials], bits=32),
     }
     for name in USAGE:
         columns[name] = arrays.whole([getattr(one, name) for one in usages])

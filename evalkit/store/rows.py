@@ -21,6 +21,7 @@ from evalkit.model import (
     PromptVersion,
     Provenance,
     Run,
+    RunKind,
     RunStatus,
     Score,
     ScoreRecord,
@@ -81,6 +82,7 @@ def run_tables(run: Run) -> dict[str, pa.Table]:
                 "git_branch": arrays.text([git.branch if git else None]),
                 "git_dirty": arrays.flags([git.dirty if git else None]),
                 "user_name": arrays.text([run.user]),
+                "kind": arrays.text([run.kind]),
             }
         ),
         "targets": pa.table(
@@ -170,6 +172,7 @@ def run_from(connection: DuckDBPyConnection, run_id: str) -> Run | None:
         ),
         user=row["user_name"],
         finished_at=None if row["finished_at"] is None else utc(row["finished_at"]),
+        kind=RunKind(row["kind"]),
     )
 
 
@@ -248,6 +251,7 @@ def _trial(row: Row, scores: tuple[ScoreRecord, ...]) -> Trial:
         queue_s=row["queue_s"],
         total_s=row["total_s"],
         scores=scores,
+        step=row["step"],
     )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ErrorClass, UnknownName, UsageError
-from evalkit.model import Run, RunStatus, Trial
+from evalkit.model import Run, RunKind, RunStatus, Trial
+from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store import arrays
 from evalkit.store.access import Access
@@ -46,6 +47,7 @@ class RunRow:
 
     run_id: str
     project: str
+    kind: RunKind
     status: RunStatus
     started_at: datetime
     finished_at: datetime | None
@@ -173,6 +175,16 @@ class Store:
                 [status, finished_at, run_id],
             )
             _record(connection, "run.finished", run, {"status": status})
+
+    def add_load_steps(
+        self, run_id: str, suite: str, target: str, steps: Sequence[LoadStep]
+    ) -> None:
+        """Store the steps of a load test, in place of any stored before."""
+        from evalkit.store.load_steps import step_table
+
+        with self._access.writing() as connection:
+            connection.execute("DELETE FROM load_steps WHERE run_id = ?", [run_id])
+            _insert(connection, "load_steps", step_table(run_id, suite, target, steps))
 
     def reopen_run(self, run_id: str) -> Run:
         """Mark a run as running again, to be resumed; returns it."""
@@ -332,6 +344,13 @@ class Store:
 
         with self._reading() as connection:
             return samples(connection, self._run(connection, run_id))
+
+    def load_steps(self, run_id: str) -> tuple[LoadStep, ...]:
+        """The steps of a load test in order; empty when it died before they were stored."""
+        from evalkit.store.load_steps import steps_from
+
+        with self._reading() as connection:
+            return steps_from(connection, run_id)
 
     def trial(self, run_id: str, case: str) -> tuple[Trial, ...]:
         """Every trial of one case in a run, over its suites and targets.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from evalkit.model import Run, RunStatus
+from evalkit.model import Run, RunKind, RunStatus
 from evalkit.stats.samples import Samples, ScoreSample, TrialSample, WorstCase
 from evalkit.store.reads import fetch, table
 from evalkit.store.rows import utc
@@ -46,7 +46,7 @@ means AS (
     SELECT run_id, map_from_entries(list({'k': target, 'v': value})) AS scores
     FROM (SELECT run_id, target, avg(value) AS value FROM per_case GROUP BY ALL) GROUP BY run_id
 )
-SELECT chosen.run_id, project, status, started_at, finished_at, suites,
+SELECT chosen.run_id, project, kind, status, started_at, finished_at, suites,
     coalesce(systems.targets, []) AS targets, planned, coalesce(cases, 0) AS cases,
     coalesce(trials, 0) AS trials, coalesce(errors, 0) AS errors, cost_usd,
     coalesce(unpriced, 0) AS unpriced, first_scorer.scorer AS scorer, means.scores AS scores,
@@ -69,6 +69,7 @@ def _run_row(row: dict[str, Any]) -> dict[str, Any]:
     scores = dict(row["scores"] or ())
     return {
         **{name: value for name, value in row.items() if name != "user_name"},
+        "kind": RunKind(row["kind"]),
         "status": RunStatus(row["status"]),
         "started_at": utc(row["started_at"]),
         "finished_at": None if row["finished_at"] is None else utc(row["finished_at"]),
