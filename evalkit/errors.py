@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from typing import Protocol
 
 
 class ExitCode(IntEnum):
@@ -161,11 +162,54 @@ RETRYABLE = frozenset(
 )
 
 
+TURNED_AWAY = frozenset(
+    {
+        ErrorClass.RATE_LIMIT,
+        ErrorClass.QUOTA,
+        ErrorClass.AUTH,
+        ErrorClass.NOT_FOUND,
+        ErrorClass.BAD_REQUEST,
+        ErrorClass.SERVER,
+    }
+)
+"""Failures that cost nothing when the server says so with an error status."""
+
+
+class Counted(Protocol):
+    """Tokens of one call as the provider counted them; ``evalkit.Usage`` is one."""
+
+    @property
+    def input_tokens(self) -> int | None:
+        """Tokens sent, ``None`` when unknown."""
+        ...
+
+    @property
+    def output_tokens(self) -> int | None:
+        """Tokens answered, ``None`` when unknown."""
+        ...
+
+
+class Made(Protocol):
+    """A call that a route made before it failed; ``evalkit.Leg`` is one."""
+
+    @property
+    def target(self) -> str:
+        """Name of the target that was asked."""
+        ...
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the call cost, ``None`` when unknown."""
+        ...
+
+
 class TargetError(Exception):
     """One call failed.
 
     ``retry_after_s`` is the wait the server asked for, in seconds. ``retryable`` follows the class
-    unless the target knows better.
+    unless the target knows better. ``usage`` is what the provider counted although there is no
+    answer; ``sent`` is false when the request certainly never left. ``cost_usd`` is written by the
+    runner, ``legs`` by routes: the calls they made before they failed.
     """
 
     def __init__(
@@ -176,6 +220,8 @@ class TargetError(Exception):
         retry_after_s: float | None = None,
         retryable: bool | None = None,
         http_status: int | None = None,
+        usage: Counted | None = None,
+        sent: bool = True,
     ):
         super().__init__(message)
         self.error_class = error_class
@@ -183,6 +229,21 @@ class TargetError(Exception):
         self.retry_after_s = retry_after_s
         self.retryable = error_class in RETRYABLE if retryable is None else retryable
         self.http_status = http_status
+        self.usage = usage
+        self.sent = sent
+        self.cost_usd: float | None = None
+        self.legs: tuple[Made, ...] = ()
+
+    @property
+    def unbilled(self) -> bool:
+        """Whether the call certainly cost nothing: not sent, or turned away before any work.
+
+        A refusal for its content may be billed, and so may a timeout: providers charge for work,
+        not for delivery.
+        """
+        if not self.sent or self.error_class is ErrorClass.PROMPT:
+            return True
+        return self.error_class in TURNED_AWAY and (self.http_status or 0) >= 400
 
 
 class Unscorable(Exception):

@@ -69,7 +69,10 @@ class SliceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetView:
-    """One target of a suite: what it was and how its trials went."""
+    """One target of a suite: what it was and how its trials went.
+
+    ``cost_usd`` is what they spent, as far as it is known; ``saved_usd`` what the cache saved.
+    """
 
     name: str
     kind: str = ""
@@ -81,6 +84,7 @@ class TargetView:
     errors: int = 0
     error_classes: dict[str, int] = field(default_factory=dict)
     cost_usd: float | None = None
+    saved_usd: float | None = None
     unpriced: int = 0
 
 
@@ -131,6 +135,7 @@ class RunView:
     errors: int
     error_classes: dict[str, int]
     cost_usd: float | None
+    saved_usd: float | None
     unpriced: int
     scorer_cost_usd: float | None
     commit: str | None
@@ -172,6 +177,7 @@ def run_view(run: Run, samples: Samples) -> RunView:
         errors=sum(one.errors for one in targets),
         error_classes=classes,
         cost_usd=_known_sum(one.cost_usd for one in targets),
+        saved_usd=_known_sum(one.saved_usd for one in targets),
         unpriced=sum(one.unpriced for one in targets),
         scorer_cost_usd=math.fsum(costs) if costs else None,
         commit=run.git.commit if run.git else None,
@@ -251,7 +257,6 @@ def _suite(run: Run, name: str, samples: Samples) -> SuiteView:
 def _target(run: Run, trials: TrialSample) -> TargetView:
     version = next((one for one in run.targets if one.name == trials.target), None)
     answered = sum(map(bool, trials.ok))
-    known = [cost for cost in trials.cost_usd if not math.isnan(cost)]
     prompt = None
     if version is not None and version.prompt_version is not None:
         prompt = next((p for p in run.prompts if p.version == version.prompt_version), None)
@@ -265,7 +270,8 @@ def _target(run: Run, trials: TrialSample) -> TargetView:
         done=len(trials.ok),
         errors=len(trials.ok) - answered,
         error_classes=dict(trials.error_classes),
-        cost_usd=math.fsum(known) if known else None,
+        cost_usd=trials.spent_usd,
+        saved_usd=trials.saved_usd,
         unpriced=sum(
             ok and math.isnan(cost) for ok, cost in zip(trials.ok, trials.cost_usd, strict=True)
         ),

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from evalkit import registry
 from evalkit.config.spec import Project, TargetSpec
 from evalkit.errors import ConfigError, UnknownName
-from evalkit.hashing import content_id
+from evalkit.hashing import canonical, content_id
 from evalkit.model import JSON, Case, Message, TargetVersion
 from evalkit.registry import Kind, TargetPlugin
+from evalkit.runner.budget import Bound
+from evalkit.runner.cache import identity
 from evalkit.runner.lane import Lane, Priced, Render
 from evalkit.runner.recorded import recorded_answers
 from evalkit.secrets import SHORTEST, register
@@ -30,12 +32,19 @@ _OUTPUT_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTarget:
-    """A target that is used: what is stored of it, its prompt, and whom it asks."""
+    """A target that is used: what is stored of it, its prompt, and whom it asks.
+
+    ``identity`` names what answers in the cache, ``None`` when answers cannot be kept. ``bound``
+    is the most that a call can take; a ``free`` target calls nobody who could be paid.
+    """
 
     spec: TargetSpec
     version: TargetVersion
     prompt: Prompt | None
     children: tuple[str, ...]
+    identity: str | None
+    bound: Bound
+    free: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +169,12 @@ class _Builder:
             ),
             prompt=prompt,
             children=children,
+            identity=identity(plugin, options),
+            bound=Bound(
+                output_tokens=_output_tokens(plugin, options),
+                overhead=len(canonical(dict(spec.options))),
+            ),
+            free=bool(children) or not (plugin.network or plugin.code),
         )
         self.lanes[spec.name] = Lane(
             name=spec.name,
@@ -168,7 +183,7 @@ class _Builder:
             price=price,
             render=None if prompt is None else renderer(prompt),
             route=bool(children),
-            output_tokens=_output_tokens(options),
+            output_tokens=_output_tokens(plugin, options),
         )
 
     def _children(
@@ -242,10 +257,11 @@ def _is_required(value: object) -> bool:
     return isinstance(value, registry.Required)
 
 
-def _output_tokens(options: Mapping[str, JSON]) -> int | None:
-    """How long an answer may be, when the options say so."""
+def _output_tokens(plugin: TargetPlugin, options: Mapping[str, JSON]) -> int | None:
+    """How long an answer may be, when the options or the kind's defaults say so."""
     params = options.get("params")
-    for given in (options, params if isinstance(params, dict) else {}):
+    defaults = {name: one.default for name, one in plugin.parameters.items()}
+    for given in (options, params if isinstance(params, dict) else {}, defaults):
         for name in _OUTPUT_LIMITS:
             value = given.get(name)
             if isinstance(value, int) and not isinstance(value, bool):

@@ -21,8 +21,12 @@ class Resumed:
     done: Mapping[tuple[str, str], Set[tuple[str, int]]]
 
 
-def stored_options(run: Run, *, concurrency: int | None, allow_code: bool) -> RunOptions:
-    """The flags a run was started with; how hard its targets are driven may differ."""
+def stored_options(run: Run, given: RunOptions) -> RunOptions:
+    """The flags a run was started with.
+
+    How hard its targets are driven, what it may spend and whether answers are kept may differ: what
+    is ``given`` counts.
+    """
     kept: Mapping[str, Any] = run.settings
     return RunOptions(
         suites=tuple(kept.get("suites") or run.suites),
@@ -33,8 +37,11 @@ def stored_options(run: Run, *, concurrency: int | None, allow_code: bool) -> Ru
         filter=kept.get("filter") or "",
         sample=kept.get("sample"),
         limit=kept.get("limit"),
-        concurrency=concurrency,
-        allow_code=allow_code,
+        concurrency=given.concurrency,
+        allow_code=given.allow_code,
+        max_usd=kept.get("max_usd") if given.max_usd is None else given.max_usd,
+        max_tokens=kept.get("max_tokens") if given.max_tokens is None else given.max_tokens,
+        cache=given.cache or kept.get("cache"),
     )
 
 

@@ -17,8 +17,12 @@ from typing import TYPE_CHECKING
 from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.model import RunStatus
+from evalkit.runner.budget import Ledger, Purse
+from evalkit.runner.cache import AnswerCache
 from evalkit.runner.engine import Driven, Engine
+from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
+from evalkit.runner.funds import fund
 from evalkit.runner.plan import Plan, RunOptions, build_plan
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.recorder import Recorder
@@ -41,6 +45,7 @@ class Outcome:
     errors: int
     given_up: Mapping[str, str]
     elapsed_s: float
+    empty: tuple[Purse, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -52,9 +57,18 @@ class Outcome:
         """What the process ends with when no gate is asked."""
         if self.status is RunStatus.INTERRUPTED:
             return ExitCode.INTERRUPTED
+        if self.empty:
+            return ExitCode.BUDGET
         if self.given_up or not (self.kept + self.answered):
             return ExitCode.INFRASTRUCTURE
         return ExitCode.PASS
+
+    def _raised(self) -> str:
+        """What to give so that a resumed run may spend more."""
+        flags = [one.raised_by for one in self.empty if one.raised_by.startswith("--")]
+        others = [one.raised_by for one in self.empty if not one.raised_by.startswith("--")]
+        after = f"({'after' if not flags else 'and with'} {' and '.join(others)})" if others else ""
+        return " ".join([*flags, after] if after else flags)
 
     def lines(self) -> tuple[str, ...]:
         """What a person should know of the end, and the next command; empty when all is well."""
@@ -63,6 +77,9 @@ class Outcome:
         said = [f"target {name!r} was given up: {reason}" for name, reason in self.given_up.items()]
         if self.status is RunStatus.INTERRUPTED:
             said.append(f"interrupted: {stored}; continue with: {again}")
+        elif self.empty:
+            said += [f"stopped by the budget: {one.said}; {stored}" for one in self.empty]
+            said.append(f"continue with: {again} {self._raised()}")
         elif self.given_up:
             said.append(f"{stored}; when the target answers again: {again}")
         elif not (self.kept + self.answered):
@@ -86,7 +103,78 @@ def start_run(
     _say(plan, display)
     store.prepare()
     _recover(store, display)
-    return execute(plan, store, display=display)
+    return _make(plan, options, store, display, None)
+
+
+def estimate_run(
+    project: Project,
+    options: RunOptions,
+    store: Store,
+    *,
+    resume: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Estimate:
+    """What a run, or the rest of a stored one, will take; calls and stores nothing."""
+    if resume is None:
+        plan, resumed = build_plan(project, options, environ=environ, store=store), None
+    else:
+        plan, resumed, options = _resumed(project, resume, options, store, environ)
+    ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
+    with _cache(plan, options, lambda _: None, write=False):
+        return estimate(
+            plan, store, resumed=resumed, ledger=ledger, warnings=(*plan.warnings, *warnings)
+        )
+
+
+def _make(
+    plan: Plan, options: RunOptions, store: Store, display: Display, resumed: Resumed | None
+) -> Outcome:
+    """Fund the run, say what it may cost, and make it."""
+    ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
+    for text in warnings:
+        display.note(redact(f"warning: {text}"))
+    with _cache(plan, options, lambda text: display.note(redact(text))):
+        if worth_estimating(plan):
+            guess = estimate(plan, store, resumed=resumed, ledger=ledger)
+            for text in guess.notes():
+                display.note(text)
+        return execute(plan, store, display=display, resumed=resumed, ledger=ledger)
+
+
+@contextmanager
+def _cache(
+    plan: Plan, options: RunOptions, note: Callable[[str], object], *, write: bool = True
+) -> Iterator[None]:
+    """Let the lanes of the plan use the cache while the block runs."""
+    spec = plan.project.cache
+    mode = options.cache or spec.mode
+    if not write and mode in {"write", "refresh"}:
+        mode = "read" if mode == "write" else "off"
+    if mode == "off":
+        yield
+        return
+    kept = AnswerCache(
+        spec.path,
+        mode,
+        run_id=plan.run.id,
+        seed=plan.run.seed,
+        redactor=process_redactor(),
+        note=note,
+    )
+    try:
+        for name, target in plan.fleet.targets.items():
+            lane = plan.fleet.lanes[name]
+            if target.identity is not None:
+                takes_seed = getattr(lane.target, "takes_seed", True) is not False
+                lane.cache = kept.of(name, target.identity, takes_seed=takes_seed)
+            elif write and not target.free:
+                note(
+                    f"target {name!r} is always asked: nothing tells whether what answers"
+                    " there has changed, so its answers are not kept"
+                )
+        yield
+    finally:
+        kept.close()
 
 
 def resume_run(
@@ -95,21 +183,31 @@ def resume_run(
     store: Store,
     *,
     display: Display,
-    concurrency: int | None = None,
-    allow_code: bool = False,
+    options: RunOptions | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Outcome:
     """Continue a stored run with the trials that are missing or failed.
 
-    ``name`` is an id, a part of one, or ``latest``. Raises ``UsageError`` when the project changed
-    since, naming what.
+    ``name`` is an id, a part of one, or ``latest``; of ``options`` count those that do not choose
+    trials. Raises ``UsageError`` when the project changed since, naming what.
     """
     _recover(store, display)
-    run = store.load_run(store.resolve(name))
-    options = stored_options(run, concurrency=concurrency, allow_code=allow_code)
-    plan, resumed = resume(build_plan(project, options, environ=environ, store=store), run, store)
+    plan, resumed, options = _resumed(project, name, options or RunOptions(), store, environ)
     _say(plan, display)
-    return execute(plan, store, display=display, resumed=resumed)
+    return _make(plan, options, store, display, resumed)
+
+
+def _resumed(
+    project: Project,
+    name: str,
+    given: RunOptions,
+    store: Store,
+    environ: Mapping[str, str],
+) -> tuple[Plan, Resumed, RunOptions]:
+    run = store.load_run(store.resolve(name))
+    options = stored_options(run, given)
+    plan, resumed = resume(build_plan(project, options, environ=environ, store=store), run, store)
+    return plan, resumed, options
 
 
 def _say(plan: Plan, display: Display) -> None:
@@ -127,9 +225,17 @@ def _recover(store: Store, display: Display) -> None:
 
 
 def execute(
-    plan: Plan, store: Store, *, display: Display, resumed: Resumed | None = None
+    plan: Plan,
+    store: Store,
+    *,
+    display: Display,
+    resumed: Resumed | None = None,
+    ledger: Ledger | None = None,
 ) -> Outcome:
     """Make the trials of a plan and store them; the run is in the store whatever happens.
+
+    When a purse of the ``ledger`` is empty, calls under way end as they would and nothing new is
+    called.
 
     SIGINT and SIGTERM end it early with everything finished stored; a second one ends the process
     at once, and the journal keeps what was finished. Raises ``StoreError`` when the run cannot be
@@ -142,20 +248,20 @@ def execute(
     try:
         if resumed is not None:
             store.reopen_run(run_id)
-        engine, tallies = _engine(plan, recorder, display, resumed)
+        engine, tallies = _engine(plan, recorder, display, resumed, ledger or Ledger())
         begun = time.monotonic()
         try:
             with _quiet_collector():
                 asyncio.run(_drive(engine, display))
         except EvalkitError as error:
-            _finish_failed(recorder)
+            _finish_failed(recorder, engine)
             raise _with_kept(error, run_id, tallies, engine) from error
         except OSError:
-            _finish_failed(recorder)
+            _finish_failed(recorder, engine)
             raise
         outcome = _outcome(plan, engine, tallies, time.monotonic() - begun)
         try:
-            recorder.finish(outcome.status)
+            recorder.finish(outcome.status, unrecorded=engine.ledger.unrecorded)
         except StoreError as error:
             raise _with_kept(error, run_id, tallies, engine) from error
     finally:
@@ -163,9 +269,9 @@ def execute(
     return outcome
 
 
-def _finish_failed(recorder: Recorder) -> None:
+def _finish_failed(recorder: Recorder, engine: Engine) -> None:
     try:
-        recorder.finish(RunStatus.FAILED)
+        recorder.finish(RunStatus.FAILED, unrecorded=engine.ledger.unrecorded)
     except EvalkitError:
         # what ended the run is worth saying, not that its end cannot be written either; the next
         # command that opens the store finds the journal
@@ -186,7 +292,7 @@ def _with_kept(
 
 
 def _engine(
-    plan: Plan, recorder: Recorder, display: Display, resumed: Resumed | None
+    plan: Plan, recorder: Recorder, display: Display, resumed: Resumed | None, ledger: Ledger
 ) -> tuple[Engine, list[Tally]]:
     done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
@@ -232,6 +338,11 @@ def _engine(
         board=Board(tallies=tallies, in_flight=lambda target: plan.fleet.lanes[target].in_flight),
         display=display,
         redactor=process_redactor(),
+        ledger=ledger,
+    )
+    ledger.on_empty = lambda purse: display.note(
+        f"the budget is reached ({purse.said}): no new calls"
+        f"{'' if purse.whole else ' to that target'}; answers under way are waited for"
     )
     return engine, tallies
 
@@ -241,8 +352,11 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
     answered = sum(one.answered for one in tallies)
     errors = sum(one.errors for one in tallies)
     kept = sum(one.kept for one in tallies)
-    if engine.stopped and kept + answered + errors < plan.run.planned:
+    made = kept + answered + errors
+    if engine.stopped and made < plan.run.planned:
         status = RunStatus.INTERRUPTED
+    elif engine.ledger.empty and made < plan.run.planned:
+        status = RunStatus.STOPPED
     elif not kept + answered:
         status = RunStatus.FAILED
     elif given_up:
@@ -258,6 +372,7 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
         errors=errors,
         given_up=given_up,
         elapsed_s=elapsed_s,
+        empty=engine.ledger.empty if made < plan.run.planned else (),
     )
 
 

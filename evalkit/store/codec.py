@@ -7,22 +7,25 @@ breaks as JSON escapes, so a line is a line and every Python text comes back as 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from evalkit.errors import ErrorClass
 from evalkit.model import (
+    NOTHING_SPENT,
     Case,
     Evidence,
     InterToken,
     Leg,
     Message,
+    Origin,
     Output,
     Provenance,
     Score,
     ScoreRecord,
     ScoreStatus,
+    Spend,
     ToolCall,
     Trial,
     TrialStatus,
@@ -94,13 +97,17 @@ def trial_json(trial: Trial) -> dict[str, Any]:
     if trial.seed is not None:
         value["seed"] = trial.seed
     if trial.output is not None:
-        value["output"] = _output_json(trial.output)
+        value["output"] = output_json(trial.output)
     if trial.error_class is not None:
         value["error_class"] = trial.error_class
     if trial.error is not None:
         value["error"] = trial.error
     if trial.http_status is not None:
         value["http_status"] = trial.http_status
+    if trial.spend != NOTHING_SPENT:
+        value["spend"] = _spend_json(trial.spend)
+    if trial.failed_legs:
+        value["failed_legs"] = _legs_json(trial.failed_legs)
     return value
 
 
@@ -119,7 +126,7 @@ def trial_from(value: Mapping[str, Any], case: Case) -> Trial:
         request_hash=value["request_hash"],
         messages=tuple(Message(role=role, content=text) for role, text in value["messages"]),
         seed=value.get("seed"),
-        output=None if output is None else _output_from(output),
+        output=None if output is None else output_from(output),
         error_class=None if error_class is None else ErrorClass(error_class),
         error=value.get("error"),
         http_status=value.get("http_status"),
@@ -127,6 +134,29 @@ def trial_from(value: Mapping[str, Any], case: Case) -> Trial:
         queue_s=value["queue_s"],
         total_s=value["total_s"],
         scores=tuple(_record_from(one) for one in value["scores"]),
+        spend=_spend_from(value["spend"]) if "spend" in value else NOTHING_SPENT,
+        failed_legs=_legs_from(value.get("failed_legs", ())),
+    )
+
+
+def _spend_json(spend: Spend) -> tuple[float | None, ...]:
+    return (
+        spend.usd,
+        spend.tokens,
+        spend.assumed_usd,
+        spend.assumed_tokens,
+        spend.saved_usd,
+    )
+
+
+def _spend_from(value: list[Any]) -> Spend:
+    usd, tokens, assumed_usd, assumed_tokens, saved_usd = value
+    return Spend(
+        usd=usd,
+        tokens=tokens,
+        assumed_usd=assumed_usd,
+        assumed_tokens=assumed_tokens,
+        saved_usd=saved_usd,
     )
 
 
@@ -151,7 +181,8 @@ def _usage_from(value: list[int | None]) -> Usage:
     )
 
 
-def _output_json(output: Output) -> dict[str, Any]:
+def output_json(output: Output) -> dict[str, Any]:
+    """Everything an answer is; what is empty is left out."""
     value: dict[str, Any] = {
         "text": output.text,
         "finish_reason": output.finish_reason,
@@ -170,23 +201,46 @@ def _output_json(output: Output) -> dict[str, Any]:
         gaps = output.inter_token
         value["inter_token"] = (gaps.count, gaps.mean_s, gaps.p95_s, gaps.max_s)
     if output.legs:
-        value["legs"] = [
-            (
-                one.target,
-                one.model,
-                _usage_json(one.usage),
-                one.cost_usd,
-                one.latency_s,
-                one.error_class,
-            )
-            for one in output.legs
-        ]
+        value["legs"] = _legs_json(output.legs)
     if output.extra:
         value["extra"] = output.extra
+    if output.origin is not None:
+        origin = output.origin
+        value["origin"] = (origin.run_id, origin.answered_at.astimezone(UTC).isoformat())
     return value
 
 
-def _output_from(value: Mapping[str, Any]) -> Output:
+def _legs_json(legs: Iterable[Leg]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            one.target,
+            one.model,
+            _usage_json(one.usage),
+            one.cost_usd,
+            one.latency_s,
+            one.error_class,
+        )
+        for one in legs
+    ]
+
+
+def _legs_from(value: Iterable[Any]) -> tuple[Leg, ...]:
+    return tuple(
+        Leg(
+            target=target,
+            model=model,
+            usage=_usage_from(usage),
+            cost_usd=cost,
+            latency_s=latency,
+            error_class=None if failed is None else ErrorClass(failed),
+        )
+        for target, model, usage, cost, latency, failed in value
+    )
+
+
+def output_from(value: Mapping[str, Any]) -> Output:
+    """The answer that ``output_json`` wrote."""
+    origin = value.get("origin")
     gaps = value.get("inter_token")
     return Output(
         text=value["text"],
@@ -205,18 +259,11 @@ def _output_from(value: Mapping[str, Any]) -> Output:
         else InterToken(count=gaps[0], mean_s=gaps[1], p95_s=gaps[2], max_s=gaps[3]),
         cost_usd=value["cost_usd"],
         provenance=Provenance(value["provenance"]),
-        legs=tuple(
-            Leg(
-                target=target,
-                model=model,
-                usage=_usage_from(usage),
-                cost_usd=cost,
-                latency_s=latency,
-                error_class=None if failed is None else ErrorClass(failed),
-            )
-            for target, model, usage, cost, latency, failed in value.get("legs", ())
-        ),
+        legs=_legs_from(value.get("legs", ())),
         extra=value.get("extra", {}),
+        origin=None
+        if origin is None
+        else Origin(run_id=origin[0], answered_at=datetime.fromisoformat(origin[1])),
     )
 
 

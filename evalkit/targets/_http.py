@@ -322,6 +322,7 @@ class Wire:
             return TargetError(
                 ErrorClass.CONNECTION,
                 f"no connection to {self.host} within {CONNECT_TIMEOUT_S:g} s",
+                sent=False,
             )
         silent = self._idle_s if self._idle_s is not None else timeout_s
         return TargetError(
@@ -340,9 +341,11 @@ class Wire:
                 ErrorClass.CONNECTION,
                 f"TLS with {host} failed: {self.redactor.safe(str(reason))}",
                 retryable=False,
+                sent=False,
             )
         if isinstance(error, aiohttp.ClientConnectorError):
-            return TargetError(ErrorClass.CONNECTION, _no_connection(host, error.os_error))
+            text = _no_connection(host, error.os_error)
+            return TargetError(ErrorClass.CONNECTION, text, sent=False)
         if isinstance(error, aiohttp.ClientPayloadError):
             return TargetError(
                 ErrorClass.CONNECTION,

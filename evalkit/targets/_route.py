@@ -14,8 +14,8 @@ class Journey:
     """The legs of one request through a route, in the order they were made.
 
     A leg that answered counts with the latency of its answer, so waiting for a rate limit is not in
-    it; a leg that failed counts with the whole time it took the caller, and what it cost is
-    unknown.
+    it; a leg that failed counts with the whole time it took the caller, and with what it cost as
+    far as the runner knows. The error that a route ends with carries all its legs.
     """
 
     __slots__ = ("_provenances", "legs")
@@ -31,7 +31,17 @@ class Journey:
             output = await setting.children[name](request)
         except TargetError as error:
             took = time.perf_counter() - started
-            self.legs.append(Leg(target=name, latency_s=took, error_class=error.error_class))
+            usage = error.usage if isinstance(error.usage, Usage) else Usage()
+            self.legs.append(
+                Leg(
+                    target=name,
+                    usage=usage,
+                    cost_usd=error.cost_usd,
+                    latency_s=took,
+                    error_class=error.error_class,
+                )
+            )
+            error.legs = tuple(self.legs)
             raise
         self._provenances.append(output.provenance)
         self.legs.append(
