@@ -511,7 +511,8 @@ def prune(path: Path, wanted: Prune, *, dry_run: bool = False) -> tuple[int, int
                 )
             connection.execute("COMMIT")
             if chosen and not dry_run:
-                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                # a page a step: only a script is stepped to its end
+                connection.executescript("PRAGMA incremental_vacuum")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         raise trouble(error, path) from error

@@ -365,13 +365,26 @@ def _price(price: Priced, asked: int, sent: Interval, said: Interval) -> Interva
         (sent.likely, said.likely),
         (sent.high, said.high),
     ):
-        one = price.cost(
-            Usage(input_tokens=round(tokens_in / asked), output_tokens=round(tokens_out / asked))
-        )
+        one = _one_price(price, tokens_in / asked, tokens_out / asked)
         if one is None:
             return None
         ends.append(one * asked)
     return Interval(*ends)
+
+
+def _one_price(price: Priced, tokens_in: float, tokens_out: float) -> float | None:
+    """Dollars of a call of the mean length: tokens are whole, a mean is not."""
+    whole_in, whole_out = math.floor(tokens_in), math.floor(tokens_out)
+    here = price.cost(Usage(input_tokens=whole_in, output_tokens=whole_out))
+    more_in = price.cost(Usage(input_tokens=whole_in + 1, output_tokens=whole_out))
+    more_out = price.cost(Usage(input_tokens=whole_in, output_tokens=whole_out + 1))
+    if here is None or more_in is None or more_out is None:
+        return None
+    return (
+        here
+        + (tokens_in - whole_in) * (more_in - here)
+        + (tokens_out - whole_out) * (more_out - here)
+    )
 
 
 def _kept_share(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from evalkit.config import Prompt
     from evalkit.store import Store
 
+_SENT = ("tools", "response_format", "body")
+"""Options that are sent along with every request, and read by the model."""
 _OUTPUT_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 
@@ -172,7 +174,7 @@ class _Builder:
             identity=identity(plugin, options),
             bound=Bound(
                 output_tokens=_output_tokens(plugin, options),
-                overhead=len(canonical(dict(spec.options))),
+                overhead=_overhead(options),
             ),
             free=bool(children) or not (plugin.network or plugin.code),
         )
@@ -267,3 +269,13 @@ def _output_tokens(plugin: TargetPlugin, options: Mapping[str, JSON]) -> int | N
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
     return None
+
+
+def _overhead(options: Mapping[str, JSON]) -> int:
+    """Bytes of what is sent along and read by the model: tools and schemas, no single numbers."""
+    sent = [options[name] for name in _SENT if name in options]
+    for name in ("params", "extra_body"):
+        given = options.get(name)
+        if isinstance(given, dict):
+            sent += [one for one in given.values() if isinstance(one, dict | list)]
+    return len(canonical(sent)) if sent else 0
