@@ -162,17 +162,17 @@ RETRYABLE = frozenset(
 )
 
 
-TURNED_AWAY = frozenset(
+UNBILLED = frozenset(
     {
         ErrorClass.RATE_LIMIT,
         ErrorClass.QUOTA,
         ErrorClass.AUTH,
         ErrorClass.NOT_FOUND,
         ErrorClass.BAD_REQUEST,
-        ErrorClass.SERVER,
+        ErrorClass.PROMPT,
     }
 )
-"""Failures that cost nothing when the server says so with an error status."""
+"""Failures before a model read anything: no provider counts tokens of a request it turned away."""
 
 
 class Counted(Protocol):
@@ -206,10 +206,12 @@ class Made(Protocol):
 class TargetError(Exception):
     """One call failed.
 
-    ``retry_after_s`` is the wait the server asked for, in seconds. ``retryable`` follows the class
-    unless the target knows better. ``usage`` is what the provider counted although there is no
-    answer; ``sent`` is false when the request certainly never left. ``cost_usd`` is written by the
-    runner, ``legs`` by routes: the calls they made before they failed.
+    ``retry_after_s`` is the wait the server asked for, in seconds. ``retryable`` and ``unbilled``
+    (the call certainly cost nothing) follow the class unless the target knows better: a refusal for
+    its content and a timeout may be billed, for providers charge for work and not for delivery; a
+    server that says by its status that it broke does not charge. ``usage`` is what the provider
+    counted although there is no answer. ``cost_usd`` is written by the runner, ``legs`` by routes:
+    the calls they made before they failed.
     """
 
     def __init__(
@@ -221,7 +223,7 @@ class TargetError(Exception):
         retryable: bool | None = None,
         http_status: int | None = None,
         usage: Counted | None = None,
-        sent: bool = True,
+        unbilled: bool | None = None,
     ):
         super().__init__(message)
         self.error_class = error_class
@@ -230,20 +232,12 @@ class TargetError(Exception):
         self.retryable = error_class in RETRYABLE if retryable is None else retryable
         self.http_status = http_status
         self.usage = usage
-        self.sent = sent
+        if unbilled is None:
+            broke = error_class is ErrorClass.SERVER and (http_status or 0) >= 500
+            unbilled = broke or error_class in UNBILLED
+        self.unbilled = unbilled
         self.cost_usd: float | None = None
         self.legs: tuple[Made, ...] = ()
-
-    @property
-    def unbilled(self) -> bool:
-        """Whether the call certainly cost nothing: not sent, or turned away before any work.
-
-        A refusal for its content may be billed, and so may a timeout: providers charge for work,
-        not for delivery.
-        """
-        if not self.sent or self.error_class is ErrorClass.PROMPT:
-            return True
-        return self.error_class in TURNED_AWAY and (self.http_status or 0) >= 400
 
 
 class Unscorable(Exception):

@@ -307,7 +307,8 @@ class Trial:
 
     ``queue_s`` is the wait for a slot or a rate limit before the last attempt, ``total_s``
     everything from the first queueing to the end, retries and waits included. ``failed_legs`` are
-    the calls of a route that came to no answer.
+    the calls of a route that came to no answer. In a load test a request is queued when it is due,
+    and ``step`` is the step it was due in.
     """
 
     run_id: str
@@ -330,6 +331,7 @@ class Trial:
     scores: tuple[ScoreRecord, ...] = ()
     spend: Spend = NOTHING_SPENT
     failed_legs: tuple[Leg, ...] = ()
+    step: int | None = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -342,17 +344,19 @@ class Metric:
     """How scores of one scorer become one number: the aggregate, declared with the scorer.
 
     ``corpus`` metrics are computed from summed ``Score.stats`` by ``corpus_value``; ``rate`` is the
-    share of ``passed``; ``quantile`` takes the ``q`` quantile over trials.
+    share whose ``passed`` is ``counts``; ``quantile`` takes the ``q`` quantile over trials.
     """
 
     name: str
     kind: Literal["mean", "rate", "quantile", "total", "corpus"]
     q: float | None = None
     corpus_value: Callable[[Sequence[float]], float] | None = None
+    counts: bool = True
 
 
 mean = Metric("mean", "mean")
 rate = Metric("rate", "rate")
+flagged = Metric("rate", "rate", counts=False)  # of detectors: the share that did not pass
 total = Metric("total", "total")
 p50 = Metric("p50", "quantile", 0.50)
 p95 = Metric("p95", "quantile", 0.95)
@@ -362,6 +366,13 @@ p99 = Metric("p99", "quantile", 0.99)
 def corpus(value: Callable[[Sequence[float]], float]) -> Metric:
     """A metric of the whole set, such as corpus BLEU, from the sum of every score's ``stats``."""
     return Metric("corpus", "corpus", corpus_value=value)
+
+
+class RunKind(StrEnum):
+    """What a run was made for; only an evaluation has scores, and only it can be a baseline."""
+
+    EVALUATION = "evaluation"
+    LOAD = "load"
 
 
 class RunStatus(StrEnum):
@@ -462,3 +473,4 @@ class Run:
     git: GitState | None = None
     user: str | None = None
     finished_at: datetime | None = None
+    kind: RunKind = RunKind.EVALUATION

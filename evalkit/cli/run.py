@@ -24,6 +24,7 @@ app = new_app()
         "evalkit run example --filter 'library and not name:founder' --json",
         "evalkit run example --max-usd 0.50 --cache write",
         "evalkit run --dry-run --json",
+        "evalkit run --offline",
         "evalkit run --resume latest",
     )
 )
@@ -72,6 +73,14 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only estimate calls, tokens and dollars.")
     ] = False,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            envvar="EVALKIT_OFFLINE",
+            help="Any connection but to the run's targets on this machine is an error.",
+        ),
+    ] = False,
     allow_code: AllowCode = False,
     project: ProjectFile = None,
     as_json: AsJson = False,
@@ -89,6 +98,10 @@ def run(
     A budget holds for the whole run, resumed or not: each call reserves the most it can cost before
     it is made. A kept answer costs nothing and says nothing about latency.
 
+    With --offline targets must be on this machine, datasets come from files or the cache, and
+    whatever else in the process asks for a connection gets an error and ends the run with 4; the
+    project's own code cannot start programs then, and targets that are programs are refused.
+
     Exit codes: 0 answered and stored, 2 a mistake in files or flags, 3 nothing selected, 4 a
     target or the store failed, 5 stopped by the budget, 130 interrupted.
     """
@@ -96,6 +109,7 @@ def run(
 
     from evalkit.cli.stored import print_run
     from evalkit.config import find_project, load_project
+    from evalkit.offline import offline_if
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
     from evalkit.runner.session import estimate_run, resume_run, start_run
@@ -115,31 +129,33 @@ def run(
                 "--filter": filter,
             }
         )
-    found = load_project(find_project(file=project), allow_code=allow_code)
-    store = Store(found.store)
-    display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
-    options = RunOptions(
-        suites=tuple(suites or ()),
-        targets=tuple(target or ()),
-        trials=trials,
-        seed=seed,
-        tags=tuple(tags or ()),
-        filter=filter,
-        sample=sample,
-        limit=limit,
-        concurrency=concurrency,
-        allow_code=allow_code,
-        max_usd=max_usd,
-        max_tokens=max_tokens,
-        cache=cache,
-    )
-    if dry_run:
-        _print_estimate(estimate_run(found, options, store, resume=resume), as_json=as_json)
-        return ExitCode.PASS
-    if resume is None:
-        outcome = start_run(found, options, store, display=display)
-    else:
-        outcome = resume_run(found, resume, store, display=display, options=options)
+    with offline_if(offline):
+        found = load_project(find_project(file=project), allow_code=allow_code)
+        store = Store(found.store)
+        display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
+        options = RunOptions(
+            suites=tuple(suites or ()),
+            targets=tuple(target or ()),
+            trials=trials,
+            seed=seed,
+            tags=tuple(tags or ()),
+            filter=filter,
+            sample=sample,
+            limit=limit,
+            concurrency=concurrency,
+            allow_code=allow_code,
+            offline=offline,
+            max_usd=max_usd,
+            max_tokens=max_tokens,
+            cache=cache,
+        )
+        if dry_run:
+            _print_estimate(estimate_run(found, options, store, resume=resume), as_json=as_json)
+            return ExitCode.PASS
+        if resume is None:
+            outcome = start_run(found, options, store, display=display)
+        else:
+            outcome = resume_run(found, resume, store, display=display, options=options)
     if quiet:
         typer.echo(outcome.run_id)
     else:

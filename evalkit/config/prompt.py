@@ -181,7 +181,8 @@ def _parts(lines: list[str], start: int, path: Path) -> tuple[PromptPart, ...]:
         part = _trimmed(role, lines, header + 1, end)
         if not part.source:
             what = f"the message {role!r} is empty" if header >= start else "the prompt is empty"
-            raise PromptError(what, where=Position(shown_path(path), max(header, start) + 1, 1))
+            where = Position(shown_path(path), max(header, start) + 1, 1)
+            raise PromptError(what, where=where, hint="write what the model is told there")
         parts.append(part)
     return tuple(parts)
 
@@ -273,11 +274,15 @@ class _Compiled:
             ) from None
         except SecurityError as problem:
             raise PromptError(
-                f"not allowed in a prompt: {problem}", where=self._at(self._line(problem))
+                f"not allowed in a prompt: {str(problem).rstrip('.')}",
+                where=self._at(self._line(problem)),
+                hint="use the case's variables, filters and loops; Python's inside is closed",
             ) from None
         except RecursionError as problem:
             raise PromptError(
-                "a macro calls itself without end", where=self._at(self._line(problem))
+                "a macro calls itself without end",
+                where=self._at(self._line(problem)),
+                hint="let it end at a condition, or write a loop",
             ) from None
         except (
             TemplateError,

@@ -396,6 +396,13 @@ def saved(output: Output) -> Spend:
     return spend
 
 
+def spent_on(output: Output) -> Spend:
+    """The spend of an answer to a single call that was made without an account."""
+    if output.provenance is not Provenance.LIVE:
+        return Spend(usd=0.0, tokens=0, saved_usd=output.cost_usd)
+    return Spend(usd=output.cost_usd, tokens=output.usage.total_tokens)
+
+
 def dearest(price: Priced, sent: int, answered: int) -> float | None:
     """The most that so many tokens can cost: as they are, written to a cache, or as reasoning.
 

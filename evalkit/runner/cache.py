@@ -2,9 +2,10 @@
 
 An answer is found again by what was asked: the kind of target and its parameters, the rendered
 request, the trial's number and the seed. Only whole answers of targets whose configuration says
-what they are get kept: no refusal, no error, nothing cut short, nothing with a secret in it.
-Reading takes microseconds and happens in the event loop; writing happens in a thread of its own, a
-few times a second, and a process that is killed loses only what was not written yet.
+what they are get kept: no refusal, no error, nothing cut short, nothing with a secret in it or,
+where the project masks them, personal data. Reading takes microseconds and happens in the event
+loop; writing happens in a thread of its own, a few times a second, and a process that is killed
+loses only what was not written yet.
 
 A cache that breaks while a run goes on is left alone and the run continues without it.
 """
@@ -27,7 +28,7 @@ from evalkit.errors import ConfigError, EvalkitError, StoreError, StoreVersionEr
 from evalkit.hashing import canonical
 from evalkit.model import JSON, Origin, Output, Provenance, Request
 from evalkit.registry import TargetPlugin
-from evalkit.secrets import Redactor
+from evalkit.runner.veil import Veil
 
 FORMAT = 1
 """Version of the file, and of what a key is made of."""
@@ -111,7 +112,7 @@ class AnswerCache:
         *,
         run_id: str,
         seed: int,
-        redactor: Redactor,
+        veil: Veil,
         note: Callable[[str], object] = lambda _: None,
     ):
         self.mode = mode
@@ -119,7 +120,7 @@ class AnswerCache:
         self._path = path
         self._run_id = run_id
         self._seed = seed
-        self._redactor = redactor
+        self._veil = veil
         self._reads = mode in {"read", "write"}
         self._writes = mode in {"write", "refresh"}
         self._broken = False
@@ -266,10 +267,10 @@ class AnswerCache:
 
         output = one.output
         body = output_json(output)
-        if self._redactor:
-            # scores of a redacted answer would not be those of the answer: it is asked again
+        if self._veil:
+            # scores of a changed answer would not be those of the answer: it is asked again
             readable = _plain(body)
-            if self._redactor.value(readable) != readable:
+            if self._veil.value(readable) != readable:
                 return None
         answer = to_line(body)
         return (

@@ -20,6 +20,7 @@ from evalkit.registry import Kind, TargetPlugin
 from evalkit.runner.budget import Bound
 from evalkit.runner.cache import identity
 from evalkit.runner.lane import Lane, Priced, Render
+from evalkit.runner.masked import masked
 from evalkit.runner.recorded import recorded_answers
 from evalkit.secrets import SHORTEST, register
 
@@ -36,6 +37,7 @@ _OUTPUT_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 class PlannedTarget:
     """A target that is used: what is stored of it, its prompt, and whom it asks.
 
+    ``address`` is the URL of one that is reached over the network, where its options say it.
     ``identity`` names what answers in the cache, ``None`` when answers cannot be kept. ``bound``
     is the most that a call can take; a ``free`` target calls nobody who could be paid.
     """
@@ -47,6 +49,7 @@ class PlannedTarget:
     identity: str | None
     bound: Bound
     free: bool
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +131,13 @@ class _Builder:
         plugin = registry.get(Kind.TARGET, spec.kind)
         assert isinstance(plugin, TargetPlugin)
         options, secrets = resolve_env(spec.options, self._environ, where=spec.where)
-        refused = register(secrets)
+        stored, written = masked(spec.options)
+        if written:
+            self.warnings.append(
+                f"target {spec.name!r}: a secret is written in {self._project.path.name};"
+                " name an environment variable instead, as ${env:NAME}"
+            )
+        refused = register(secrets | written)
         if refused:
             self.warnings.append(
                 f"target {spec.name!r}: {refused} of its environment variables is shorter than"
@@ -164,7 +173,7 @@ class _Builder:
                         "children": [self.targets[one].version.content_hash for one in children],
                     }
                 ),
-                options=spec.options,
+                options=stored,
                 model=model,
                 prompt_version=None if prompt is None else prompt.version,
                 price=None if price is None else price.to_json(),
@@ -177,6 +186,7 @@ class _Builder:
                 overhead=_overhead(options),
             ),
             free=bool(children) or not (plugin.network or plugin.code),
+            address=address_of(plugin, options),
         )
         self.lanes[spec.name] = Lane(
             name=spec.name,
@@ -247,6 +257,16 @@ def renderer(prompt: Prompt) -> Render:
         return prompt.render({**case.inputs, "context": list(case.context)})
 
     return render
+
+
+def address_of(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:
+    """The URL that a target of the network asks, ``None`` for others and where it is not known."""
+    for name in ("base_url", "url") if plugin.network else ():
+        default = plugin.parameters.get(name)
+        value: Any = options.get(name, None if default is None else default.default)
+        if isinstance(value, str) and not _is_required(value):
+            return value
+    return None
 
 
 def _model(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:

@@ -47,6 +47,9 @@ class Priced(Protocol):
         ...
 
 
+LATER_S = 0.1
+"""The target's own time limit comes first, since it knows whom it asked and what came."""
+
 Render = Callable[[Case], tuple[Message, ...]]
 
 
@@ -232,7 +235,7 @@ class Lane:
             if timeout is None:
                 output = await self.target.send(request)
             else:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(timeout + LATER_S):
                     output = await self.target.send(request)
         except TargetError as error:
             return None, error
@@ -271,7 +274,9 @@ class Lane:
         Raises ``TargetError`` when there is no answer, at once when this target was given up.
         """
         if self.health.given_up:
-            raise TargetError(self.health.error_class, self.health.reason, retryable=False)
+            raise TargetError(
+                self.health.error_class, self.health.reason, retryable=False, unbilled=True
+            )
         messages = request.messages
         if self.render is not None:
             try:
@@ -285,6 +290,8 @@ class Lane:
             assert answer.error is not None
             spend = answer.spend
             answer.error.cost_usd = None if spend.assumed_usd else spend.usd
+            # an attempt before the last may have been billed
+            answer.error.unbilled &= not spend.assumed_tokens
             raise answer.error
         return answer.output
 

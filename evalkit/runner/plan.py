@@ -22,6 +22,7 @@ from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
+from evalkit.runner.reach import keep_offline
 from evalkit.runner.select import Selection
 from evalkit.runner.suites import PlannedSuite, Scans, find_suites, plan_suite, shown_source
 
@@ -46,6 +47,7 @@ class RunOptions:
     max_usd: float | None = None
     max_tokens: int | None = None
     cache: CacheMode | None = None
+    offline: bool = False
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -66,6 +68,7 @@ class RunOptions:
             "max_usd": self.max_usd,
             "max_tokens": self.max_tokens,
             "cache": self.cache,
+            "offline": self.offline,
         }
 
 
@@ -119,6 +122,8 @@ def _build(
         concurrency=options.concurrency,
         store=store,
     )
+    if options.offline:
+        keep_offline(fleet)
     scans = Scans()
     suites = tuple(
         plan_suite(

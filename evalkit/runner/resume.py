@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
-from evalkit.model import Run
+from evalkit.model import Run, RunKind
 from evalkit.runner.plan import Plan, RunOptions
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
     """The flags a run was started with.
 
     How hard its targets are driven, what it may spend and whether answers are kept may differ: what
-    is ``given`` counts.
+    is ``given`` counts. A run that was started offline is continued offline.
     """
     kept: Mapping[str, Any] = run.settings
     return RunOptions(
@@ -42,6 +42,7 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         max_usd=kept.get("max_usd") if given.max_usd is None else given.max_usd,
         max_tokens=kept.get("max_tokens") if given.max_tokens is None else given.max_tokens,
         cache=given.cache or kept.get("cache"),
+        offline=given.offline or bool(kept.get("offline")),
     )
 
 
@@ -53,6 +54,11 @@ def resume(plan: Plan, run: Run, store: Store) -> tuple[Plan, Resumed]:
     """
     from dataclasses import replace
 
+    if run.kind is not RunKind.EVALUATION:
+        raise UsageError(
+            f"run {run.id} is a load test, and a load test is not continued",
+            hint=f"start it again: evalkit load {run.suites[0]}",
+        )
     changed = differences(run, plan.run)
     if changed:
         raise UsageError(

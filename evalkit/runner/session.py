@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.model import RunStatus
+from evalkit.offline import Guard, offline_if
 from evalkit.runner.budget import Ledger, Purse
 from evalkit.runner.cache import AnswerCache
 from evalkit.runner.engine import Driven, Engine
@@ -24,9 +25,13 @@ from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
 from evalkit.runner.funds import fund
 from evalkit.runner.plan import Plan, RunOptions, build_plan
+from evalkit.runner.privacy import masker_of, new_masker
 from evalkit.runner.progress import Board, Display, Tally
+from evalkit.runner.record import clean_run
 from evalkit.runner.recorder import Recorder
-from evalkit.runner.resume import Resumed, resume, stored_options
+from evalkit.runner.resume import Resumed, stored_options
+from evalkit.runner.resume import resume as resume_plan
+from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
 
 if TYPE_CHECKING:
@@ -35,7 +40,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed."""
+    """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed.
+
+    ``refused`` is what an offline run tried to connect to, and how often.
+    """
 
     run_id: str
     status: RunStatus
@@ -45,6 +53,7 @@ class Outcome:
     errors: int
     given_up: Mapping[str, str]
     elapsed_s: float
+    refused: Mapping[str, int] = field(default_factory=dict)
     empty: tuple[Purse, ...] = ()
 
     @property
@@ -59,7 +68,7 @@ class Outcome:
             return ExitCode.INTERRUPTED
         if self.empty:
             return ExitCode.BUDGET
-        if self.given_up or not (self.kept + self.answered):
+        if self.given_up or self.refused or not (self.kept + self.answered):
             return ExitCode.INFRASTRUCTURE
         return ExitCode.PASS
 
@@ -75,6 +84,10 @@ class Outcome:
         again = f"evalkit run --resume {self.run_id}"
         stored = f"{self.kept + self.answered:,} of {self.planned:,} answers are stored"
         said = [f"target {name!r} was given up: {reason}" for name, reason in self.given_up.items()]
+        said += [
+            f"offline: {what} was refused" + (f" {count:,} times" if count > 1 else "")
+            for what, count in self.refused.items()
+        ]
         if self.status is RunStatus.INTERRUPTED:
             said.append(f"interrupted: {stored}; continue with: {again}")
         elif self.empty:
@@ -99,11 +112,12 @@ def start_run(
     environ: Mapping[str, str] = os.environ,
 ) -> Outcome:
     """Plan, check and make a new run; raises before the first call for whatever can be known."""
-    plan = build_plan(project, options, environ=environ, store=store)
-    _say(plan, display)
-    store.prepare()
-    _recover(store, display)
-    return _make(plan, options, store, display, None)
+    with offline_if(options.offline) as guard:
+        plan = build_plan(project, options, environ=environ, store=store)
+        _say(plan, display)
+        store.prepare()
+        _recover(store, display)
+        return _with_refused(_make(plan, options, store, display, None), guard)
 
 
 def estimate_run(
@@ -115,15 +129,19 @@ def estimate_run(
     environ: Mapping[str, str] = os.environ,
 ) -> Estimate:
     """What a run, or the rest of a stored one, will take; calls and stores nothing."""
-    if resume is None:
-        plan, resumed = build_plan(project, options, environ=environ, store=store), None
-    else:
-        plan, resumed, options = _resumed(project, resume, options, store, environ)
-    ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
-    with _cache(plan, options, lambda _: None, write=False):
-        return estimate(
-            plan, store, resumed=resumed, ledger=ledger, warnings=(*plan.warnings, *warnings)
-        )
+    run = None if resume is None else store.load_run(store.resolve(resume))
+    if run is not None:
+        options = stored_options(run, options)
+    with offline_if(options.offline):
+        plan = build_plan(project, options, environ=environ, store=store)
+        resumed = None
+        if run is not None:
+            plan, resumed = resume_plan(plan, run, store)
+        ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
+        with _cache(plan, options, lambda _: None, write=False):
+            return estimate(
+                plan, store, resumed=resumed, ledger=ledger, warnings=(*plan.warnings, *warnings)
+            )
 
 
 def _make(
@@ -158,7 +176,7 @@ def _cache(
         mode,
         run_id=plan.run.id,
         seed=plan.run.seed,
-        redactor=process_redactor(),
+        veil=Veil(process_redactor(), new_masker(plan)),
         note=note,
     )
     try:
@@ -192,22 +210,32 @@ def resume_run(
     trials. Raises ``UsageError`` when the project changed since, naming what.
     """
     _recover(store, display)
-    plan, resumed, options = _resumed(project, name, options or RunOptions(), store, environ)
-    _say(plan, display)
-    return _make(plan, options, store, display, resumed)
-
-
-def _resumed(
-    project: Project,
-    name: str,
-    given: RunOptions,
-    store: Store,
-    environ: Mapping[str, str],
-) -> tuple[Plan, Resumed, RunOptions]:
     run = store.load_run(store.resolve(name))
-    options = stored_options(run, given)
-    plan, resumed = resume(build_plan(project, options, environ=environ, store=store), run, store)
-    return plan, resumed, options
+    options = stored_options(run, options or RunOptions())
+    with offline_if(options.offline) as guard:
+        plan, resumed = resume_plan(
+            build_plan(project, options, environ=environ, store=store), run, store
+        )
+        _say(plan, display)
+        kept = sum(map(len, resumed.done.values()))
+        if run.status is RunStatus.COMPLETE and kept >= run.planned:
+            # the run keeps the end it had; its duration is not the time until someone asked again
+            display.note(f"run {run.id} is complete: nothing is missing")
+            return Outcome(
+                run_id=run.id,
+                status=run.status,
+                planned=run.planned,
+                kept=kept,
+                answered=0,
+                errors=0,
+                given_up={},
+                elapsed_s=0.0,
+            )
+        return _with_refused(_make(plan, options, store, display, resumed), guard)
+
+
+def _with_refused(outcome: Outcome, guard: Guard | None) -> Outcome:
+    return outcome if guard is None else replace(outcome, refused=dict(guard.refused))
 
 
 def _say(plan: Plan, display: Display) -> None:
@@ -242,13 +270,16 @@ def execute(
     recorded, saying what is kept.
     """
     run_id = plan.run.id
+    veil = Veil(process_redactor(), masker_of(plan, store, resumed=resumed is not None))
     if resumed is None:
-        store.create_run(plan.run)
+        store.create_run(clean_run(plan.run, process_redactor()))
     recorder = Recorder(store, run_id)
     try:
         if resumed is not None:
             store.reopen_run(run_id)
-        engine, tallies = _engine(plan, recorder, display, resumed, ledger or Ledger())
+        engine, tallies = _engine(
+            plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger()
+        )
         begun = time.monotonic()
         try:
             with _quiet_collector():
@@ -292,7 +323,13 @@ def _with_kept(
 
 
 def _engine(
-    plan: Plan, recorder: Recorder, display: Display, resumed: Resumed | None, ledger: Ledger
+    plan: Plan,
+    recorder: Recorder,
+    display: Display,
+    resumed: Resumed | None,
+    *,
+    veil: Veil,
+    ledger: Ledger,
 ) -> tuple[Engine, list[Tally]]:
     done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
@@ -337,7 +374,7 @@ def _engine(
         sink=recorder,
         board=Board(tallies=tallies, in_flight=lambda target: plan.fleet.lanes[target].in_flight),
         display=display,
-        redactor=process_redactor(),
+        veil=veil,
         ledger=ledger,
     )
     ledger.on_empty = lambda purse: display.note(

@@ -108,6 +108,8 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         value["spend"] = _spend_json(trial.spend)
     if trial.failed_legs:
         value["failed_legs"] = _legs_json(trial.failed_legs)
+    if trial.step is not None:
+        value["step"] = trial.step
     return value
 
 
@@ -136,6 +138,7 @@ def trial_from(value: Mapping[str, Any], case: Case) -> Trial:
         scores=tuple(_record_from(one) for one in value["scores"]),
         spend=_spend_from(value["spend"]) if "spend" in value else NOTHING_SPENT,
         failed_legs=_legs_from(value.get("failed_legs", ())),
+        step=value.get("step"),
     )
 
 

@@ -139,12 +139,16 @@ class Journal:
             except OSError as error:
                 raise unwritable(error, path, journal=self.directory) from error
 
-    def close(self) -> Path | None:
-        """Seal and give the run up; returns the last segment, which is still to be ingested."""
+    def close(self, *, ended: bool = True) -> Path | None:
+        """Seal and give the run up; returns the last segment, which is still to be ingested.
+
+        ``ended`` says that the store knows how the run ended. If it does not, the run stays known
+        to the journal, and the next command that recovers marks it interrupted.
+        """
         try:
             return self.seal()
         finally:
-            disown(self.directory, self.run_id, self._ownership)
+            disown(self.directory, self.run_id, self._ownership, ended=ended)
 
 
 def _write(file: int, content: bytes) -> None:
@@ -200,7 +204,7 @@ def _check_format(number: int, path: Path) -> None:
             f"the journal was written by a newer evalkit (format {number}, this one knows"
             f" {FORMAT})",
             where=path,
-            hint="upgrade with: pip install --upgrade evalkit",
+            hint="upgrade evalkit the way you installed it",
         )
 
 
@@ -253,11 +257,12 @@ def own(directory: Path, run_id: str) -> FileLock | None:
         return lock
 
 
-def disown(directory: Path, run_id: str, lock: FileLock) -> None:
-    """Give a run up that ``own`` returned."""
+def disown(directory: Path, run_id: str, lock: FileLock, *, ended: bool = True) -> None:
+    """Give a run up that ``own`` returned; one that has not ended keeps its lock file."""
     with _gate(directory):
         (directory / f"{run_id}.owner").unlink(missing_ok=True)
-        (directory / f"{run_id}.lock").unlink(missing_ok=True)
+        if ended:
+            (directory / f"{run_id}.lock").unlink(missing_ok=True)
         lock.release()
 
 

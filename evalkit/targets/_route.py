@@ -9,13 +9,16 @@ from evalkit.errors import TargetError
 from evalkit.model import Leg, Output, Provenance, Request, Usage
 from evalkit.targets._setting import OptionError, Setting
 
+_NO_TOKENS = Usage(**{one.name: 0 for one in fields(Usage)})
+
 
 class Journey:
     """The legs of one request through a route, in the order they were made.
 
     A leg that answered counts with the latency of its answer, so waiting for a rate limit is not in
     it; a leg that failed counts with the whole time it took the caller, and with what it cost as
-    far as the runner knows. The error that a route ends with carries all its legs.
+    far as the runner knows: nothing where nothing can have been charged, because the target was not
+    reached or turned it away. The error that a route ends with carries all its legs.
     """
 
     __slots__ = ("_provenances", "legs")
@@ -31,12 +34,13 @@ class Journey:
             output = await setting.children[name](request)
         except TargetError as error:
             took = time.perf_counter() - started
-            usage = error.usage if isinstance(error.usage, Usage) else Usage()
+            usage = _NO_TOKENS if error.unbilled else Usage()
+            cost = 0.0 if error.unbilled else None
             self.legs.append(
                 Leg(
                     target=name,
-                    usage=usage,
-                    cost_usd=error.cost_usd,
+                    usage=error.usage if isinstance(error.usage, Usage) else usage,
+                    cost_usd=cost if error.cost_usd is None else error.cost_usd,
                     latency_s=took,
                     error_class=error.error_class,
                 )

@@ -20,6 +20,7 @@ from evalkit.errors import ConfigError, ExitCode, StoreVersionError
 from evalkit.model import Case, InterToken, Message, Output, Provenance, Request, ToolCall, Usage
 from evalkit.registry import Kind, TargetPlugin, get
 from evalkit.runner.cache import AnswerCache, Prune, identity, is_complete, parts, prune
+from evalkit.runner.veil import Veil
 from evalkit.secrets import Redactor
 from tests.runner.projects import ROOT, SmallProject, rows, wire
 from tests.servers import Fault, ModelServer, Reply, Seen, Trouble
@@ -285,7 +286,7 @@ def output(number: int) -> Output:
 
 
 def cache_at(path: Path, mode: Any = "write") -> AnswerCache:
-    return AnswerCache(path, mode, run_id=f"run-{os.getpid()}", seed=0, redactor=Redactor())
+    return AnswerCache(path, mode, run_id=f"run-{os.getpid()}", seed=0, veil=Veil(Redactor()))
 
 
 def _write_many(path: str, start: int, count: int) -> None:
