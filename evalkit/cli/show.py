@@ -21,6 +21,7 @@ app = new_app()
 @app.command(
     epilog=examples(
         "evalkit show",
+        "evalkit show latest opening-saturday",
         "evalkit show latest --json",
     )
 )

@@ -30,9 +30,12 @@ from evalkit.runner.load_options import (
 from evalkit.runner.load_profile import Profile
 from evalkit.runner.load_tally import load_steps
 from evalkit.runner.plan import Plan, RunOptions, build_plan
+from evalkit.runner.privacy import masker_of
 from evalkit.runner.progress import Board, Display, Tally
+from evalkit.runner.record import clean_run
 from evalkit.runner.session import _quiet_collector, _signals
 from evalkit.runner.suites import find_suites
+from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
 from evalkit.stats.load import LoadStep
 from evalkit.stats.slo import Objective, judge
@@ -316,7 +319,7 @@ def _execute(test: _Test, store: Store, display: Display) -> LoadOutcome:
         planned=found.requests,
         settings={**options.settings(test.profile), "targets": [lane.name]},
     )
-    store.create_run(run)
+    store.create_run(clean_run(run, process_redactor()))
     sink = _JournalSink(store, run.id)
     driver = Driver(
         run_id=run.id,
@@ -334,7 +337,7 @@ def _execute(test: _Test, store: Store, display: Display) -> LoadOutcome:
         sink=sink,
         tally=Tally(suite=test.asking.suite, target=lane.name, planned=found.requests),
         display=display,
-        redactor=process_redactor(),
+        veil=Veil(process_redactor(), masker_of(test.plan, store, resumed=False)),
         reserve_usd=found.each_usd or 0.0,
     )
     status = RunStatus.FAILED
@@ -394,7 +397,7 @@ async def _drive(driver: Driver, display: Display, lanes: Sequence[Lane]) -> Non
             if failed is not None:
                 raise InfrastructureError(
                     f"the first request failed ({failed.error_class}):"
-                    f" {driver.redactor.text(failed.message)}",
+                    f" {driver.veil.text(failed.message)}",
                     hint="a load test begins when one request is answered",
                 )
             if not driver.stopped:

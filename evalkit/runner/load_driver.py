@@ -29,7 +29,7 @@ from evalkit.runner.load_profile import Profile
 from evalkit.runner.load_tally import StepTally
 from evalkit.runner.progress import Display, Tally
 from evalkit.runner.record import build_trial
-from evalkit.secrets import Redactor
+from evalkit.runner.veil import Veil
 from evalkit.stats.load import Moment
 
 WATCH_S = 0.01
@@ -160,7 +160,7 @@ class Driver:
     sink: Sink
     tally: Tally
     display: Display
-    redactor: Redactor
+    veil: Veil
     reserve_usd: float = 0.0
     in_flight: int = 0
     sent: int = 0
@@ -462,6 +462,6 @@ class Driver:
             run_id=self.run_id,
             target=self.lane.name,
             scores=(),
-            redactor=self.redactor,
+            veil=self.veil,
         )
         return replace(trial, step=shot.step)

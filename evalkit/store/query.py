@@ -45,12 +45,25 @@ def query(connection: DuckDBPyConnection, sql: str) -> pa.Table:
                 " ORDER BY column_index",
                 [described[1].lower()],
             )
-        return connection.sql(sql).to_arrow_table()
+        return _interruptible(connection, sql)
     except duckdb.Error as error:
         message = _with_place(connection, sql, error)
         refused = any(words in message for words in _REFUSED)
         hint = f"{_READ_ONLY}; write results with --csv, --json or --parquet" if refused else ""
         raise UsageError(message, hint=hint or _TABLES) from error
+
+
+def _interruptible(connection: DuckDBPyConnection, sql: str) -> pa.Table:
+    """The result of a statement that Ctrl-C can end: DuckDB looks at no signal while it works."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(lambda: connection.sql(sql).to_arrow_table())
+        try:
+            return result.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 def _with_place(connection: DuckDBPyConnection, sql: str, error: duckdb.Error) -> str:
