@@ -114,8 +114,7 @@ def start_run(
     """Plan, check and make a new run; raises before the first call for whatever can be known."""
     with offline_if(options.offline) as guard:
         plan = build_plan(project, options, environ=environ, store=store)
-        _say(plan, display)
-        store.prepare()
+        # what a run that died spent counts for the month
         _recover(store, display)
         return _with_refused(_make(plan, options, store, display, None), guard)
 
@@ -149,8 +148,9 @@ def _make(
 ) -> Outcome:
     """Fund the run, say what it may cost, and make it."""
     ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
-    for text in warnings:
-        display.note(redact(f"warning: {text}"))
+    _say((*plan.warnings, *warnings), display)
+    if resumed is None:
+        store.prepare()
     with _cache(plan, options, lambda text: display.note(redact(text))):
         if worth_estimating(plan):
             guess = estimate(plan, store, resumed=resumed, ledger=ledger)
@@ -216,10 +216,10 @@ def resume_run(
         plan, resumed = resume_plan(
             build_plan(project, options, environ=environ, store=store), run, store
         )
-        _say(plan, display)
         kept = sum(map(len, resumed.done.values()))
         if run.status is RunStatus.COMPLETE and kept >= run.planned:
             # the run keeps the end it had; its duration is not the time until someone asked again
+            _say(plan.warnings, display)
             display.note(f"run {run.id} is complete: nothing is missing")
             return Outcome(
                 run_id=run.id,
@@ -238,8 +238,8 @@ def _with_refused(outcome: Outcome, guard: Guard | None) -> Outcome:
     return outcome if guard is None else replace(outcome, refused=dict(guard.refused))
 
 
-def _say(plan: Plan, display: Display) -> None:
-    for text in plan.warnings:
+def _say(warnings: Sequence[str], display: Display) -> None:
+    for text in warnings:
         display.note(redact(f"warning: {text}"))
 
 

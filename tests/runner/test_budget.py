@@ -220,7 +220,7 @@ RESERVED = 5 + 2 * 16 + 10
             TargetError(ErrorClass.TIMEOUT, ""),
             Spend(assumed_usd=RESERVED * 1e-6, assumed_tokens=RESERVED),
         ),
-        (TargetError(ErrorClass.CONNECTION, "", sent=False), Spend(usd=0.0, tokens=0)),
+        (TargetError(ErrorClass.CONNECTION, "", unbilled=True), Spend(usd=0.0, tokens=0)),
         (TargetError(ErrorClass.SERVER, "", http_status=503), Spend(usd=0.0, tokens=0)),
         (
             TargetError(ErrorClass.SERVER, "", http_status=200),

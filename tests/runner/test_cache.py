@@ -169,6 +169,22 @@ def test_only_whole_answers_are_kept(small: SmallProject) -> None:
         assert not path.exists() or KEY.encode() not in path.read_bytes()
 
 
+def test_an_answer_with_masked_data_in_it_is_not_kept(small: SmallProject) -> None:
+    def answer(seen: Seen) -> Reply:
+        return Reply(text="ana@example.org" if "What is 1 " in seen.text else "nobody")
+
+    with ModelServer(answer) as server:
+        target = wire(server.openai)
+        small.write({"t": target}, rows(3), cache="write", privacy={"mask": ["email"]})
+        small.run()
+        before = len(server.seen)
+        small.run()
+        assert len(server.seen) == before + 1
+    kept = [path.read_bytes() for path in file_of(small).parent.glob("cache.sqlite*")]
+    assert b"nobody" in b"".join(kept)
+    assert b"ana@example.org" not in b"".join(kept)
+
+
 def test_a_new_key_finds_the_answers_of_the_old_and_another_server_does_not(
     small: SmallProject,
 ) -> None:
