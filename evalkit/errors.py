@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from typing import Protocol
 
 
 class ExitCode(IntEnum):
@@ -174,11 +175,43 @@ UNBILLED = frozenset(
 """Failures before a model read anything: no provider counts tokens of a request it turned away."""
 
 
+class Counted(Protocol):
+    """Tokens of one call as the provider counted them; ``evalkit.Usage`` is one."""
+
+    @property
+    def input_tokens(self) -> int | None:
+        """Tokens sent, ``None`` when unknown."""
+        ...
+
+    @property
+    def output_tokens(self) -> int | None:
+        """Tokens answered, ``None`` when unknown."""
+        ...
+
+
+class Made(Protocol):
+    """A call that a route made before it failed; ``evalkit.Leg`` is one."""
+
+    @property
+    def target(self) -> str:
+        """Name of the target that was asked."""
+        ...
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the call cost, ``None`` when unknown."""
+        ...
+
+
 class TargetError(Exception):
     """One call failed.
 
     ``retry_after_s`` is the wait the server asked for, in seconds. ``retryable`` and ``unbilled``
-    (the call certainly cost nothing) follow the class unless the target knows better.
+    (the call certainly cost nothing) follow the class unless the target knows better: a refusal for
+    its content and a timeout may be billed, for providers charge for work and not for delivery; a
+    server that says by its status that it broke does not charge. ``usage`` is what the provider
+    counted although there is no answer. ``cost_usd`` is written by the runner, ``legs`` by routes:
+    the calls they made before they failed.
     """
 
     def __init__(
@@ -189,6 +222,7 @@ class TargetError(Exception):
         retry_after_s: float | None = None,
         retryable: bool | None = None,
         http_status: int | None = None,
+        usage: Counted | None = None,
         unbilled: bool | None = None,
     ):
         super().__init__(message)
@@ -197,7 +231,13 @@ class TargetError(Exception):
         self.retry_after_s = retry_after_s
         self.retryable = error_class in RETRYABLE if retryable is None else retryable
         self.http_status = http_status
-        self.unbilled = error_class in UNBILLED if unbilled is None else unbilled
+        self.usage = usage
+        if unbilled is None:
+            broke = error_class is ErrorClass.SERVER and (http_status or 0) >= 500
+            unbilled = broke or error_class in UNBILLED
+        self.unbilled = unbilled
+        self.cost_usd: float | None = None
+        self.legs: tuple[Made, ...] = ()
 
 
 class Unscorable(Exception):

@@ -157,13 +157,22 @@ class Provenance(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The run that first got an answer which came from the cache, and when it got it."""
+
+    run_id: str
+    answered_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """What a target answered, with what it took.
 
     ``latency_s`` is the attempt that produced the answer, from the first byte sent to the last
     received: waiting for a rate limit or an earlier attempt is not in it. ``ttft_s`` is the time to
     the first piece of content of a streamed answer. ``cost_usd`` is ``None`` when no price is
-    known. ``model`` is the name the provider reported.
+    known. ``model`` is the name the provider reported. An answer from the cache has the tokens and
+    the cost of its ``origin``, and no time at all: what is spent on a trial is its ``Spend``.
     """
 
     text: str
@@ -179,6 +188,27 @@ class Output:
     provenance: Provenance = Provenance.LIVE
     legs: tuple[Leg, ...] = ()
     extra: Mapping[str, JSON] = field(default_factory=dict)
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """The money and the tokens that one trial took, failed attempts and retries included.
+
+    ``usd`` and ``tokens`` are what is known, ``None`` when nothing is. ``assumed_usd`` and
+    ``assumed_tokens`` stand in for calls that may be billed and whose usage nobody told, such as a
+    timeout: the most they can have taken. ``saved_usd`` is what an answer from the cache or a
+    replay cost when it was made.
+    """
+
+    usd: float | None = None
+    tokens: int | None = None
+    assumed_usd: float = 0.0
+    assumed_tokens: int = 0
+    saved_usd: float | None = None
+
+
+NOTHING_SPENT = Spend()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,8 +306,9 @@ class Trial:
     """One execution of one case on one target, with its scores: one row of the store.
 
     ``queue_s`` is the wait for a slot or a rate limit before the last attempt, ``total_s``
-    everything from the first queueing to the end, retries and waits included. In a load test a
-    request is queued when it is due, and ``step`` is the step it was due in.
+    everything from the first queueing to the end, retries and waits included. ``failed_legs`` are
+    the calls of a route that came to no answer. In a load test a request is queued when it is due,
+    and ``step`` is the step it was due in.
     """
 
     run_id: str
@@ -298,6 +329,8 @@ class Trial:
     queue_s: float = 0.0
     total_s: float = 0.0
     scores: tuple[ScoreRecord, ...] = ()
+    spend: Spend = NOTHING_SPENT
+    failed_legs: tuple[Leg, ...] = ()
     step: int | None = None
 
     @property

@@ -162,13 +162,16 @@ class TargetPlugin(Plugin):
     """A kind of target: ``children`` names the parameter that lists other targets, if it routes.
 
     ``needs_prompt`` says that a configuration must name a prompt: not so for kinds that take one
-    but can also work from the case's inputs alone.
+    but can also work from the case's inputs alone. ``cacheable`` says that the configuration tells
+    what answers, as a model's name does: not so for code, or an application behind a URL, which
+    change without a word.
     """
 
     network: bool = False
     takes_prompt: bool = True
     needs_prompt: bool = True
     children: str | None = None
+    cacheable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,13 +251,15 @@ def target(
     takes_prompt: bool = True,
     needs_prompt: bool | None = None,
     children: str | None = None,
+    cacheable: bool = False,
     version: int = 1,
     code: bool = False,
 ) -> Callable[[Obj], Obj]:
     """Declare a kind of target: a class whose keyword-only parameters are its configuration.
 
     ``needs_prompt`` follows ``takes_prompt`` where the code is evalkit's own; code of the project
-    may do without one.
+    may do without one. A ``cacheable`` kind that never sends the trial's own seed says so by an
+    attribute ``takes_seed`` that is false.
     """
 
     def wrap(obj: Obj) -> Obj:
@@ -268,6 +273,7 @@ def target(
                 takes_prompt=takes_prompt,
                 needs_prompt=takes_prompt and not code if needs_prompt is None else needs_prompt,
                 children=children,
+                cacheable=cacheable,
                 version=version,
                 code=code,
             ),

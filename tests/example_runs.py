@@ -8,6 +8,7 @@ from typing import Any
 
 from evalkit.errors import ErrorClass
 from evalkit.model import (
+    NOTHING_SPENT,
     Case,
     DatasetVersion,
     Evidence,
@@ -23,6 +24,7 @@ from evalkit.model import (
     ScoreRecord,
     ScorerVersion,
     ScoreStatus,
+    Spend,
     TargetVersion,
     ToolCall,
     Trial,
@@ -147,6 +149,7 @@ def example_trial(
             inter_token=InterToken(count=17, mean_s=0.01, p95_s=0.02, max_s=0.05),
             cost_usd=0.00006 if target == "small" else None,
         ),
+        "spend": Spend(usd=0.00006 if target == "small" else None, tokens=138 + case.row),
         "attempts": 1,
         "queue_s": 0.001,
         "total_s": 0.6,
@@ -183,6 +186,7 @@ def failed_trial(run_id: str, case: Case, target: str, index: int = 0) -> Trial:
         quality=0.0,
         status=TrialStatus.ERROR,
         output=None,
+        spend=NOTHING_SPENT,
         error_class=ErrorClass.TIMEOUT,
         error="no answer within 60 s",
         http_status=None,

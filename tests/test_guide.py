@@ -21,7 +21,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "prompts").mkdir()
     (tmp_path / "golden").mkdir()
     (tmp_path / "suites").mkdir()
-    (tmp_path / "evalkit.yaml").write_text(block("yaml", 0), encoding="utf-8")
+    (tmp_path / "evalkit.yaml").write_text(block("yaml", 0) + block("yaml", 2), encoding="utf-8")
     (tmp_path / "suites" / "tickets.yaml").write_text(block("yaml", 1), encoding="utf-8")
     (tmp_path / "prompts" / "answer.j2").write_text(block("jinja"), encoding="utf-8")
     (tmp_path / "golden" / "tickets.csv").write_text(
@@ -37,6 +37,8 @@ def test_project_and_suite_load(project):
 
     loaded = load_project(project / "evalkit.yaml")
     assert list(loaded.targets) == ["small", "local", "escalating"]
+    assert (loaded.budget.whole.max_usd, loaded.budget.judges.max_usd) == (5.0, 1.0)
+    assert loaded.cache.mode == "write"
     suite = load_suite(loaded, "tickets")
     assert [one.name for one in suite.scorers] == [
         "exact_match",

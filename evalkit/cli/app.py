@@ -34,6 +34,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "Configure": {
         "prompts": "List, compare and trace prompt versions.",
+        "cache": "Show and prune the kept answers.",
         "scorers": "List scorers with their parameters.",
         "schema": "Write JSON Schemas for editors.",
         "doctor": "Check the environment, the project and the store.",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
-from evalkit.errors import UsageError
+from evalkit.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from evalkit.runner.estimate import Estimate
 
 app = new_app()
 
@@ -19,6 +22,8 @@ app = new_app()
         "evalkit run example --target span --limit 5",
         "evalkit run example --tags topic:fees,topic:hours --trials 3",
         "evalkit run example --filter 'library and not name:founder' --json",
+        "evalkit run example --max-usd 0.50 --cache write",
+        "evalkit run --dry-run --json",
         "evalkit run --offline",
         "evalkit run --resume latest",
     )
@@ -54,6 +59,20 @@ def run(
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Make what is missing or failed of a run.")
     ] = None,
+    max_usd: Annotated[
+        float | None,
+        typer.Option("--max-usd", min=0, metavar="USD", help="Spend at most so many dollars."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=0, help="Spend at most so many tokens.")
+    ] = None,
+    cache: Annotated[
+        Literal["off", "read", "write", "refresh"] | None,
+        typer.Option(help="Kept answers: read uses them, write also adds, refresh only adds."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only estimate calls, tokens and dollars.")
+    ] = False,
     offline: Annotated[
         bool,
         typer.Option(
@@ -76,12 +95,15 @@ def run(
     looked for in the case's name, id and inputs, or in one place: name:, id:, expected:,
     inputs.NAME:, tags.NAME:. Ctrl-C keeps every finished answer and says how to continue.
 
+    A budget holds for the whole run, resumed or not: each call reserves the most it can cost before
+    it is made. A kept answer costs nothing and says nothing about latency.
+
     With --offline targets must be on this machine, datasets come from files or the cache, and
     whatever else in the process asks for a connection gets an error and ends the run with 4; the
     project's own code cannot start programs then, and targets that are programs are refused.
 
     Exit codes: 0 answered and stored, 2 a mistake in files or flags, 3 nothing selected, 4 a
-    target or the store failed, 130 interrupted.
+    target or the store failed, 5 stopped by the budget, 130 interrupted.
     """
     import sys
 
@@ -90,7 +112,7 @@ def run(
     from evalkit.offline import offline_if
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
-    from evalkit.runner.session import resume_run, start_run
+    from evalkit.runner.session import estimate_run, resume_run, start_run
     from evalkit.secrets import redact
     from evalkit.store import Store
 
@@ -111,31 +133,29 @@ def run(
         found = load_project(find_project(file=project), allow_code=allow_code)
         store = Store(found.store)
         display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
+        options = RunOptions(
+            suites=tuple(suites or ()),
+            targets=tuple(target or ()),
+            trials=trials,
+            seed=seed,
+            tags=tuple(tags or ()),
+            filter=filter,
+            sample=sample,
+            limit=limit,
+            concurrency=concurrency,
+            allow_code=allow_code,
+            offline=offline,
+            max_usd=max_usd,
+            max_tokens=max_tokens,
+            cache=cache,
+        )
+        if dry_run:
+            _print_estimate(estimate_run(found, options, store, resume=resume), as_json=as_json)
+            return ExitCode.PASS
         if resume is None:
-            options = RunOptions(
-                suites=tuple(suites or ()),
-                targets=tuple(target or ()),
-                trials=trials,
-                seed=seed,
-                tags=tuple(tags or ()),
-                filter=filter,
-                sample=sample,
-                limit=limit,
-                concurrency=concurrency,
-                allow_code=allow_code,
-                offline=offline,
-            )
             outcome = start_run(found, options, store, display=display)
         else:
-            outcome = resume_run(
-                found,
-                resume,
-                store,
-                display=display,
-                concurrency=concurrency,
-                allow_code=allow_code,
-                offline=offline,
-            )
+            outcome = resume_run(found, resume, store, display=display, options=options)
     if quiet:
         typer.echo(outcome.run_id)
     else:
@@ -143,6 +163,20 @@ def run(
     for line in outcome.lines():
         typer.echo(redact(line), err=True)
     return outcome.exit_code
+
+
+def _print_estimate(estimate: Estimate, *, as_json: bool) -> None:
+    import json
+
+    from evalkit.cli.stored import emit
+    from evalkit.secrets import redact
+
+    for text in estimate.warnings:
+        typer.echo(redact(f"warning: {text}"), err=True)
+    if as_json:
+        emit(json.dumps(estimate.to_json(), indent=2, ensure_ascii=False) + "\n")
+    else:
+        emit(redact("\n".join(estimate.lines())) + "\n")
 
 
 def _refuse_with_resume(given: Mapping[str, object]) -> None:

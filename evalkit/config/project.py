@@ -10,7 +10,8 @@ from pydantic import Field
 from evalkit import registry
 from evalkit.config.check import Finding, Findings, Strict, nearest_file
 from evalkit.config.env import check_references
-from evalkit.config.spec import Price, Project
+from evalkit.config.money import budget, cache
+from evalkit.config.spec import Budget, Price, Project
 from evalkit.config.target import PriceModel, Targets
 from evalkit.config.tree import Node, read_yaml, shown_path
 from evalkit.errors import ConfigError, Position
@@ -41,6 +42,8 @@ class ProjectModel(Strict):
     plugins: list[str] = Field([], description="Python files; run only when allowed")
     prices: dict[str, Any] = Field({}, description="US dollars per million tokens, by model")
     targets: dict[str, Any] = Field(min_length=1, description="the systems under test, by name")
+    cache: Any = Field("off", description="off, read, write, refresh, or mode and path")
+    budget: dict[str, Any] = Field({}, description="what a run may spend, and all of a month")
     privacy: PrivacyModel = PrivacyModel()
     suites_dir: str = Field("suites", min_length=1)
     prompts_dir: str = Field("prompts", min_length=1)
@@ -88,6 +91,10 @@ def load_project(path: Path, *, allow_code: bool = False) -> Project:
     loader = Targets(findings, root, model.prompts_dir, unloaded)
     targets = loader.all(keys["targets"].node) if not findings.found or not allow_code else {}
     prices = _prices(findings, keys["prices"].node) if "prices" in keys else {}
+    spent = Budget()
+    if "budget" in keys:
+        spent = budget(findings, keys["budget"].node, keys["targets"].node.entries)
+    kept = cache(findings, keys["cache"].node if "cache" in keys else None, root)
     findings.raise_any()
     return Project(
         name=model.project,
@@ -101,6 +108,8 @@ def load_project(path: Path, *, allow_code: bool = False) -> Project:
         seed=model.seed,
         suites_dir=root / model.suites_dir,
         prompts_dir=root / model.prompts_dir,
+        cache=kept,
+        budget=spent,
         position=document.at(document.root),
     )
 

@@ -14,9 +14,11 @@ from pydantic import BaseModel
 from evalkit import registry
 from evalkit.config.card import CardModel
 from evalkit.config.check import NAME
+from evalkit.config.money import BudgetModel, CacheModel, CapModel
 from evalkit.config.options import options_model
 from evalkit.config.project import ProjectModel
 from evalkit.config.prompt import FrontMatter
+from evalkit.config.spec import CacheMode
 from evalkit.config.suite import SuiteModel
 from evalkit.config.suite_dataset import FIELDS, NAMED_FIELDS, DatasetModel
 from evalkit.config.target import LimitsModel, PriceModel, TargetModel
@@ -110,6 +112,12 @@ def _project(definitions: Schema) -> Schema:
         "propertyNames": {"pattern": NAME},
     }
     properties["prices"]["additionalProperties"] = {"$ref": "#/$defs/price"}
+    definitions["cap"] = _own(CapModel)
+    budget = _own(BudgetModel)
+    budget["properties"]["targets"]["additionalProperties"] = {"$ref": "#/$defs/cap"}
+    budget["properties"]["judges"] = {"$ref": "#/$defs/cap"}
+    properties["budget"] = budget
+    properties["cache"] = {"anyOf": [{"enum": list(get_args(CacheMode))}, _own(CacheModel)]}
     return schema
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import Position
 from evalkit.model import JSON
@@ -110,6 +110,48 @@ class SuiteSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """The most that may be spent: US dollars and tokens, ``None`` is no limit."""
+
+    max_usd: float | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a run may spend: all in all, on each target, on scoring; and all runs of a month.
+
+    ``monthly_usd`` holds for calendar months in UTC. ``where`` gives the place of one cap, as
+    ``max_usd`` or ``targets.support``.
+    """
+
+    whole: Cap = field(default_factory=Cap)
+    monthly_usd: float | None = None
+    targets: Mapping[str, Cap] = field(default_factory=dict)
+    judges: Cap = field(default_factory=Cap)
+    positions: Mapping[str, Position] = field(default_factory=dict)
+
+    def where(self, key: str) -> Position | None:
+        """The place of one cap."""
+        return self.positions.get(key)
+
+
+CacheMode: TypeAlias = Literal["off", "read", "write", "refresh"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSpec:
+    """Whether answers are kept and used again, and the file they are kept in.
+
+    ``read`` uses what is kept and keeps nothing new, ``write`` uses it and keeps what is new,
+    ``refresh`` uses nothing and keeps every new answer in place of the old; ``off`` does neither.
+    """
+
+    path: Path
+    mode: CacheMode = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """Everything ``evalkit.yaml`` says; paths are absolute.
 
@@ -127,4 +169,6 @@ class Project:
     seed: int = 0
     suites_dir: Path
     prompts_dir: Path
+    cache: CacheSpec
+    budget: Budget = field(default_factory=Budget)
     position: Position | None = None

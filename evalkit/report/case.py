@@ -187,10 +187,15 @@ def _took(trial: Trial) -> list[str]:
         said.append(f"cost {words.money(output.cost_usd)}")
         if output.provenance != "live":
             said.append(f"from {output.provenance}")
+        if output.origin is not None:
+            at = words.instant(output.origin.answered_at)
+            said.append(f"first answered in {output.origin.run_id} at {at} UTC")
         if output.model:
             said.append(f"model {_one_line(output.model)}")
         if output.finish_reason:
             said.append(f"finish {_one_line(output.finish_reason)}")
+    if trial.spend.assumed_usd:
+        said.append(f"attempts without usage up to {words.money(trial.spend.assumed_usd)}")
     said.append(words.counted(trial.attempts, "attempt"))
     said.append(f"total {words.duration(trial.total_s)}")
     return said

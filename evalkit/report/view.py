@@ -81,7 +81,10 @@ class SliceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetView:
-    """One target of a suite: what it was and how its trials went."""
+    """One target of a suite: what it was and how its trials went.
+
+    ``cost_usd`` is what they spent, as far as it is known; ``saved_usd`` what the cache saved.
+    """
 
     name: str
     kind: str = ""
@@ -93,6 +96,7 @@ class TargetView:
     errors: int = 0
     error_classes: dict[str, int] = field(default_factory=dict)
     cost_usd: float | None = None
+    saved_usd: float | None = None
     unpriced: int = 0
 
 
@@ -143,6 +147,7 @@ class RunView:
     errors: int
     error_classes: dict[str, int]
     cost_usd: float | None
+    saved_usd: float | None
     unpriced: int
     scorer_cost_usd: float | None
     commit: str | None
@@ -185,6 +190,7 @@ def run_view(run: Run, samples: Samples) -> RunView:
         errors=sum(one.errors for one in targets),
         error_classes=classes,
         cost_usd=_known_sum(one.cost_usd for one in targets),
+        saved_usd=_known_sum(one.saved_usd for one in targets),
         unpriced=sum(one.unpriced for one in targets),
         scorer_cost_usd=math.fsum(costs) if costs else None,
         commit=run.git.commit if run.git else None,
@@ -272,7 +278,6 @@ def _target(run: Run, trials: TrialSample) -> TargetView:
     version = next((one for one in run.targets if one.name == trials.target), None)
     ok = np.asarray(trials.ok, dtype=bool)
     costs = np.asarray(trials.cost_usd, dtype=float)
-    known = costs[~np.isnan(costs)].tolist()
     answered = int(ok.sum())
     prompt = None
     if version is not None and version.prompt_version is not None:
@@ -287,7 +292,8 @@ def _target(run: Run, trials: TrialSample) -> TargetView:
         done=len(trials.ok),
         errors=len(trials.ok) - answered,
         error_classes=dict(trials.error_classes),
-        cost_usd=math.fsum(known) if known else None,
+        cost_usd=trials.spent_usd,
+        saved_usd=trials.saved_usd,
         unpriced=int((ok & np.isnan(costs)).sum()),
     )
 

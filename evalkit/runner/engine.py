@@ -17,6 +17,7 @@ from typing import Protocol
 
 from evalkit.errors import ErrorClass, EvalkitError, StoreError, TargetError
 from evalkit.model import Case, Output, Request, ScoreRecord, Trial
+from evalkit.runner.budget import Ledger
 from evalkit.runner.feed import Feed, Job
 from evalkit.runner.lane import Answer, Lane
 from evalkit.runner.progress import Board, Display, Tally
@@ -82,6 +83,7 @@ class Engine:
     board: Board
     display: Display
     veil: Veil
+    ledger: Ledger = field(default_factory=Ledger)
     grace_s: float = 3.0
     flush_s: float = 0.2
     recorded: int = field(init=False, default=0)
@@ -171,9 +173,7 @@ class Engine:
             else:
                 answer = lane.unasked(TargetError(ErrorClass.PROMPT, str(job.unrendered)))
             output = answer.output
-            driven.tallies[job.suite].count(
-                answered=output is not None, cost_usd=None if output is None else output.cost_usd
-            )
+            driven.tallies[job.suite].count(answered=output is not None, cost_usd=_spent(answer))
             finished.append((name, job, answer))
             if len(finished) >= BATCH:
                 self._enough.set()
@@ -221,7 +221,12 @@ class Engine:
 
     async def _record(self, batch: list[tuple[str, Job, Answer]]) -> None:
         waiting = await self._score_async(batch)
-        self.recorded += await asyncio.to_thread(self._score_and_write, batch, waiting)
+        scored_usd = await asyncio.to_thread(self._score_and_write, batch, waiting)
+        self.recorded += len(batch)
+        for _, _, answer in batch:
+            self.ledger.booked(answer.spend)
+        if scored_usd:
+            self.ledger.scored(scored_usd)
 
     async def _score_async(
         self, batch: list[tuple[str, Job, Answer]]
@@ -249,8 +254,11 @@ class Engine:
         self,
         batch: list[tuple[str, Job, Answer]],
         ready: Mapping[tuple[int, int], ScoreRecord],
-    ) -> int:
-        """Score a batch suite by suite and scorer by scorer, then write it; runs in a thread."""
+    ) -> float:
+        """Score a batch suite by suite and scorer by scorer, then write it; runs in a thread.
+
+        Returns what the scorers say that scoring cost, in US dollars.
+        """
         scores: list[list[ScoreRecord]] = [[] for _ in batch]
         for suite, scorers in self.scorers.items():
             rows: list[int] = []
@@ -288,7 +296,9 @@ class Engine:
                 where=error.filename,
                 hint="free space or fix permissions",
             ) from error
-        return len(trials)
+        return sum(
+            one.score.cost_usd or 0.0 for given in scores for one in given if one.score is not None
+        )
 
     async def _tick(self) -> None:
         while True:
@@ -310,3 +320,11 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - all trials are recorded; say it, end well
                 text = self.veil.text(f"{type(error).__name__}: {error}")
                 self.display.note(f"target {lane.name!r} did not close: {text}")
+
+
+def _spent(answer: Answer) -> float | None:
+    """What the trial took as far as it is known; ``None`` for an answer without a price."""
+    spend = answer.spend
+    if answer.output is not None and answer.output.cost_usd is None:
+        return None
+    return (spend.usd or 0.0) + spend.assumed_usd

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from evalkit import registry
 from evalkit.config.spec import Project, TargetSpec
 from evalkit.errors import ConfigError, UnknownName
-from evalkit.hashing import content_id
+from evalkit.hashing import canonical, content_id
 from evalkit.model import JSON, Case, Message, TargetVersion
 from evalkit.registry import Kind, TargetPlugin
+from evalkit.runner.budget import Bound
+from evalkit.runner.cache import identity
 from evalkit.runner.lane import Lane, Priced, Render
 from evalkit.runner.masked import masked
 from evalkit.runner.recorded import recorded_answers
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from evalkit.config import Prompt
     from evalkit.store import Store
 
+_SENT = ("tools", "response_format", "body")
+"""Options that are sent along with every request, and read by the model."""
 _OUTPUT_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 
@@ -34,12 +38,17 @@ class PlannedTarget:
     """A target that is used: what is stored of it, its prompt, and whom it asks.
 
     ``address`` is the URL of one that is reached over the network, where its options say it.
+    ``identity`` names what answers in the cache, ``None`` when answers cannot be kept. ``bound``
+    is the most that a call can take; a ``free`` target calls nobody who could be paid.
     """
 
     spec: TargetSpec
     version: TargetVersion
     prompt: Prompt | None
     children: tuple[str, ...]
+    identity: str | None
+    bound: Bound
+    free: bool
     address: str | None = None
 
 
@@ -171,6 +180,12 @@ class _Builder:
             ),
             prompt=prompt,
             children=children,
+            identity=identity(plugin, options),
+            bound=Bound(
+                output_tokens=_output_tokens(plugin, options),
+                overhead=_overhead(options),
+            ),
+            free=bool(children) or not (plugin.network or plugin.code),
             address=address_of(plugin, options),
         )
         self.lanes[spec.name] = Lane(
@@ -180,7 +195,7 @@ class _Builder:
             price=price,
             render=None if prompt is None else renderer(prompt),
             route=bool(children),
-            output_tokens=_output_tokens(options),
+            output_tokens=_output_tokens(plugin, options),
         )
 
     def _children(
@@ -264,12 +279,23 @@ def _is_required(value: object) -> bool:
     return isinstance(value, registry.Required)
 
 
-def _output_tokens(options: Mapping[str, JSON]) -> int | None:
-    """How long an answer may be, when the options say so."""
+def _output_tokens(plugin: TargetPlugin, options: Mapping[str, JSON]) -> int | None:
+    """How long an answer may be, when the options or the kind's defaults say so."""
     params = options.get("params")
-    for given in (options, params if isinstance(params, dict) else {}):
+    defaults = {name: one.default for name, one in plugin.parameters.items()}
+    for given in (options, params if isinstance(params, dict) else {}, defaults):
         for name in _OUTPUT_LIMITS:
             value = given.get(name)
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
     return None
+
+
+def _overhead(options: Mapping[str, JSON]) -> int:
+    """Bytes of what is sent along and read by the model: tools and schemas, no single numbers."""
+    sent = [options[name] for name in _SENT if name in options]
+    for name in ("params", "extra_body"):
+        given = options.get(name)
+        if isinstance(given, dict):
+            sent += [one for one in given.values() if isinstance(one, dict | list)]
+    return len(canonical(sent)) if sent else 0

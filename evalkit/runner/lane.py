@@ -17,7 +17,20 @@ from typing import Protocol
 from evalkit.config.spec import Limits
 from evalkit.deadlines import Deadlines
 from evalkit.errors import ErrorClass, PromptError, TargetError
-from evalkit.model import JSON, Case, Message, Output, Provenance, Request, Target, Usage
+from evalkit.model import (
+    JSON,
+    NOTHING_SPENT,
+    Case,
+    Message,
+    Output,
+    Provenance,
+    Request,
+    Spend,
+    Target,
+    Usage,
+)
+from evalkit.runner.budget import NO_HOLD, Account, Hold, Tab, route_tab, saved
+from evalkit.runner.cache import LaneCache
 from evalkit.runner.health import Health
 from evalkit.runner.limits import Clock, Limiter, Sleep, TokenEstimate
 from evalkit.runner.retry import Backoff
@@ -51,6 +64,7 @@ class Answer:
     total_s: float
     output: Output | None = None
     error: TargetError | None = None
+    spend: Spend = NOTHING_SPENT
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,7 +73,9 @@ class Lane:
 
     ``route`` marks a target that asks others: its children have their own timeouts and retries, so
     it has none. ``shared`` lanes are asked by routes, beside or instead of their own workers.
-    ``output_tokens`` is what an answer may take, when the configuration says so.
+    ``output_tokens`` is what an answer may take, when the configuration says so. ``account`` is
+    asked before and told after every attempt, ``cache`` before the first and after an answer; a
+    route has neither, its children have.
     """
 
     name: str
@@ -73,6 +89,8 @@ class Lane:
     backoff: Backoff = field(default_factory=Backoff)
     clock: Clock = time.perf_counter
     sleep: Sleep = asyncio.sleep
+    account: Account | None = None
+    cache: LaneCache | None = None
     in_flight: int = 0
     health: Health = field(init=False)
     _limiter: Limiter = field(init=False)
@@ -100,7 +118,28 @@ class Lane:
         self._slots = asyncio.Semaphore(self.limits.concurrency)
 
     async def ask(self, request: Request) -> Answer:
-        """Ask until there is an answer or no attempt is left; raises only ``CancelledError``."""
+        """Ask until there is an answer or no attempt is left.
+
+        Raises only ``CancelledError``, also when the budget allows no further attempt.
+        """
+        if self.cache is not None:
+            return await self._ask_kept(request, self.cache)
+        return await self._ask_slot(request)
+
+    async def _ask_kept(self, request: Request, cache: LaneCache) -> Answer:
+        begun, started_at = self.clock(), datetime.now(UTC)
+        key = cache.key(request)
+        kept = cache.find(key)
+        if kept is None:
+            answer = await self._ask_slot(request)
+            if answer.output is not None:
+                cache.keep(key, answer.output)
+            return answer
+        output = self._completed(kept, 0.0)
+        took = self.clock() - begun
+        return Answer(started_at, 0, 0.0, took, output, None, saved(output))
+
+    async def _ask_slot(self, request: Request) -> Answer:
         if self._slots is None:
             return await self._ask(request, self.clock())
         begun = self.clock()
@@ -115,6 +154,12 @@ class Lane:
         return Answer(datetime.now(UTC), 0, 0.0, 0.0, None, error)
 
     async def _ask(self, request: Request, begun: float) -> Answer:
+        if not self.route:
+            return await self._ask_until(request, begun, Tab())
+        with route_tab() as spent:
+            return await self._ask_until(request, begun, spent)
+
+    async def _ask_until(self, request: Request, begun: float, spent: Tab) -> Answer:
         clock = self.clock
         started_at = datetime.now(UTC)
         queued = begun
@@ -126,12 +171,21 @@ class Lane:
                 if self._limiter.counts_tokens:
                     reserved = self._guess(request)
                 await self._limiter.take(reserved)
+            hold = await self._reserve(request)
             sent = clock()
             self.in_flight += 1
             try:
                 output, error = await self._attempt(request)
+            except BaseException:
+                if self.account is not None:
+                    self.account.cut_off(hold, request)
+                raise
             finally:
                 self.in_flight -= 1
+            if output is not None:
+                output = self._completed(output, clock() - sent)
+            if self.account is not None:
+                spent.add(self.account.settled(hold, request, output or error))
             if output is not None:
                 self._settle(reserved, output.usage.total_tokens)
                 self.health.answered()
@@ -141,7 +195,9 @@ class Lane:
                     attempts,
                     sent - queued,
                     ended - begun,
-                    self._completed(output, ended - sent),
+                    output,
+                    None,
+                    spent.spend,
                 )
             assert error is not None
             wait = None
@@ -149,11 +205,31 @@ class Lane:
                 wait = self.backoff.wait(attempts - 1, error)
             if wait is None:
                 self.health.failed(error)
-                return Answer(started_at, attempts, sent - queued, clock() - begun, None, error)
+                return Answer(
+                    started_at,
+                    attempts,
+                    sent - queued,
+                    clock() - begun,
+                    None,
+                    error,
+                    spent.spend,
+                )
             if error.retry_after_s is not None:
                 self._limiter.hold(error.retry_after_s)
             await self._pause(wait)
             queued = clock()
+
+    async def _reserve(self, request: Request) -> Hold:
+        """Reserve one attempt; as if it had been cancelled when the budget does not allow it."""
+        if self.account is None:
+            return NO_HOLD
+        hold = await self.account.reserve(request)
+        if hold is not None and self._stopping:
+            self.account.release(hold)
+            hold = None
+        if hold is None:
+            raise asyncio.CancelledError
+        return hold
 
     async def _attempt(self, request: Request) -> tuple[Output | None, TargetError | None]:
         timeout = request.timeout_s
@@ -200,7 +276,9 @@ class Lane:
         Raises ``TargetError`` when there is no answer, at once when this target was given up.
         """
         if self.health.given_up:
-            raise TargetError(self.health.error_class, self.health.reason, retryable=False)
+            raise TargetError(
+                self.health.error_class, self.health.reason, retryable=False, unbilled=True
+            )
         messages = request.messages
         if self.render is not None:
             try:
@@ -212,6 +290,10 @@ class Lane:
         )
         if answer.output is None:
             assert answer.error is not None
+            spend = answer.spend
+            answer.error.cost_usd = None if spend.assumed_usd else spend.usd
+            # an attempt before the last may have been billed
+            answer.error.unbilled &= not spend.assumed_tokens
             raise answer.error
         return answer.output
 

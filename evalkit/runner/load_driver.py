@@ -20,7 +20,8 @@ from itertools import count
 from pathlib import Path
 
 from evalkit.errors import ErrorClass, TargetError
-from evalkit.model import Case, Message, Output, Provenance, Request, Trial
+from evalkit.model import NOTHING_SPENT, Case, Message, Output, Provenance, Request, Trial
+from evalkit.runner.budget import spent_on
 from evalkit.runner.engine import Sink
 from evalkit.runner.feed import Job, request_hash, trial_seed
 from evalkit.runner.lane import Answer, Lane
@@ -453,6 +454,7 @@ class Driver:
             total_s=max(0.0, shot.ended - shot.due),
             output=shot.output,
             error=shot.error,
+            spend=NOTHING_SPENT if shot.output is None else spent_on(shot.output),
         )
         trial = build_trial(
             shot.job,

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.config.spec import Project
+from evalkit.config.spec import CacheMode, Project
 from evalkit.errors import UnknownName
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
@@ -44,6 +44,9 @@ class RunOptions:
     limit: int | None = None
     concurrency: int | None = None
     allow_code: bool = False
+    max_usd: float | None = None
+    max_tokens: int | None = None
+    cache: CacheMode | None = None
     offline: bool = False
 
     def selection(self, seed: int) -> Selection:
@@ -62,6 +65,9 @@ class RunOptions:
             "filter": self.filter,
             "sample": self.sample,
             "limit": self.limit,
+            "max_usd": self.max_usd,
+            "max_tokens": self.max_tokens,
+            "cache": self.cache,
             "offline": self.offline,
         }
 

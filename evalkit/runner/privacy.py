@@ -33,16 +33,23 @@ def masker_of(plan: Plan, store: Store, *, resumed: bool) -> Masker | None:
     its continuation and the next run of the same data use the same placeholders. What only answers
     hold is numbered above, as it comes.
     """
-    if not plan.project.mask:
+    masker = new_masker(plan)
+    if masker is None:
         return None
-    from evalkit.pii.masker import Masker
-
-    masker = Masker(plan.project.mask)
     for suite in plan.suites:
         _number(suite.cases, masker)
     if resumed:
         masker.begin_above(_used(store, plan.run.id))
     return masker
+
+
+def new_masker(plan: Plan) -> Masker | None:
+    """A masker of what the project masks that has seen nothing yet, ``None`` for none."""
+    if not plan.project.mask:
+        return None
+    from evalkit.pii.masker import Masker
+
+    return Masker(plan.project.mask)
 
 
 def _number(cases: Iterable[Case], masker: Masker) -> None:

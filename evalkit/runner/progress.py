@@ -33,9 +33,10 @@ class Tally:
         return self.kept + self.answered + self.errors
 
     def count(self, *, answered: bool, cost_usd: float | None) -> None:
-        """Add one finished trial."""
+        """Add one finished trial; a failed one may have cost something too."""
         if not answered:
             self.errors += 1
+            self.cost_usd += cost_usd or 0.0
             return
         self.answered += 1
         if cost_usd is None:

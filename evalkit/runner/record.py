@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evalkit.errors import ErrorClass
-from evalkit.model import Case, Message, Output, Run, ScoreRecord, ToolCall, Trial, TrialStatus
+from evalkit.model import (
+    Case,
+    Leg,
+    Message,
+    Output,
+    Run,
+    ScoreRecord,
+    ToolCall,
+    Trial,
+    TrialStatus,
+)
 from evalkit.runner.feed import Job
 from evalkit.runner.lane import Answer
 from evalkit.runner.veil import Veil
@@ -56,6 +66,10 @@ def build_trial(
         queue_s=answer.queue_s,
         total_s=answer.total_s,
         scores=scores,
+        spend=answer.spend,
+        failed_legs=()
+        if error is None
+        else tuple(one for one in error.legs if isinstance(one, Leg)),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import EvalkitError, StoreError
-from evalkit.model import RunStatus, Trial
+from evalkit.model import NOTHING_SPENT, RunStatus, Spend, Trial
 
 if TYPE_CHECKING:
     from evalkit.store import Journal, Store
@@ -76,8 +76,10 @@ class Recorder:
                 self._store.ingest(*self._sealed[0])
                 self._sealed.popleft()
 
-    def finish(self, status: RunStatus) -> None:
+    def finish(self, status: RunStatus, *, unrecorded: Spend = NOTHING_SPENT) -> None:
         """Move everything into the store and write how the run ended.
+
+        ``unrecorded`` was spent on calls that ended without a trial.
 
         Raises ``StoreError`` when that fails: the journal then keeps what the store lacks, and the
         next command that opens the store takes it in.
@@ -86,7 +88,7 @@ class Recorder:
             self._ingesting.result()
         self._seal()
         self._ingest()
-        self._store.finish_run(self._run_id, status, datetime.now(UTC))
+        self._store.finish_run(self._run_id, status, datetime.now(UTC), unrecorded=unrecorded)
         self._ended = True
 
     def close(self) -> None:

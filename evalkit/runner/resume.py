@@ -21,12 +21,11 @@ class Resumed:
     done: Mapping[tuple[str, str], Set[tuple[str, int]]]
 
 
-def stored_options(
-    run: Run, *, concurrency: int | None, allow_code: bool, offline: bool = False
-) -> RunOptions:
-    """The flags a run was started with; how hard its targets are driven may differ.
+def stored_options(run: Run, given: RunOptions) -> RunOptions:
+    """The flags a run was started with.
 
-    A run that was started offline is continued offline.
+    How hard its targets are driven, what it may spend and whether answers are kept may differ: what
+    is ``given`` counts. A run that was started offline is continued offline.
     """
     kept: Mapping[str, Any] = run.settings
     return RunOptions(
@@ -38,9 +37,12 @@ def stored_options(
         filter=kept.get("filter") or "",
         sample=kept.get("sample"),
         limit=kept.get("limit"),
-        concurrency=concurrency,
-        allow_code=allow_code,
-        offline=offline or bool(kept.get("offline")),
+        concurrency=given.concurrency,
+        allow_code=given.allow_code,
+        max_usd=kept.get("max_usd") if given.max_usd is None else given.max_usd,
+        max_tokens=kept.get("max_tokens") if given.max_tokens is None else given.max_tokens,
+        cache=given.cache or kept.get("cache"),
+        offline=given.offline or bool(kept.get("offline")),
     )
 
 

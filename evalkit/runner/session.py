@@ -18,14 +18,19 @@ from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.model import RunStatus
 from evalkit.offline import Guard, offline_if
+from evalkit.runner.budget import Ledger, Purse
+from evalkit.runner.cache import AnswerCache
 from evalkit.runner.engine import Driven, Engine
+from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
+from evalkit.runner.funds import fund
 from evalkit.runner.plan import Plan, RunOptions, build_plan
-from evalkit.runner.privacy import masker_of
+from evalkit.runner.privacy import masker_of, new_masker
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import clean_run
 from evalkit.runner.recorder import Recorder
-from evalkit.runner.resume import Resumed, resume, stored_options
+from evalkit.runner.resume import Resumed, stored_options
+from evalkit.runner.resume import resume as resume_plan
 from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
 
@@ -49,6 +54,7 @@ class Outcome:
     given_up: Mapping[str, str]
     elapsed_s: float
     refused: Mapping[str, int] = field(default_factory=dict)
+    empty: tuple[Purse, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -60,9 +66,18 @@ class Outcome:
         """What the process ends with when no gate is asked."""
         if self.status is RunStatus.INTERRUPTED:
             return ExitCode.INTERRUPTED
+        if self.empty:
+            return ExitCode.BUDGET
         if self.given_up or self.refused or not (self.kept + self.answered):
             return ExitCode.INFRASTRUCTURE
         return ExitCode.PASS
+
+    def _raised(self) -> str:
+        """What to give so that a resumed run may spend more."""
+        flags = [one.raised_by for one in self.empty if one.raised_by.startswith("--")]
+        others = [one.raised_by for one in self.empty if not one.raised_by.startswith("--")]
+        after = f"({'after' if not flags else 'and with'} {' and '.join(others)})" if others else ""
+        return " ".join([*flags, after] if after else flags)
 
     def lines(self) -> tuple[str, ...]:
         """What a person should know of the end, and the next command; empty when all is well."""
@@ -75,6 +90,9 @@ class Outcome:
         ]
         if self.status is RunStatus.INTERRUPTED:
             said.append(f"interrupted: {stored}; continue with: {again}")
+        elif self.empty:
+            said += [f"stopped by the budget: {one.said}; {stored}" for one in self.empty]
+            said.append(f"continue with: {again} {self._raised()}")
         elif self.given_up:
             said.append(f"{stored}; when the target answers again: {again}")
         elif not (self.kept + self.answered):
@@ -96,10 +114,85 @@ def start_run(
     """Plan, check and make a new run; raises before the first call for whatever can be known."""
     with offline_if(options.offline) as guard:
         plan = build_plan(project, options, environ=environ, store=store)
-        _say(plan, display)
-        store.prepare()
+        # what a run that died spent counts for the month
         _recover(store, display)
-        return _with_refused(execute(plan, store, display=display), guard)
+        return _with_refused(_make(plan, options, store, display, None), guard)
+
+
+def estimate_run(
+    project: Project,
+    options: RunOptions,
+    store: Store,
+    *,
+    resume: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Estimate:
+    """What a run, or the rest of a stored one, will take; calls and stores nothing."""
+    run = None if resume is None else store.load_run(store.resolve(resume))
+    if run is not None:
+        options = stored_options(run, options)
+    with offline_if(options.offline):
+        plan = build_plan(project, options, environ=environ, store=store)
+        resumed = None
+        if run is not None:
+            plan, resumed = resume_plan(plan, run, store)
+        ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
+        with _cache(plan, options, lambda _: None, write=False):
+            return estimate(
+                plan, store, resumed=resumed, ledger=ledger, warnings=(*plan.warnings, *warnings)
+            )
+
+
+def _make(
+    plan: Plan, options: RunOptions, store: Store, display: Display, resumed: Resumed | None
+) -> Outcome:
+    """Fund the run, say what it may cost, and make it."""
+    ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
+    _say((*plan.warnings, *warnings), display)
+    if resumed is None:
+        store.prepare()
+    with _cache(plan, options, lambda text: display.note(redact(text))):
+        if worth_estimating(plan):
+            guess = estimate(plan, store, resumed=resumed, ledger=ledger)
+            for text in guess.notes():
+                display.note(text)
+        return execute(plan, store, display=display, resumed=resumed, ledger=ledger)
+
+
+@contextmanager
+def _cache(
+    plan: Plan, options: RunOptions, note: Callable[[str], object], *, write: bool = True
+) -> Iterator[None]:
+    """Let the lanes of the plan use the cache while the block runs."""
+    spec = plan.project.cache
+    mode = options.cache or spec.mode
+    if not write and mode in {"write", "refresh"}:
+        mode = "read" if mode == "write" else "off"
+    if mode == "off":
+        yield
+        return
+    kept = AnswerCache(
+        spec.path,
+        mode,
+        run_id=plan.run.id,
+        seed=plan.run.seed,
+        veil=Veil(process_redactor(), new_masker(plan)),
+        note=note,
+    )
+    try:
+        for name, target in plan.fleet.targets.items():
+            lane = plan.fleet.lanes[name]
+            if target.identity is not None:
+                takes_seed = getattr(lane.target, "takes_seed", True) is not False
+                lane.cache = kept.of(name, target.identity, takes_seed=takes_seed)
+            elif write and not target.free:
+                note(
+                    f"target {name!r} is always asked: nothing tells whether what answers"
+                    " there has changed, so its answers are not kept"
+                )
+        yield
+    finally:
+        kept.close()
 
 
 def resume_run(
@@ -108,27 +201,25 @@ def resume_run(
     store: Store,
     *,
     display: Display,
-    concurrency: int | None = None,
-    allow_code: bool = False,
-    offline: bool = False,
+    options: RunOptions | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Outcome:
     """Continue a stored run with the trials that are missing or failed.
 
-    ``name`` is an id, a part of one, or ``latest``. Raises ``UsageError`` when the project changed
-    since, naming what.
+    ``name`` is an id, a part of one, or ``latest``; of ``options`` count those that do not choose
+    trials. Raises ``UsageError`` when the project changed since, naming what.
     """
     _recover(store, display)
     run = store.load_run(store.resolve(name))
-    options = stored_options(run, concurrency=concurrency, allow_code=allow_code, offline=offline)
+    options = stored_options(run, options or RunOptions())
     with offline_if(options.offline) as guard:
-        plan, resumed = resume(
+        plan, resumed = resume_plan(
             build_plan(project, options, environ=environ, store=store), run, store
         )
-        _say(plan, display)
         kept = sum(map(len, resumed.done.values()))
         if run.status is RunStatus.COMPLETE and kept >= run.planned:
             # the run keeps the end it had; its duration is not the time until someone asked again
+            _say(plan.warnings, display)
             display.note(f"run {run.id} is complete: nothing is missing")
             return Outcome(
                 run_id=run.id,
@@ -140,15 +231,15 @@ def resume_run(
                 given_up={},
                 elapsed_s=0.0,
             )
-        return _with_refused(execute(plan, store, display=display, resumed=resumed), guard)
+        return _with_refused(_make(plan, options, store, display, resumed), guard)
 
 
 def _with_refused(outcome: Outcome, guard: Guard | None) -> Outcome:
     return outcome if guard is None else replace(outcome, refused=dict(guard.refused))
 
 
-def _say(plan: Plan, display: Display) -> None:
-    for text in plan.warnings:
+def _say(warnings: Sequence[str], display: Display) -> None:
+    for text in warnings:
         display.note(redact(f"warning: {text}"))
 
 
@@ -162,9 +253,17 @@ def _recover(store: Store, display: Display) -> None:
 
 
 def execute(
-    plan: Plan, store: Store, *, display: Display, resumed: Resumed | None = None
+    plan: Plan,
+    store: Store,
+    *,
+    display: Display,
+    resumed: Resumed | None = None,
+    ledger: Ledger | None = None,
 ) -> Outcome:
     """Make the trials of a plan and store them; the run is in the store whatever happens.
+
+    When a purse of the ``ledger`` is empty, calls under way end as they would and nothing new is
+    called.
 
     SIGINT and SIGTERM end it early with everything finished stored; a second one ends the process
     at once, and the journal keeps what was finished. Raises ``StoreError`` when the run cannot be
@@ -178,20 +277,22 @@ def execute(
     try:
         if resumed is not None:
             store.reopen_run(run_id)
-        engine, tallies = _engine(plan, recorder, display, resumed, veil)
+        engine, tallies = _engine(
+            plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger()
+        )
         begun = time.monotonic()
         try:
             with _quiet_collector():
                 asyncio.run(_drive(engine, display))
         except EvalkitError as error:
-            _finish_failed(recorder)
+            _finish_failed(recorder, engine)
             raise _with_kept(error, run_id, tallies, engine) from error
         except OSError:
-            _finish_failed(recorder)
+            _finish_failed(recorder, engine)
             raise
         outcome = _outcome(plan, engine, tallies, time.monotonic() - begun)
         try:
-            recorder.finish(outcome.status)
+            recorder.finish(outcome.status, unrecorded=engine.ledger.unrecorded)
         except StoreError as error:
             raise _with_kept(error, run_id, tallies, engine) from error
     finally:
@@ -199,9 +300,9 @@ def execute(
     return outcome
 
 
-def _finish_failed(recorder: Recorder) -> None:
+def _finish_failed(recorder: Recorder, engine: Engine) -> None:
     try:
-        recorder.finish(RunStatus.FAILED)
+        recorder.finish(RunStatus.FAILED, unrecorded=engine.ledger.unrecorded)
     except EvalkitError:
         # what ended the run is worth saying, not that its end cannot be written either; the next
         # command that opens the store finds the journal
@@ -222,7 +323,13 @@ def _with_kept(
 
 
 def _engine(
-    plan: Plan, recorder: Recorder, display: Display, resumed: Resumed | None, veil: Veil
+    plan: Plan,
+    recorder: Recorder,
+    display: Display,
+    resumed: Resumed | None,
+    *,
+    veil: Veil,
+    ledger: Ledger,
 ) -> tuple[Engine, list[Tally]]:
     done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
@@ -268,6 +375,11 @@ def _engine(
         board=Board(tallies=tallies, in_flight=lambda target: plan.fleet.lanes[target].in_flight),
         display=display,
         veil=veil,
+        ledger=ledger,
+    )
+    ledger.on_empty = lambda purse: display.note(
+        f"the budget is reached ({purse.said}): no new calls"
+        f"{'' if purse.whole else ' to that target'}; answers under way are waited for"
     )
     return engine, tallies
 
@@ -277,8 +389,11 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
     answered = sum(one.answered for one in tallies)
     errors = sum(one.errors for one in tallies)
     kept = sum(one.kept for one in tallies)
-    if engine.stopped and kept + answered + errors < plan.run.planned:
+    made = kept + answered + errors
+    if engine.stopped and made < plan.run.planned:
         status = RunStatus.INTERRUPTED
+    elif engine.ledger.empty and made < plan.run.planned:
+        status = RunStatus.STOPPED
     elif not kept + answered:
         status = RunStatus.FAILED
     elif given_up:
@@ -294,6 +409,7 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
         errors=errors,
         given_up=given_up,
         elapsed_s=elapsed_s,
+        empty=engine.ledger.empty if made < plan.run.planned else (),
     )
 
 

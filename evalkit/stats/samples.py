@@ -35,7 +35,10 @@ class TrialSample:
     """The trials of one target of one suite: a row a trial; NaN is unknown.
 
     ``ok`` tells whether the target answered, ``live`` whether the answer says anything about
-    latency. Times are seconds, cost is US dollars. ``error_classes`` counts failures.
+    latency. Times are seconds, cost is US dollars: what the answers cost when they were made.
+    ``spent_usd`` is what all trials together really took, failed ones and calls of unknown usage
+    included, ``saved_usd`` what the cache saved; ``None`` is unknown. ``error_classes`` counts
+    failures.
     """
 
     suite: str
@@ -49,6 +52,8 @@ class TrialSample:
     output_tokens: Sequence[float]
     cost_usd: Sequence[float]
     error_classes: Mapping[str, int] = field(default_factory=dict)
+    spent_usd: float | None = None
+    saved_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

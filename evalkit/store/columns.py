@@ -99,6 +99,7 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
     outputs = [one.output for one in trials]
     usages = [_NO_USAGE if one is None else one.usage for one in outputs]
     gaps = [None if one is None else one.inter_token for one in outputs]
+    origins = [None if one is None else one.origin for one in outputs]
 
     def of_output(name: str) -> list[Any]:
         return [None if one is None else getattr(one, name) for one in outputs]
@@ -126,13 +127,29 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
         "output": arrays.text(of_output("text")),
         "output_context": arrays.texts(of_output("context")),
         "tool_calls": arrays.structs(of_output("tool_calls"), TOOL_CALL),
-        "legs": arrays.structs(of_output("legs"), LEG),
+        "legs": arrays.structs(
+            [
+                (one.failed_legs or None) if one.output is None else one.output.legs
+                for one in trials
+            ],
+            LEG,
+        ),
         "extra": arrays.text(
             [None if one is None else arrays.as_json(one) for one in of_output("extra")]
         ),
         "messages": arrays.text([arrays.messages_json(one.messages) for one in trials]),
         "seed": arrays.whole([one.seed for one in trials]),
         "request_hash": arrays.text([one.request_hash for one in trials]),
+        "spent_usd": arrays.real([one.spend.usd for one in trials]),
+        "spent_tokens": arrays.whole([one.spend.tokens for one in trials]),
+        "assumed_usd": arrays.real([one.spend.assumed_usd for one in trials]),
+        "assumed_tokens": arrays.whole([one.spend.assumed_tokens for one in trials]),
+        "saved_usd": arrays.real([one.spend.saved_usd for one in trials]),
+        "origin_run_id": arrays.repeated([None if one is None else one.run_id for one in origins]),
+        "origin_at": pa.array(
+            [None if one is None else one.answered_at for one in origins],
+            type=pa.timestamp("us", tz="UTC"),
+        ),
         "step": arrays.whole([one.step for one in trials], bits=32),
     }
     for name in USAGE:

@@ -12,8 +12,17 @@ from datetime import UTC
 from functools import lru_cache
 from json.encoder import encode_basestring as quoted
 
-from evalkit.model import Leg, Output, Score, ScoreRecord, ScoreStatus, Trial, Usage
-from evalkit.store.codec import encode
+from evalkit.model import (
+    NOTHING_SPENT,
+    Leg,
+    Output,
+    Score,
+    ScoreRecord,
+    ScoreStatus,
+    Trial,
+    Usage,
+)
+from evalkit.store.codec import encode, spend_json
 
 _NUMBER = "0123456789.e+-"
 
@@ -41,6 +50,10 @@ def trial_line(trial: Trial) -> bytes:
         parts.append(f',"error":{quoted(trial.error)}')
     if trial.http_status is not None:
         parts.append(f',"http_status":{_whole(trial.http_status)}')
+    if trial.spend != NOTHING_SPENT:
+        parts.append(f',"spend":{encode(spend_json(trial.spend))}')
+    if trial.failed_legs:
+        parts.append(f',"failed_legs":[{",".join(map(_leg, trial.failed_legs))}]')
     if trial.step is not None:
         parts.append(f',"step":{_whole(trial.step)}')
     parts.append("}]\n")
@@ -100,6 +113,10 @@ def _output(output: Output) -> str:
         parts.append(f',"legs":[{",".join(map(_leg, output.legs))}]')
     if output.extra:
         parts.append(f',"extra":{encode(output.extra)}')
+    if output.origin is not None:
+        origin = output.origin
+        at = origin.answered_at.astimezone(UTC).isoformat()
+        parts.append(f',"origin":[{quoted(origin.run_id)},"{at}"]')
     parts.append("}")
     return "".join(parts)
 

@@ -17,6 +17,7 @@ from evalkit.model import (
     InterToken,
     Leg,
     Message,
+    Origin,
     Output,
     PromptVersion,
     Provenance,
@@ -27,6 +28,7 @@ from evalkit.model import (
     ScoreRecord,
     ScorerVersion,
     ScoreStatus,
+    Spend,
     TargetVersion,
     ToolCall,
     Trial,
@@ -251,7 +253,29 @@ def _trial(row: Row, scores: tuple[ScoreRecord, ...]) -> Trial:
         queue_s=row["queue_s"],
         total_s=row["total_s"],
         scores=scores,
+        spend=Spend(
+            usd=row["spent_usd"],
+            tokens=row["spent_tokens"],
+            assumed_usd=row["assumed_usd"] or 0.0,
+            assumed_tokens=row["assumed_tokens"] or 0,
+            saved_usd=row["saved_usd"],
+        ),
+        failed_legs=_legs(row["legs"]) if row["output"] is None else (),
         step=row["step"],
+    )
+
+
+def _legs(legs: Iterable[Row] | None) -> tuple[Leg, ...]:
+    return tuple(
+        Leg(
+            target=one["target"],
+            model=one["model"],
+            usage=_usage(one),
+            cost_usd=one["cost_usd"],
+            latency_s=one["latency_s"],
+            error_class=_error_class(one["error_class"]),
+        )
+        for one in legs or ()
     )
 
 
@@ -274,18 +298,11 @@ def _output(row: Row) -> Output:
         inter_token=None if gaps["count"] is None else InterToken(**gaps),
         cost_usd=row["cost_usd"],
         provenance=Provenance(row["provenance"]),
-        legs=tuple(
-            Leg(
-                target=one["target"],
-                model=one["model"],
-                usage=_usage(one),
-                cost_usd=one["cost_usd"],
-                latency_s=one["latency_s"],
-                error_class=_error_class(one["error_class"]),
-            )
-            for one in row["legs"]
-        ),
+        legs=_legs(row["legs"]),
         extra=extra,
+        origin=None
+        if row["origin_run_id"] is None
+        else Origin(run_id=row["origin_run_id"], answered_at=utc(row["origin_at"])),
     )
 
 

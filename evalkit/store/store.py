@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ErrorClass, UnknownName, UsageError
-from evalkit.model import Run, RunKind, RunStatus, Trial
+from evalkit.model import NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
 from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store import arrays
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
+    from evalkit.store.spending import History, Spending
+
 _USING = ", ".join(KEY)
+_SPENT = ("spent_usd", "spent_tokens", "assumed_usd", "assumed_tokens")
 _LATEST = re.compile(r"latest(?:~(\d+))?")
 
 
@@ -41,7 +44,8 @@ _LATEST = re.compile(r"latest(?:~(\d+))?")
 class RunRow:
     """One stored run at a glance.
 
-    ``cost_usd`` sums the known costs, ``None`` when none is; ``unpriced`` counts answers without.
+    ``cost_usd`` is what the run spent on its targets as far as it is known, ``None`` when nothing
+    is; ``unpriced`` counts answers without a cost; ``saved_usd`` is what the cache saved.
     ``scores`` has, target by target, the mean of the run's first scorer, named ``scorer``.
     """
 
@@ -59,6 +63,7 @@ class RunRow:
     errors: int
     cost_usd: float | None
     unpriced: int
+    saved_usd: float | None
     scorer: str | None
     scores: tuple[tuple[str, float | None], ...]
     git_commit: str | None
@@ -128,7 +133,8 @@ class Store:
     def append(self, trials: Sequence[Trial]) -> None:
         """Store trials with their cases and scores in one transaction.
 
-        A trial stored before is replaced, unless the stored one began later.
+        A trial stored before is replaced, unless the stored one began later; what was spent on it
+        is added to what replaces it.
         """
         if not trials:
             return
@@ -166,13 +172,27 @@ class Store:
         read.path.unlink(missing_ok=True)
         return 0 if known is not None else len(read.trials)
 
-    def finish_run(self, run_id: str, status: RunStatus, finished_at: datetime) -> None:
-        """Write how a run ended."""
+    def finish_run(
+        self,
+        run_id: str,
+        status: RunStatus,
+        finished_at: datetime,
+        *,
+        unrecorded: Spend = NOTHING_SPENT,
+    ) -> None:
+        """Write how a run ended; ``unrecorded`` was spent on calls that ended without a trial."""
         with self._access.writing() as connection:
             run = self._run(connection, run_id)
             connection.execute(
-                "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?",
-                [status, finished_at, run_id],
+                "UPDATE runs SET status = ?, finished_at = ?, unrecorded_usd = unrecorded_usd + ?,"
+                " unrecorded_tokens = unrecorded_tokens + ? WHERE run_id = ?",
+                [
+                    status,
+                    finished_at,
+                    (unrecorded.usd or 0.0) + unrecorded.assumed_usd,
+                    (unrecorded.tokens or 0) + unrecorded.assumed_tokens,
+                    run_id,
+                ],
             )
             _record(connection, "run.finished", run, {"status": status})
 
@@ -338,6 +358,31 @@ class Store:
             for row in rows
         ]
 
+    def spending(self, run_id: str) -> Spending:
+        """What a run has spent so far, as budgets count it."""
+        from evalkit.store.spending import run_spending
+
+        with self._reading() as connection:
+            return run_spending(connection, self._run(connection, run_id))
+
+    def spent_since(self, instant: datetime, *, but: str | None = None) -> float:
+        """US dollars that all runs spent since then, but for the run of that id."""
+        from evalkit.store.spending import spent_since
+
+        if not self.exists:
+            return 0.0
+        with self._access.reading() as connection:
+            return spent_since(connection, instant, but)
+
+    def history(self, target: str, suite: str) -> History | None:
+        """What the answers of a target to a suite took in earlier runs, the latest 20,000."""
+        from evalkit.store.spending import history
+
+        if not self.exists:
+            return None
+        with self._access.reading() as connection:
+            return history(connection, target, suite)
+
     def samples(self, run_id: str) -> Samples:
         """Everything a summary of the run is computed from, as columns."""
         from evalkit.store.summaries import samples
@@ -457,24 +502,44 @@ def _replace(connection: DuckDBPyConnection, columns: TrialColumns) -> TrialColu
         f" JOIN incoming_trials AS i ON {on} WHERE (t.status = 'ok', t.started_at)"
         " > (i.status = 'ok', i.started_at)"
     )
+    connection.execute(
+        "CREATE TEMP TABLE older_stored AS"  # noqa: S608 -- constant names
+        f" SELECT {', '.join('t.' + name for name in (*KEY, *_SPENT))},"
+        " t.started_at = i.started_at AS same FROM trials AS t"
+        f" JOIN incoming_trials AS i ON {on} WHERE (t.status = 'ok', t.started_at)"
+        " <= (i.status = 'ok', i.started_at)"
+    )
     for name in ("trials", "scores"):
         connection.execute(
             f"DELETE FROM {name} AS t USING incoming_trials AS i WHERE {on}"  # noqa: S608 -- constant names
             f" AND NOT EXISTS (SELECT 1 FROM newer_stored AS n WHERE"
             f" {' AND '.join(f'n.{key} = t.{key}' for key in KEY)})"
         )
-    scores = columns.scores
-    connection.register("incoming_scores", scores)
-    kept = {
-        name: table(
-            connection,
-            f"SELECT * FROM {name} ANTI JOIN newer_stored USING ({_USING})",  # noqa: S608 -- constant names
-        )
-        for name in ("incoming_trials", "incoming_scores")
-    }
+    connection.register("incoming_scores", columns.scores)
+    trials = table(
+        connection,
+        f"SELECT i.* REPLACE ({', '.join(map(_added, _SPENT))}) FROM incoming_trials AS i"  # noqa: S608 -- constant names
+        f" LEFT JOIN older_stored AS o USING ({_USING}) ANTI JOIN newer_stored USING ({_USING})",
+    )
+    scores = table(
+        connection,
+        f"SELECT * FROM incoming_scores ANTI JOIN newer_stored USING ({_USING})",  # noqa: S608 -- constant names
+    )
     connection.unregister("incoming_scores")
     connection.execute("DROP TABLE newer_stored")
-    return TrialColumns(columns.cases, kept["incoming_trials"], kept["incoming_scores"])
+    connection.execute("DROP TABLE older_stored")
+    return TrialColumns(columns.cases, trials, scores)
+
+
+def _added(name: str) -> str:
+    """What an earlier attempt at the trial spent and what this one did; NULL when neither tells.
+
+    A trial that is stored again is the same attempt: it may hold more, from before.
+    """
+    return (
+        f"CASE WHEN o.{name} IS NULL THEN i.{name} WHEN o.same THEN greatest(o.{name}, i.{name})"
+        f" ELSE o.{name} + coalesce(i.{name}, 0) END AS {name}"
+    )
 
 
 def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:

@@ -24,8 +24,11 @@ WITH chosen AS (
 ),
 done AS (
     SELECT run_id, count(*) AS trials, count(DISTINCT case_id) AS cases,
-        count(*) FILTER (status = 'error') AS errors, sum(cost_usd) AS cost_usd,
-        count(*) FILTER (status = 'ok' AND cost_usd IS NULL) AS unpriced
+        count(*) FILTER (status = 'error') AS errors,
+        sum(coalesce(spent_usd, 0) + coalesce(assumed_usd, 0))
+            FILTER (spent_usd IS NOT NULL OR assumed_usd > 0) AS cost_usd,
+        count(*) FILTER (status = 'ok' AND cost_usd IS NULL) AS unpriced,
+        sum(saved_usd) AS saved_usd
     FROM trials SEMI JOIN chosen USING (run_id) GROUP BY run_id
 ),
 systems AS (
@@ -49,7 +52,8 @@ means AS (
 SELECT chosen.run_id, project, kind, status, started_at, finished_at, suites,
     coalesce(systems.targets, []) AS targets, planned, coalesce(cases, 0) AS cases,
     coalesce(trials, 0) AS trials, coalesce(errors, 0) AS errors, cost_usd,
-    coalesce(unpriced, 0) AS unpriced, first_scorer.scorer AS scorer, means.scores AS scores,
+    coalesce(unpriced, 0) AS unpriced, saved_usd,
+    first_scorer.scorer AS scorer, means.scores AS scores,
     git_commit, coalesce(git_dirty, false) AS git_dirty, user_name
 FROM chosen LEFT JOIN done USING (run_id) LEFT JOIN systems USING (run_id)
 LEFT JOIN first_scorer USING (run_id) LEFT JOIN means USING (run_id)
@@ -226,7 +230,10 @@ def _trials(connection: DuckDBPyConnection, run: Run) -> tuple[TrialSample, ...]
     )
     columns = table(
         connection,
-        f"SELECT suite, target, {listed} FROM trials"  # noqa: S608 -- constant expressions
+        f"SELECT suite, target, {listed},"  # noqa: S608 -- constant expressions
+        " sum(coalesce(spent_usd, 0) + coalesce(assumed_usd, 0))"
+        " FILTER (spent_usd IS NOT NULL OR assumed_usd > 0) AS spent_usd,"
+        " sum(saved_usd) AS saved_usd FROM trials"
         " JOIN numbered USING (suite, case_id)"
         " WHERE run_id = ? GROUP BY suite, target",
         [run.id],

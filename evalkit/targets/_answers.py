@@ -89,7 +89,9 @@ def output(
     ``refusal``; a refusal in the model's own words is an answer and becomes its text.
     """
     if finish_reason in {"content_filter", "refusal"} and not (text or refusal or tool_calls):
-        raise wire.error(f"gave no answer: {finish_reason}", ErrorClass.REFUSED, http_status=200)
+        raise wire.error(
+            f"gave no answer: {finish_reason}", ErrorClass.REFUSED, http_status=200, usage=usage
+        )
     noted = {} if extra is None else extra
     if call.connect_s is not None:
         noted["connect_s"] = call.connect_s

@@ -16,8 +16,9 @@ class Journey:
     """The legs of one request through a route, in the order they were made.
 
     A leg that answered counts with the latency of its answer, so waiting for a rate limit is not in
-    it; a leg that failed counts with the whole time it took the caller. What it cost is unknown,
-    except where nothing can have been charged: the target was not reached, or turned it away.
+    it; a leg that failed counts with the whole time it took the caller, and with what it cost as
+    far as the runner knows: nothing where nothing can have been charged, because the target was not
+    reached or turned it away. The error that a route ends with carries all its legs.
     """
 
     __slots__ = ("_provenances", "legs")
@@ -33,15 +34,18 @@ class Journey:
             output = await setting.children[name](request)
         except TargetError as error:
             took = time.perf_counter() - started
+            usage = _NO_TOKENS if error.unbilled else Usage()
+            cost = 0.0 if error.unbilled else None
             self.legs.append(
                 Leg(
                     target=name,
-                    usage=_NO_TOKENS if error.unbilled else Usage(),
-                    cost_usd=0.0 if error.unbilled else None,
+                    usage=error.usage if isinstance(error.usage, Usage) else usage,
+                    cost_usd=cost if error.cost_usd is None else error.cost_usd,
                     latency_s=took,
                     error_class=error.error_class,
                 )
             )
+            error.legs = tuple(self.legs)
             raise
         self._provenances.append(output.provenance)
         self.legs.append(

@@ -20,7 +20,7 @@ from evalkit.targets._http import (
 from evalkit.targets._messages import MessagesStream, messages_output
 
 
-@target(network=True)
+@target(network=True, cacheable=True)
 class Anthropic:
     """A Claude behind Anthropic's messages API.
 
@@ -73,6 +73,7 @@ class Anthropic:
             path += "/messages" if path.endswith("/v1") else "/v1/messages"
             url = url.with_path(path).with_query(url.query)
         self._stream = stream
+        self.takes_seed = False
         body = {"model": model, "max_tokens": max_tokens, "stream": stream, **params}
         if tools:
             body["tools"] = tools

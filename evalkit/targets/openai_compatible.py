@@ -30,7 +30,7 @@ _AZURE = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azu
 _PATHS = {"chat": "/chat/completions", "responses": "/responses"}
 
 
-@target(network=True)
+@target(network=True, cacheable=True)
 class OpenAICompatible:
     """A model behind OpenAI's chat completions or responses API: OpenAI, Azure, vLLM, Ollama, ...
 
@@ -97,6 +97,7 @@ class OpenAICompatible:
         self._api = api
         self._stream = stream
         self._send_seed = send_seed
+        self.takes_seed = send_seed
         self._asks_usage = stream and api == "chat" and stream_usage is not False
         self._usage_settled = stream_usage is not None
         self._usage_rejected = False

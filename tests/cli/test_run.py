@@ -30,7 +30,9 @@ def test_a_run_ends_with_its_result_on_standard_output(
     with ModelServer() as server:
         small.write({"t": wire(server.openai, price={"input": 1, "output": 1})}, rows(8))
         code, out, err = said(capsys, "s", "--tags", "lang:es", "--trials", "2", "-c", "3")
-        assert (code, err) == (0, "")
+        assert code == 0
+        assert err.startswith("estimate: 8 calls, ")
+        assert err.count("\n") == 1
         run_id = small.store.resolve("latest")
         assert run_id in out
         assert len(server.seen) == 8
@@ -109,3 +111,45 @@ def test_the_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert out.count("  $ evalkit run") >= 4
     assert "--resume RUN" in out
+
+
+def test_a_dry_run_prints_its_estimate_and_calls_nobody(
+    small: SmallProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ModelServer() as server:
+        target = wire(server.openai, price={"input": 1, "output": 1})
+        small.write({"t": target}, rows(8))
+        code, out, err = said(capsys, "--dry-run", "--max-tokens", "100")
+        assert (code, out.splitlines()[0][:20]) == (0, "estimate: 8 calls, 1")
+        assert "--max-tokens: 100 tokens: will stop the run" in out
+        assert "nothing bounds the length of its answers" in err
+        code, out, _ = said(capsys, "--dry-run", "--json")
+        assert not server.seen
+    found = json.loads(out)
+    assert (found["kind"], found["calls"], found["rows"][0]["target"]) == ("estimate", 8, "t")
+    assert found["usd"]["low"] < found["usd"]["likely"] < found["usd"]["high"]
+    assert not small.store.exists
+
+
+def test_a_budget_without_a_price_is_refused_in_three_lines(
+    small: SmallProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write({"t": wire("http://127.0.0.1:9/v1")}, rows(2))
+    code, out, err = said(capsys, "--max-usd", "1")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 3
+
+
+def test_money_spent_ends_with_5_and_the_command_that_goes_on(
+    small: SmallProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ModelServer() as server:
+        price = {"input": 1_000, "output": 1_000}
+        target = wire(server.openai, price=price, params={"max_completion_tokens": 10})
+        small.write({"t": target}, rows(30))
+        code, out, err = said(capsys, "--max-usd", "0.45")
+        assert code == 5
+        assert "STOPPED" in out
+        last = err.splitlines()[-1].removeprefix("continue with: evalkit ").split()
+        assert run_command(last) == 0
+        assert len(server.seen) == 30

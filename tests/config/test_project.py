@@ -18,6 +18,7 @@ from evalkit.config import (
     suite_names,
 )
 from evalkit.config.check import nearest_file
+from evalkit.config.spec import CacheSpec, Cap
 from evalkit.config.target import seconds
 from evalkit.errors import ConfigError, Position, UnknownName
 
@@ -40,6 +41,13 @@ targets:
   both:
     kind: pick
     targets: [support]
+cache: {mode: write, path: data/answers.sqlite}
+budget:
+  max_usd: $5.00
+  max_tokens: 1000000
+  monthly_usd: 100
+  targets: {support: {max_usd: 2.5}}
+  judges: {max_usd: 1, max_tokens: 5000}
 suites_dir: suites
 """
 
@@ -65,6 +73,19 @@ def test_a_project_becomes_values_with_absolute_paths(write, project):
     assert str(support.where("params.stop[1]")) == "evalkit.yaml:13:24"
     assert str(support.where("params")) == "evalkit.yaml:13:5"
     assert loaded.targets["both"].options == {"targets": ["support"]}
+    assert loaded.cache == CacheSpec(path=project / "data/answers.sqlite", mode="write")
+    budget = loaded.budget
+    assert budget.whole == Cap(max_usd=5.0, max_tokens=1_000_000)
+    assert budget.monthly_usd == 100.0
+    assert budget.targets == {"support": Cap(max_usd=2.5)}
+    assert budget.judges == Cap(max_usd=1.0, max_tokens=5_000)
+    assert str(budget.where("targets.support")) == "evalkit.yaml:24:13"
+
+
+@pytest.mark.parametrize("mode", ["off", "read", "write", "refresh"])
+def test_a_bare_word_is_the_mode_of_the_cache(write, project, mode):
+    loaded = load_project(write("evalkit.yaml", PROJECT + f"cache: {mode}\n"))
+    assert loaded.cache == CacheSpec(path=project / ".evalkit/cache.sqlite", mode=mode)
 
 
 def test_defaults_are_those_of_the_values(write, project):

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config import load_project
+from evalkit.runner.estimate import Estimate
 from evalkit.runner.plan import Plan, RunOptions, build_plan
 from evalkit.runner.progress import Silent
-from evalkit.runner.session import Outcome, resume_run, start_run
+from evalkit.runner.session import Outcome, estimate_run, resume_run, start_run
 from evalkit.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -105,13 +106,25 @@ class SmallProject:
             environ=environ or {},
         )
 
-    def resume(self, name: str = "latest", environ: Mapping[str, str] | None = None) -> Outcome:
+    def resume(
+        self, name: str = "latest", environ: Mapping[str, str] | None = None, **flags: Any
+    ) -> Outcome:
         return resume_run(
             load_project(self.folder / "evalkit.yaml"),
             name,
             self.store,
             display=Silent(self.said),
+            options=RunOptions(**flags),
             environ=environ or {},
+        )
+
+    def estimate(self, resume: str | None = None, **flags: Any) -> Estimate:
+        return estimate_run(
+            load_project(self.folder / "evalkit.yaml"),
+            RunOptions(**flags),
+            self.store,
+            resume=resume,
+            environ={},
         )
 
     @contextmanager

@@ -377,7 +377,7 @@ def test_a_store_that_is_held_when_the_run_ends_loses_nothing(small: SmallProjec
 def test_a_run_whose_end_could_not_be_written_does_not_run_for_ever(
     small: SmallProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with ModelServer() as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
@@ -65,7 +66,9 @@ def test_appending_again_replaces_and_never_goes_back_in_time(store: Store) -> N
     store.append([old, other])
     store.append([new])
     store.append([old])
-    assert store.trial(RUN, case.id) == (other, new)
+    # what the first attempt spent is not forgotten
+    both = replace(new.spend, usd=2 * (new.spend.usd or 0), tokens=2 * (new.spend.tokens or 0))
+    assert store.trial(RUN, case.id) == (other, replace(new, spend=both))
     assert values(store, "SELECT count(*) FROM scores") == [(6,)]
 
 

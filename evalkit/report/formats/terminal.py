@@ -75,6 +75,8 @@ def _head(view: RunView, screen: Screen) -> list[RenderableType]:
     if view.elapsed_s is not None:
         facts.append(words.duration(view.elapsed_s))
     facts.append(_cost(view))
+    if view.saved_usd:
+        facts.append(f"{words.money(view.saved_usd)} saved by kept answers")
     if view.scorer_cost_usd:
         facts.append(f"scoring {words.money(view.scorer_cost_usd)}")
     return [first, Text(flow([screen.say(one) for one in facts], screen.width))]

@@ -1,0 +1,198 @@
+"""What a run may spend: the purses of its configuration and flags, and who is paid from which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from evalkit.config.spec import Cap
+from evalkit.errors import BudgetStop, ConfigError
+from evalkit.model import Usage
+from evalkit.runner.budget import Ledger, Purse
+from evalkit.runner.fleet import PlannedTarget
+from evalkit.runner.plan import Plan, RunOptions
+
+if TYPE_CHECKING:
+    from evalkit.store import Store
+    from evalkit.store.spending import Spending
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What was spent before this start: by the run itself, and by all other runs of the month."""
+
+    usd: float = 0.0
+    tokens: int = 0
+    targets: Mapping[str, tuple[float, int]]
+    judges_usd: float = 0.0
+    month_usd: float = 0.0
+
+
+def fund(
+    plan: Plan, options: RunOptions, store: Store, *, resumed: bool = False
+) -> tuple[Ledger, tuple[str, ...]]:
+    """Give every lane of the plan its account; returns the ledger, and what to warn of.
+
+    What a resumed run spent before counts. Raises ``ConfigError`` for a money cap on a target whose
+    calls have no price, and ``BudgetStop`` when a budget of the whole run is spent already.
+    """
+    budget = plan.project.budget
+    before = _before(plan, store, resumed=resumed)
+    whole = Cap(
+        max_usd=budget.whole.max_usd if options.max_usd is None else options.max_usd,
+        max_tokens=budget.whole.max_tokens if options.max_tokens is None else options.max_tokens,
+    )
+    flag_usd = "--max-usd" if options.max_usd is not None else "max_usd"
+    flag_tokens = "--max-tokens" if options.max_tokens is not None else "max_tokens"
+    purses = [
+        *_purses(whole, (flag_usd, flag_tokens), before.usd, before.tokens, flags=True),
+    ]
+    if budget.monthly_usd is not None:
+        purses.append(
+            Purse(
+                name="monthly_usd",
+                unit="usd",
+                limit=budget.monthly_usd,
+                spent=before.month_usd,
+                raised_by="a larger 'monthly_usd' under 'budget:' in evalkit.yaml",
+            )
+        )
+    judges = _purses(
+        budget.judges,
+        ("budget of judges: max_usd", "budget of judges: max_tokens"),
+        before.judges_usd,
+        0,
+    )
+    own = {
+        name: _purses(
+            cap,
+            (f"budget of {name!r}: max_usd", f"budget of {name!r}: max_tokens"),
+            *before.targets.get(name, (0.0, 0)),
+            whole=False,
+        )
+        for name, cap in budget.targets.items()
+        if name in plan.fleet.lanes
+    }
+    warnings: list[str] = []
+    for name, target in plan.fleet.targets.items():
+        mine = own.get(name, [])
+        if target.children and mine:
+            raise ConfigError(
+                f"target {name!r} is a route: it spends nothing itself",
+                where=budget.where(f"targets.{name}"),
+                hint=f"cap the targets that it asks: {', '.join(target.children)}",
+            )
+        paid = [*purses, *mine]
+        _refuse_unpriced(plan, name, target, paid)
+        if paid and not target.free and target.bound.output_tokens is None:
+            warnings.append(
+                f"target {name!r}: nothing bounds the length of its answers, so"
+                f" {target.bound.answered:,} tokens are reserved for each; set"
+                " max_completion_tokens to keep the budget exactly"
+            )
+    ledger = Ledger([*purses, *(purse for mine in own.values() for purse in mine)], judges=judges)
+    _refuse_spent(ledger, plan.run.id if resumed else None)
+    for name, target in plan.fleet.targets.items():
+        if not target.children:
+            lane = plan.fleet.lanes[name]
+            lane.account = ledger.account(
+                own=own.get(name, ()),
+                price=lane.price,
+                bound=target.bound,
+                free=target.free,
+            )
+    return ledger, tuple(warnings)
+
+
+def _before(plan: Plan, store: Store, *, resumed: bool) -> Before:
+    month = 0.0
+    if plan.project.budget.monthly_usd is not None:
+        month = store.spent_since(month_start(datetime.now(UTC)))
+    if not resumed:
+        return Before(targets={}, month_usd=month)
+    spent: Spending = store.spending(plan.run.id)
+    return Before(
+        usd=spent.usd,
+        tokens=spent.tokens,
+        targets=spent.targets,
+        judges_usd=spent.judges_usd,
+        month_usd=month,
+    )
+
+
+def month_start(now: datetime) -> datetime:
+    """The first instant of the calendar month, in UTC."""
+    return now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _purses(
+    cap: Cap,
+    names: tuple[str, str],
+    usd: float,
+    tokens: int,
+    *,
+    whole: bool = True,
+    flags: bool = False,
+) -> list[Purse]:
+    found = []
+    if cap.max_usd is not None:
+        raised = f"--max-usd {_larger(cap.max_usd):g}" if flags else _in_file(names[0])
+        found.append(
+            Purse(
+                name=names[0],
+                unit="usd",
+                limit=cap.max_usd,
+                spent=usd,
+                whole=whole,
+                raised_by=raised,
+            )
+        )
+    if cap.max_tokens is not None:
+        raised = f"--max-tokens {2 * cap.max_tokens or 100_000}" if flags else _in_file(names[1])
+        found.append(
+            Purse(
+                name=names[1],
+                unit="tokens",
+                limit=cap.max_tokens,
+                spent=tokens,
+                whole=whole,
+                raised_by=raised,
+            )
+        )
+    return found
+
+
+def _larger(usd: float) -> float:
+    return 2 * usd or 1.0
+
+
+def _in_file(name: str) -> str:
+    return f"a larger {name.rpartition(' ')[2]!r} in evalkit.yaml ({name.partition(':')[0]})"
+
+
+def _refuse_unpriced(plan: Plan, name: str, target: PlannedTarget, paid: list[Purse]) -> None:
+    capped = [one for one in paid if one.unit == "usd"]
+    if not capped or target.free:
+        return
+    price = plan.fleet.lanes[name].price
+    one = Usage(input_tokens=1, output_tokens=1)
+    if price is not None and price.cost(one) is not None:
+        return
+    model = target.version.model
+    what = f"model {model!r} of target {name!r}" if model else f"target {name!r}"
+    hint = f"give it under 'prices: {{{model}: ...}}'" if model else "give it as 'price:' there"
+    raise ConfigError(
+        f"{what} has no price, so {capped[0].name} cannot be kept",
+        where=target.spec.where(),
+        hint=f"{hint}, or cap tokens instead: --max-tokens",
+    )
+
+
+def _refuse_spent(ledger: Ledger, run_id: str | None) -> None:
+    for one in ledger.purses:
+        if one.whole and one.limit > 0 and one.spent >= one.limit:
+            again = f"evalkit run --resume {run_id} " if run_id else ""
+            more = f"{again}{one.raised_by}" if one.raised_by.startswith("--") else one.raised_by
+            raise BudgetStop(f"nothing is left to spend: {one.said}", hint=f"allow more: {more}")
