@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
 from evalkit.store.reads import single, table
@@ -24,8 +25,10 @@ _REFUSED = (
 )
 
 
-def query(connection: DuckDBPyConnection, sql: str) -> pa.Table:
-    """Run one reading statement; see ``Store.query``."""
+def query(
+    connection: DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None
+) -> pa.Table:
+    """Run one reading statement; see ``Store.query``. Parameters it does not name are left out."""
     import duckdb
 
     try:
@@ -45,7 +48,9 @@ def query(connection: DuckDBPyConnection, sql: str) -> pa.Table:
                 " ORDER BY column_index",
                 [described[1].lower()],
             )
-        return connection.sql(sql).to_arrow_table()
+        given = parameters or {}
+        named = {key: given[key] for key in statements[0].named_parameters if key in given}
+        return connection.sql(sql, params=named or None).to_arrow_table()
     except duckdb.Error as error:
         message = _with_place(connection, sql, error)
         refused = any(words in message for words in _REFUSED)
