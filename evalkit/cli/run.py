@@ -20,6 +20,7 @@ app = new_app()
         "evalkit run example --tags topic:fees,topic:hours --trials 3",
         "evalkit run example --filter 'library and not name:founder' --json",
         "evalkit run --resume latest",
+        "evalkit run example --gate --baseline latest",
     )
 )
 def run(
@@ -53,6 +54,13 @@ def run(
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Make what is missing or failed of a run.")
     ] = None,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Then judge the gates: pass or fail.")
+    ] = False,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="What --gate compares with; as the suite says without."),
+    ] = None,
     allow_code: AllowCode = False,
     project: ProjectFile = None,
     as_json: AsJson = False,
@@ -67,8 +75,8 @@ def run(
     looked for in the case's name, id and inputs, or in one place: name:, id:, expected:,
     inputs.NAME:, tags.NAME:. Ctrl-C keeps every finished answer and says how to continue.
 
-    Exit codes: 0 answered and stored, 2 a mistake in files or flags, 3 nothing selected, 4 a
-    target or the store failed, 130 interrupted.
+    Exit codes: 0 answered and stored (with --gate: passed), 1 a gate fails, 2 a mistake in files or
+    flags, 3 nothing selected or not decided, 4 a target or the store failed, 130 interrupted.
     """
     import sys
 
@@ -93,8 +101,13 @@ def run(
                 "--filter": filter,
             }
         )
+    if baseline is not None and not gate:
+        raise UsageError("--baseline is what --gate compares with", hint="add --gate")
     found = load_project(find_project(file=project), allow_code=allow_code)
     store = Store(found.store)
+    if baseline is not None and ":" not in baseline and baseline != "merge-base":
+        # "latest" is the run before this one, not this one
+        baseline = f"run:{store.resolve(baseline)}"
     display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
     if resume is None:
         options = RunOptions(
@@ -116,11 +129,18 @@ def run(
         )
     if quiet:
         typer.echo(outcome.run_id)
-    else:
+    elif not (gate and as_json):
         print_run(store, outcome.run_id, as_json=as_json)
     for line in outcome.lines():
         typer.echo(redact(line), err=True)
-    return outcome.exit_code
+    if not gate or outcome.exit_code:
+        return outcome.exit_code
+    from evalkit.cli.judged import show_verdict
+    from evalkit.runner.gating import judge
+
+    judged = judge(found, store, outcome.run_id, baseline=baseline)
+    show_verdict(judged, as_json=as_json, quiet=quiet)
+    return judged.verdict.exit_code
 
 
 def _refuse_with_resume(given: Mapping[str, object]) -> None:

@@ -88,6 +88,11 @@ def decide(
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
         results += [_query(suite, gate, rows) for gate in suite.gates if gate.sql is not None]
+        problems += [
+            f"gate {gate.id!r} is about target {gate.target!r}, which was not run"
+            for gate in suite.gates
+            if gate.target and targets and gate.target not in targets
+        ]
     if not gates:
         problems.append("no suite of this run has a gate")
     alphas = [one.policy.alpha for one in suites] or [0.05]
@@ -265,16 +270,25 @@ class Bench:
             return [must_pass(question, names)]
         if not gate.by:
             return [self._on(gate, limit, info, cases, mask)]
+        _, after = self._measure(info, cases, change=limit.kind in CHANGES)
+        concerned = np.ones_like(mask) if info.kind == "quantile" else after.concerned
         found = []
         for tag in gate.by:
             groups = cases.groups(tag)
             if not groups:
                 question = self._question(gate, limit, info, _NOTHING, None)
                 found.append(question.error(f"no case has the tag {tag!r}"))
+            small: dict[str, int] = {}
             for value, group in groups.items():
-                found.append(
-                    self._on(gate, limit, info, cases, mask & group, where=f"{tag}={value}")
-                )
+                size = int((mask & group & concerned).sum())
+                if 0 < size < gate.min_cases:
+                    small[value] = size
+                elif size:
+                    where = f"{tag}={value}"
+                    found.append(self._on(gate, limit, info, cases, mask & group, where=where))
+            if small:
+                question = self._question(gate, limit, info, _NOTHING, None, where=tag)
+                found.append(_too_small(question, small))
         return found
 
     def _refusal(self, limit: GateLimit, info: MetricInfo) -> str:
@@ -334,12 +348,6 @@ class Bench:
         question = self._question(
             gate, limit, info, after, before, where=where, clusters=self._clusters(cases, kept)
         )
-        if where and after.cases < gate.min_cases:
-            return question.result(
-                status=Status.INCONCLUSIVE,
-                needs_more=gate.min_cases - after.cases,
-                reason=f"{after.cases:,} cases, {gate.min_cases:,} are needed to judge a group",
-            )
         result = _rule(question)
         if change and info.kind == "quantile":
             note = "not measured side by side with the baseline, so it cannot block"
@@ -397,6 +405,18 @@ class Bench:
             clusters=clusters,
             seed=self.seed,
         )
+
+
+def _too_small(question: Question, groups: Mapping[str, int]) -> GateResult:
+    """One result for all groups of a tag that have too few cases to be judged."""
+    named = [f"{name} ({size:,})" for name, size in sorted(groups.items())]
+    more = f" and {len(named) - 6} more" if len(named) > 6 else ""
+    least = question.gate.min_cases
+    return question.result(
+        status=Status.INCONCLUSIVE,
+        n=sum(groups.values()),
+        reason=f"groups below {least:,} cases are not judged: {', '.join(named[:6])}{more}",
+    )
 
 
 def _rule(question: Question) -> GateResult:
