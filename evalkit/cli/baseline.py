@@ -14,7 +14,11 @@ from evalkit.cli.options import AsJson, ProjectFile, examples, new_app
 from evalkit.cli.stored import emit, open_store, shown_path
 from evalkit.errors import EvalkitError, ExitCode
 
-app = new_app(help="Promote, list and show baselines: small hashed files, reviewed in git.")
+app = new_app(
+    no_args_is_help=True,
+    help="Promote, list and show baselines: small hashed files, reviewed in git.",
+    epilog=examples("evalkit baseline list"),
+)
 
 
 @app.command(

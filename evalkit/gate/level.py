@@ -191,6 +191,8 @@ def slowest(question: Question) -> GateResult:
     fast = np.where(known, after.values, 0.0)
     high = quantile_interval(slow, q, question.level, effective_n=worth).high
     low = quantile_interval(fast, q, question.level, effective_n=worth).low
+    if low == high:
+        low = high = None  # times that are all equal claim no certainty
     least = samples_for_quantile(q, alpha=question.alpha)
     value = float(np.sort(timed)[quantile_rank(len(timed), q) - 1])
     few = worth < least

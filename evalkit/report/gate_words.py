@@ -132,12 +132,21 @@ def _claim(result: GateResult) -> str:
     if result.status is Status.PASS:
         harm = _shown_harm(result)
         return f"{beyond} is ruled out{harm}"
-    if result.status is Status.FAIL and result.about == "change":
+    if result.status is Status.FAIL and result.about == "change" and not _beyond(result):
         word = "drop" if result.limit.kind == "max_drop" else "rise"
         return f"a real {word} is shown, and {beyond} is not ruled out"
     if result.status is Status.FAIL:
         return f"{beyond} is shown"
     return f"{beyond} is neither shown nor ruled out"
+
+
+def _beyond(result: GateResult) -> bool:
+    """Whether the whole interval of a change lies beyond the limit."""
+    if result.bound is None:
+        return False
+    if result.limit.kind == "max_drop":
+        return result.high is not None and result.high < result.bound
+    return result.low is not None and result.low > result.bound
 
 
 def _violation(result: GateResult) -> str:

@@ -94,7 +94,7 @@ def verdict_markdown(
         *_cautions(verdict),
     ]
     tail = ["", *_cases(verdict), *_commands(verdict), "", f"<sub>{_text(verdict.promise)}</sub>"]
-    room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 400
+    room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 4_000
     body: list[str] = []
     if bad:
         shown, room = _table(bad, room)
