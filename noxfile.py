@@ -12,6 +12,7 @@ nox.options.reuse_existing_virtualenvs = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 DEV = nox.project.dependency_groups(PROJECT, "dev")
+TRAIN = nox.project.dependency_groups(PROJECT, "train")
 
 
 def tools(*names: str) -> list[str]:
@@ -63,10 +64,20 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks, as ratios measured in one run; ``nox -s bench -- whole_run`` for one."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test]", *TRAIN)
     chosen = session.posargs or [one.stem for one in sorted(Path("benchmarks").glob("bench_*.py"))]
     for name in chosen:
         session.run("python", f"benchmarks/{name.removesuffix('.py')}.py")
+
+
+@nox.session
+def train(session: nox.Session) -> None:
+    """Write the grounding model anew from labelled data, then its card from what is measured."""
+    session.install("-e", ".", *TRAIN)
+    data = session.posargs[0] if session.posargs else "../shared/data"
+    session.run("python", "training/grounding_model.py", data)
+    card = "evalkit/scorers/data/grounding_model.card.json"
+    session.run("python", "benchmarks/bench_grounding.py", "--data", data, "--card", card)
 
 
 @nox.session

@@ -161,11 +161,24 @@ RETRYABLE = frozenset(
 )
 
 
+UNBILLED = frozenset(
+    {
+        ErrorClass.RATE_LIMIT,
+        ErrorClass.QUOTA,
+        ErrorClass.AUTH,
+        ErrorClass.NOT_FOUND,
+        ErrorClass.BAD_REQUEST,
+        ErrorClass.PROMPT,
+    }
+)
+"""Failures before a model read anything: no provider counts tokens of a request it turned away."""
+
+
 class TargetError(Exception):
     """One call failed.
 
-    ``retry_after_s`` is the wait the server asked for, in seconds. ``retryable`` follows the class
-    unless the target knows better.
+    ``retry_after_s`` is the wait the server asked for, in seconds. ``retryable`` and ``unbilled``
+    (the call certainly cost nothing) follow the class unless the target knows better.
     """
 
     def __init__(
@@ -176,6 +189,7 @@ class TargetError(Exception):
         retry_after_s: float | None = None,
         retryable: bool | None = None,
         http_status: int | None = None,
+        unbilled: bool | None = None,
     ):
         super().__init__(message)
         self.error_class = error_class
@@ -183,6 +197,7 @@ class TargetError(Exception):
         self.retry_after_s = retry_after_s
         self.retryable = error_class in RETRYABLE if retryable is None else retryable
         self.http_status = http_status
+        self.unbilled = error_class in UNBILLED if unbilled is None else unbilled
 
 
 class Unscorable(Exception):

@@ -276,7 +276,8 @@ class Trial:
     """One execution of one case on one target, with its scores: one row of the store.
 
     ``queue_s`` is the wait for a slot or a rate limit before the last attempt, ``total_s``
-    everything from the first queueing to the end, retries and waits included.
+    everything from the first queueing to the end, retries and waits included. In a load test a
+    request is queued when it is due, and ``step`` is the step it was due in.
     """
 
     run_id: str
@@ -297,6 +298,7 @@ class Trial:
     queue_s: float = 0.0
     total_s: float = 0.0
     scores: tuple[ScoreRecord, ...] = ()
+    step: int | None = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -309,17 +311,19 @@ class Metric:
     """How scores of one scorer become one number: the aggregate, declared with the scorer.
 
     ``corpus`` metrics are computed from summed ``Score.stats`` by ``corpus_value``; ``rate`` is the
-    share of ``passed``; ``quantile`` takes the ``q`` quantile over trials.
+    share whose ``passed`` is ``counts``; ``quantile`` takes the ``q`` quantile over trials.
     """
 
     name: str
     kind: Literal["mean", "rate", "quantile", "total", "corpus"]
     q: float | None = None
     corpus_value: Callable[[Sequence[float]], float] | None = None
+    counts: bool = True
 
 
 mean = Metric("mean", "mean")
 rate = Metric("rate", "rate")
+flagged = Metric("rate", "rate", counts=False)  # of detectors: the share that did not pass
 total = Metric("total", "total")
 p50 = Metric("p50", "quantile", 0.50)
 p95 = Metric("p95", "quantile", 0.95)
@@ -329,6 +333,13 @@ p99 = Metric("p99", "quantile", 0.99)
 def corpus(value: Callable[[Sequence[float]], float]) -> Metric:
     """A metric of the whole set, such as corpus BLEU, from the sum of every score's ``stats``."""
     return Metric("corpus", "corpus", corpus_value=value)
+
+
+class RunKind(StrEnum):
+    """What a run was made for; only an evaluation has scores, and only it can be a baseline."""
+
+    EVALUATION = "evaluation"
+    LOAD = "load"
 
 
 class RunStatus(StrEnum):
@@ -429,3 +440,4 @@ class Run:
     git: GitState | None = None
     user: str | None = None
     finished_at: datetime | None = None
+    kind: RunKind = RunKind.EVALUATION

@@ -2,9 +2,9 @@
 
 A value that came from the environment is registered once, when a run resolves its configuration.
 From then on it is recognised as written, percent-encoded, in base64 at any alignment (so also
-inside ``user:password`` or ``Bearer ...``), and escaped for JSON, Python or HTML; also when it was
-cut off, as long as eight characters of it are left at the end of the text or before an ellipsis.
-Redaction comes before truncation.
+inside ``user:password`` or ``Bearer ...``), in hexadecimal, and escaped for JSON, Python or HTML;
+also when it was cut, as long as eight characters of it are left: its head at the end of the text or
+before an ellipsis, its tail at the beginning or after one. Redaction comes before truncation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -37,10 +37,15 @@ class Redactor:
         self._forms: dict[str, tuple[str, ...]] = {}
         self._short: tuple[str, ...] = ()
         self._search = re.compile("(?!)")
+        self._all = ""
         self.register(values)
 
     def __bool__(self) -> bool:
         return bool(self._values)
+
+    def forms(self) -> frozenset[str]:
+        """Every whole form in which a registered value is looked for."""
+        return frozenset((*self._short, *(one for forms in self._forms.values() for one in forms)))
 
     def register(self, values: Iterable[str]) -> int:
         """Remember values as secret; return how many were too short to be taken out of texts."""
@@ -61,6 +66,7 @@ class Redactor:
         self._forms = {
             head: tuple(sorted(forms, key=len, reverse=True)) for head, forms in by_head.items()
         }
+        self._all = "\0".join(form for forms in self._forms.values() for form in forms)
         # the longest first: a head may begin with another, shorter one
         self._heads = tuple(sorted(self._forms, key=len, reverse=True))
         words = [rf"(?<!\w){re.escape(one)}(?!\w)" for one in self._short]
@@ -68,28 +74,64 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text without any registered value; the same object when there is none in it."""
+        spans = self.spans(text)
+        if not spans:
+            return text
+        parts: list[str] = []
+        kept = 0
+        for start, end in spans:
+            parts += (text[kept:start], REDACTED)
+            kept = end
+        return "".join([*parts, text[kept:]])
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where registered values stand: start and end in characters, by place, none overlapping.
+
+        Empty, and fast, for the texts without one: almost all.
+        """
         # substring search beats one regular expression of alternatives by 3 to 6 times, and almost
         # no text holds a secret
         for head in self._heads:
             if head in text:
-                return self._replace(text)
+                return self._search_all(text)
         for word in self._short:
             if word in text:
-                return self._replace(text)
-        return text
+                return self._search_all(text)
+        if len(text) >= _HEAD and (text[:_HEAD] in self._all or text.startswith(_CUTS)):
+            return self._search_all(text)
+        return []
 
-    def _replace(self, text: str) -> str:
-        parts: list[str] = []
-        kept = position = 0
+    def _search_all(self, text: str) -> list[tuple[int, int]]:
+        spans = []
+        position = 0
+        tail = self._tail(text)
+        if tail is not None:
+            spans.append(tail)
+            position = tail[1]
         while found := self._search.search(text, position):
             start = found.start()
             end = self._end(text, start, found.group())
             if end is None:
                 position = start + 1
                 continue
-            parts += (text[kept:start], REDACTED)
-            kept = position = end
-        return "".join([*parts, text[kept:]])
+            spans.append((start, end))
+            position = end
+        return spans
+
+    def _tail(self, text: str) -> tuple[int, int] | None:
+        """The end of a value whose beginning was cut off, at the beginning of the text."""
+        start = next((len(one) for one in _CUTS if text.startswith(one)), 0)
+        first = text[start : start + _HEAD]
+        if len(first) < _HEAD or first not in self._all:
+            return None
+        longest = 0
+        for form in (one for forms in self._forms.values() for one in forms):
+            place = form.find(first)
+            while place >= 0:
+                if text.startswith(form[place:], start):
+                    longest = max(longest, len(form) - place)
+                place = form.find(first, place + 1)
+        return (start, start + longest) if longest else None
 
     def _end(self, text: str, start: int, head: str) -> int | None:
         """Where the secret that begins at ``start`` ends, if it is one."""
@@ -108,16 +150,24 @@ class Redactor:
 
     def value(self, value: Value) -> Value:
         """A JSON value with every text in it redacted, keys too; the same object when clean."""
-        if isinstance(value, str):
-            return self.text(value)  # type: ignore[return-value]  # a str for a str
-        if isinstance(value, dict):
-            changed = {self.text(k): self.value(v) for k, v in value.items()}
-            return value if changed == value else changed  # type: ignore[return-value]  # a dict for a dict
-        if isinstance(value, list | tuple):
-            parts = [self.value(one) for one in value]
-            same = all(new is old for new, old in zip(parts, value, strict=True))
-            return value if same else type(value)(parts)
-        return value
+        return cleaned(value, self.text)
+
+
+def cleaned(value: Value, text: Callable[[str], str]) -> Value:
+    """A JSON value with every text in it, keys too, put through ``text``.
+
+    The same object when nothing changed, provided that ``text`` keeps to that.
+    """
+    if isinstance(value, str):
+        return text(value)  # type: ignore[return-value]  # a str for a str
+    if isinstance(value, dict):
+        changed = {text(k): cleaned(v, text) for k, v in value.items()}
+        return value if changed == value else changed  # type: ignore[return-value]  # a dict for a dict
+    if isinstance(value, list | tuple):
+        parts = [cleaned(one, text) for one in value]
+        same = all(new is old for new, old in zip(parts, value, strict=True))
+        return value if same else type(value)(parts)
+    return value
 
 
 def _common(text: str, start: int, form: str) -> int:
@@ -133,6 +183,13 @@ def _forms(value: str) -> set[str]:
     raw = value.encode("utf-8", "surrogatepass")
     forms = {value, html.escape(value), repr(value)[1:-1]}
     forms |= {json.dumps(value, ensure_ascii=one)[1:-1] for one in (True, False)}
+    # as Go and PHP write JSON
+    escaped = json.dumps(value, ensure_ascii=False)[1:-1]
+    forms |= {
+        escaped.replace("/", "\\/"),
+        re.sub("[<>&]", lambda one: f"\\u{ord(one[0]):04x}", escaped),
+    }
+    forms |= {raw.hex(), raw.hex().upper()}
     for encoded in (quote(raw, safe=""), quote(raw, safe="/"), quote_plus(raw)):
         forms |= {encoded, re.sub("%..", lambda found: found.group().lower(), encoded)}
     forms |= {one for one in _base64_forms(raw) if len(one) >= ANYWHERE}

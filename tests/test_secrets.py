@@ -60,6 +60,36 @@ def test_what_is_cut_off_is_found_too() -> None:
     assert redactor.text(ordinary) is ordinary
 
 
+def test_what_lost_its_beginning_is_found_too() -> None:
+    redactor = Redactor([KEY])
+    for cut in range(1, len(KEY) - 7):
+        for begin in ("", "…", "..."):
+            clean = redactor.text(f"{begin}{KEY[cut:]} is wrong, {KEY}")
+            assert clean == f"{begin}{REDACTED} is wrong, {REDACTED}"
+    header = base64.b64encode(f"user:{KEY}".encode()).decode()
+    assert REDACTED in redactor.text(header[14:])
+    for ordinary in (KEY[3:12] + "-other", f"see {KEY[-8:]}", "", "…", KEY[-7:]):
+        assert redactor.text(ordinary) is ordinary
+
+
+def test_hexadecimal_and_the_escapes_of_other_languages() -> None:
+    secret = "a/b&c<d>e\\f"
+    redactor = Redactor([secret])
+    for form in (
+        secret.encode().hex(),
+        secret.encode().hex().upper(),
+        json.dumps(secret)[1:-1].replace("/", "\\/"),
+        "a/b\\u0026c\\u003cd\\u003ee\\\\f",
+    ):
+        assert redactor.text(f"said '{form}'") == f"said '{REDACTED}'"
+
+
+def test_spans_are_where_the_values_stand() -> None:
+    redactor = Redactor([KEY, "abcd"])
+    text = f"{KEY} and abcd and {KEY}"
+    assert [text[start:end] for start, end in redactor.spans(text)] == [KEY, "abcd", KEY]
+
+
 def test_clean_texts_and_values_are_the_same_objects() -> None:
     redactor = Redactor([KEY])
     text, value = "nothing here", {"a": ["x", 1, None], "b": {"c": "d"}}

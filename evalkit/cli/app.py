@@ -7,6 +7,7 @@ it is used, so ``evalkit --help`` stays fast however many there are. Commands re
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -26,6 +27,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "run": "Run suites on targets, score and store every answer.",
         "gate": "Compare a run with its baseline and judge its gates.",
         "baseline": "Promote, list and show baselines.",
+        "load": "Measure how a target holds up under load.",
     },
     "Look": {
         "runs": "List stored runs.",
@@ -37,6 +39,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "prompts": "List, compare and trace prompt versions.",
         "scorers": "List scorers with their parameters.",
         "schema": "Write JSON Schemas for editors.",
+        "doctor": "Check the environment, the project and the store.",
     },
 }
 
@@ -107,6 +110,8 @@ def _root(
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are shown on standard error."""
     command = typer.main.get_command(app)
+    if sys.stdout is None or sys.stderr is None:
+        _open_closed_streams()
     try:
         result = command.main(args=list(arguments), prog_name="evalkit", standalone_mode=False)
         sys.stdout.flush()
@@ -120,13 +125,37 @@ def run_command(arguments: Sequence[str]) -> int:
         typer.echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # the reader, such as `head`, has seen enough; keep the interpreter quiet at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.PASS
+        return _reader_is_gone()
+    except SystemExit as error:
+        # typer turns a broken pipe into exit code 1, which here would mean a failed gate
+        if isinstance(error.__context__, BrokenPipeError):
+            return _reader_is_gone()
+        raise
     except OSError as error:
-        show_error(_system_error(error))
+        shown = _system_error(error)
+        show_error(shown)
+        return shown.exit_code
+    except Exception as error:  # noqa: BLE001 - the last boundary there is
+        # the code 1 of an uncaught exception would mean a failed gate, too
+        show_error(_own_fault(error))
         return ExitCode.INFRASTRUCTURE
     return int(result or 0)
+
+
+def _open_closed_streams() -> None:
+    """Give a process started with a closed output (``>&-``) one that swallows what is written."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+
+
+def _reader_is_gone() -> ExitCode:
+    """What a command ends with whose reader, such as ``head``, has seen enough."""
+    # keep the interpreter quiet when it closes the stream at exit
+    if sys.__stdout__ is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+    return ExitCode.PASS
 
 
 def _usage_error(error: typer.TyperException) -> UsageError:
@@ -136,10 +165,30 @@ def _usage_error(error: typer.TyperException) -> UsageError:
     return UsageError(message[:1].lower() + message[1:], hint=f"see '{command} --help'")
 
 
-def _system_error(error: OSError) -> InfrastructureError:
+def _system_error(error: OSError) -> EvalkitError:
     what = error.strerror or str(error)
+    what = what[:1].lower() + what[1:]
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return UsageError(
+            what, where=error.filename, hint="change the permissions, or name another place"
+        )
     return InfrastructureError(
-        what[:1].lower() + what[1:], where=error.filename, hint="free space or fix permissions"
+        what, where=error.filename, hint="free space or repair what failed, then try again"
+    )
+
+
+def _own_fault(error: Exception) -> InfrastructureError:
+    import traceback
+
+    if os.environ.get("EVALKIT_TRACEBACK"):
+        from evalkit.secrets import redact
+
+        typer.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return InfrastructureError(
+        f"evalkit itself failed: {type(error).__name__}: {error}",
+        where=f"{last.filename}:{last.lineno}",
+        hint="please report it, with what EVALKIT_TRACEBACK=1 prints before this",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from evalkit.errors import EvalkitError
+from evalkit.errors import ConfigError, EvalkitError
 from evalkit.secrets import redact
 
 ProjectFile: TypeAlias = Annotated[
@@ -38,6 +38,23 @@ def examples(*lines: str) -> str:
     """The end of a command's help; a test runs every line after ``evalkit init``."""
     # the first character keeps the lines of the paragraph as they are
     return "\b\nExamples:\n" + "\n".join(f"  $ {line}" for line in lines)
+
+
+def load_plugins(project: Path | None) -> None:
+    """Run the Python files a project names, so that what they declare is known.
+
+    Nothing happens outside of any project. Raises ``ConfigError`` for a project that is broken, or
+    that was named and is not there.
+    """
+    from evalkit.config import find_project, load_project
+
+    try:
+        path = find_project(file=project)
+    except ConfigError:
+        if project is not None:
+            raise
+        return
+    load_project(path, allow_code=True)
 
 
 def show_error(error: EvalkitError) -> None:

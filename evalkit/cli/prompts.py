@@ -17,19 +17,30 @@ from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_ap
 from evalkit.errors import ExitCode, UnknownName, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from evalkit.config.prompt import Prompt
     from evalkit.config.prompt_diff import Hunk
+    from evalkit.config.prompt_history import Commit
     from evalkit.config.spec import Project
     from evalkit.store import PromptRow
 
 app = new_app(
-    no_args_is_help=True,
+    invoke_without_command=True,
     help="List, compare and trace prompt versions.",
     epilog=examples("evalkit prompts list"),
 )
 
 _STORED = re.compile(r"[0-9a-f]{6,12}\Z")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@app.callback()
+def _alone(ctx: typer.Context) -> ExitCode | None:
+    if ctx.invoked_subcommand is not None:
+        return None
+    typer.echo(ctx.get_help())
+    return ExitCode.PASS
 
 
 @app.command("list", epilog=examples("evalkit prompts list", "evalkit prompts list --json"))
@@ -120,16 +131,21 @@ def log(
     as_json: AsJson = False,
     allow_code: AllowCode = False,
 ) -> ExitCode:
-    """Show a prompt's versions, commits, and runs."""
-    from evalkit.config.prompt_history import current, history
+    """Show a prompt's versions, commits, and runs.
+
+    Versions that runs used and nobody committed are listed too; outside of a git repository they
+    are all there is.
+    """
+    from evalkit.config.prompt_history import current
 
     loaded = _loaded(project, allow_code=allow_code)
     finder = _Finder(loaded)
     path = finder.path(prompt)
+    stored = finder.stored(path)
     used: dict[str, int] = {}
-    for one in finder.stored(path):
+    for one in stored:
         used[one.version] = used.get(one.version, 0) + one.runs
-    commits = history(path)
+    commits = _commits(path, enough=bool(stored))
     rows: list[dict[str, Any]] = []
     now = current(path)
     if now is not None and (not commits or commits[0].text != now.text):
@@ -157,6 +173,22 @@ def log(
                 "runs": 0 if version is None else used.get(version, 0),
             }
         )
+    listed = {row["version"] for row in rows}
+    only_run = [
+        {
+            "version": one.version,
+            "label": one.label,
+            "date": one.first_used.isoformat(),
+            "commit": None,
+            "author": None,
+            "subject": "not committed",
+            "runs": used[one.version],
+        }
+        for one in {one.version: one for one in stored}.values()
+        if one.version not in listed
+    ]
+    if only_run:
+        rows = sorted([*rows, *only_run], key=_moment, reverse=True)
     if as_json:
         _print_json(rows)
         return ExitCode.PASS
@@ -177,6 +209,26 @@ def log(
         ],
     )
     return ExitCode.PASS
+
+
+def _commits(path: Path, *, enough: bool) -> Sequence[Commit]:
+    """The commits of a prompt; none outside of a repository, when there is ``enough`` without."""
+    from evalkit.config.prompt_history import history
+
+    try:
+        return history(path)
+    except UsageError:
+        if not enough:
+            raise
+        return []
+
+
+def _moment(row: Mapping[str, Any]) -> datetime:
+    """When a version came about; the file as it is now comes last."""
+    from datetime import UTC, datetime
+
+    given = row["date"]
+    return datetime.max.replace(tzinfo=UTC) if given is None else datetime.fromisoformat(given)
 
 
 def _loaded(project: Path | None, *, allow_code: bool) -> Project:

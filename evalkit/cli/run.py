@@ -19,6 +19,7 @@ app = new_app()
         "evalkit run example --target span --limit 5",
         "evalkit run example --tags topic:fees,topic:hours --trials 3",
         "evalkit run example --filter 'library and not name:founder' --json",
+        "evalkit run --offline",
         "evalkit run --resume latest",
         "evalkit run example --gate --baseline latest",
     )
@@ -61,6 +62,14 @@ def run(
         str | None,
         typer.Option(metavar="RUN", help="What --gate compares with; as the suite says without."),
     ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            envvar="EVALKIT_OFFLINE",
+            help="Any connection but to the run's targets on this machine is an error.",
+        ),
+    ] = False,
     allow_code: AllowCode = False,
     project: ProjectFile = None,
     as_json: AsJson = False,
@@ -75,6 +84,10 @@ def run(
     looked for in the case's name, id and inputs, or in one place: name:, id:, expected:,
     inputs.NAME:, tags.NAME:. Ctrl-C keeps every finished answer and says how to continue.
 
+    With --offline targets must be on this machine, datasets come from files or the cache, and
+    whatever else in the process asks for a connection gets an error and ends the run with 4; the
+    project's own code cannot start programs then, and targets that are programs are refused.
+
     Exit codes: 0 answered and stored (with --gate: passed), 1 a gate fails, 2 a mistake in files or
     flags, 3 nothing selected or not decided, 4 a target or the store failed, 130 interrupted.
     """
@@ -82,6 +95,7 @@ def run(
 
     from evalkit.cli.stored import print_run
     from evalkit.config import find_project, load_project
+    from evalkit.offline import offline_if
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
     from evalkit.runner.session import resume_run, start_run
@@ -103,30 +117,38 @@ def run(
         )
     if baseline is not None and not gate:
         raise UsageError("--baseline is what --gate compares with", hint="add --gate")
-    found = load_project(find_project(file=project), allow_code=allow_code)
-    store = Store(found.store)
-    if baseline is not None and ":" not in baseline and baseline != "merge-base":
-        # "latest" is the run before this one, not this one
-        baseline = f"run:{store.resolve(baseline)}"
-    display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
-    if resume is None:
-        options = RunOptions(
-            suites=tuple(suites or ()),
-            targets=tuple(target or ()),
-            trials=trials,
-            seed=seed,
-            tags=tuple(tags or ()),
-            filter=filter,
-            sample=sample,
-            limit=limit,
-            concurrency=concurrency,
-            allow_code=allow_code,
-        )
-        outcome = start_run(found, options, store, display=display)
-    else:
-        outcome = resume_run(
-            found, resume, store, display=display, concurrency=concurrency, allow_code=allow_code
-        )
+    with offline_if(offline):
+        found = load_project(find_project(file=project), allow_code=allow_code)
+        store = Store(found.store)
+        if baseline is not None and ":" not in baseline and baseline != "merge-base":
+            # "latest" is the run before this one, not this one
+            baseline = f"run:{store.resolve(baseline)}"
+        display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
+        if resume is None:
+            options = RunOptions(
+                suites=tuple(suites or ()),
+                targets=tuple(target or ()),
+                trials=trials,
+                seed=seed,
+                tags=tuple(tags or ()),
+                filter=filter,
+                sample=sample,
+                limit=limit,
+                concurrency=concurrency,
+                allow_code=allow_code,
+                offline=offline,
+            )
+            outcome = start_run(found, options, store, display=display)
+        else:
+            outcome = resume_run(
+                found,
+                resume,
+                store,
+                display=display,
+                concurrency=concurrency,
+                allow_code=allow_code,
+                offline=offline,
+            )
     if quiet:
         typer.echo(outcome.run_id)
     elif not (gate and as_json):

@@ -78,7 +78,7 @@ def _table(rows: list[RunRow], screen: Screen) -> str:
         Column(head="run", cells=[one.run_id for one in rows]),
         # the default ids begin with the date, so this goes first
         Column(head="when (UTC)", cells=[words.instant(one.started_at) for one in rows], drop=6),
-        Column(head="status", cells=[str(one.status) for one in rows]),
+        Column(head="status", cells=[_status(one) for one in rows]),
         Column(head="suites", cells=[line(", ".join(one.suites)) for one in rows], drop=3),
         Column(head="targets", cells=[line(", ".join(one.targets)) for one in rows], drop=4),
         Column(head="cases", cells=[words.count(one.cases) for one in rows], right=True, drop=2),
@@ -106,6 +106,10 @@ def _table(rows: list[RunRow], screen: Screen) -> str:
         for one in columns
     ]
     return screen.render([grid(shown, screen)])
+
+
+def _status(row: RunRow) -> str:
+    return str(row.status) if row.kind == "evaluation" else f"{row.status} {row.kind}"
 
 
 def _score(row: RunRow, *, named: bool) -> str:

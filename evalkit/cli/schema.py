@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.options import AllowCode, ProjectFile, examples, new_app
-from evalkit.errors import ConfigError, ExitCode, UnknownName, UsageError
+from evalkit.cli.options import AllowCode, ProjectFile, examples, load_plugins, new_app
+from evalkit.errors import ExitCode, UnknownName, UsageError
 
 app = new_app()
 
@@ -45,7 +45,7 @@ def schema(
             hint=f"name one of {', '.join(SCHEMA_KINDS)}, or write all: evalkit schema --out DIR",
         )
     if allow_code:
-        _load_plugins(project)
+        load_plugins(project)
     kinds = [one for one in SCHEMA_KINDS if kind in {None, one}]
     if out is None:
         typer.echo(json.dumps(json_schema(kinds[0]), indent=2, ensure_ascii=False))
@@ -57,15 +57,3 @@ def schema(
         path.write_text(text, encoding="utf-8", newline="\n")
         typer.echo(f"wrote {path.as_posix()}")
     return ExitCode.PASS
-
-
-def _load_plugins(project: Path | None) -> None:
-    from evalkit.config import find_project, load_project
-
-    try:
-        path = find_project(file=project)
-    except ConfigError:
-        if project is not None:
-            raise
-        return  # a schema is wanted outside of any project, too
-    load_project(path, allow_code=True)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalkit.cli.options import AsJson, examples, new_app
+from evalkit.cli.options import (
+    AllowCode,
+    AsJson,
+    ProjectFile,
+    examples,
+    load_plugins,
+    new_app,
+)
 from evalkit.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -29,8 +36,16 @@ _DIRECTION = {"higher": "higher is better", "lower": "lower is better", "neutral
 
 
 @app.callback()
-def list_scorers(ctx: typer.Context, as_json: AsJson = False) -> ExitCode | None:
-    """List scorers with their parameters."""
+def list_scorers(
+    ctx: typer.Context,
+    *,
+    project: ProjectFile = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+) -> ExitCode | None:
+    """List scorers with their parameters, with --allow-code those of the project's files too."""
+    if allow_code:
+        load_plugins(project)
     if ctx.invoked_subcommand is not None:
         return None
     plugins = _all()
@@ -44,15 +59,22 @@ def list_scorers(ctx: typer.Context, as_json: AsJson = False) -> ExitCode | None
         typer.echo(f"    parameters: {parameters}")
         typer.echo(f"    example:    {_example(one)}")
     typer.echo("\nAny of them decides with threshold. All about one: evalkit scorers show NAME")
+    if not allow_code:
+        typer.echo("Scorers of the project's own files are listed with --allow-code.")
     return ExitCode.PASS
 
 
 @app.command(epilog=_EXAMPLES)
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The scorer, as `rouge_l`.")],
+    *,
+    project: ProjectFile = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> ExitCode:
     """Show one scorer: what it says, its parameters, its metrics, how a suite uses it."""
+    if allow_code:
+        load_plugins(project)
     plugin = _plugin(name)
     if as_json:
         typer.echo(json.dumps(_facts(plugin), indent=2, ensure_ascii=False))

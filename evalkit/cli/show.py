@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
 from evalkit.cli.stored import emit, open_store, print_run
-from evalkit.errors import ExitCode
+from evalkit.errors import ExitCode, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from evalkit.store import Store
 
 app = new_app()
 
@@ -18,6 +21,7 @@ app = new_app()
 @app.command(
     epilog=examples(
         "evalkit show",
+        "evalkit show latest opening-saturday",
         "evalkit show latest --json",
     )
 )
@@ -40,7 +44,12 @@ def show(
     scored so, what it took and cost, for every target and trial.
     """
     store = open_store(project, allow_code=allow_code)
-    run_id = store.resolve(run)
+    try:
+        run_id = store.resolve(run)
+    except UnknownName as error:
+        if case is None and _is_case(store, run):
+            error.hint = f"for the case of that name: evalkit show latest {run}"
+        raise
     if case is None:
         print_run(store, run_id, as_json=as_json)
         return ExitCode.PASS
@@ -53,3 +62,12 @@ def show(
     else:
         emit(case_text(trials, Screen.of(sys.stdout)))
     return ExitCode.PASS
+
+
+def _is_case(store: Store, name: str) -> bool:
+    """Whether the latest run has a case of this name, or with it in its name."""
+    try:
+        store.trial(store.resolve("latest"), name)
+    except UsageError:
+        return False
+    return True

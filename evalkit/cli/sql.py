@@ -39,10 +39,10 @@ def sql(
 ) -> ExitCode:
     """Query the run store with DuckDB's SQL, for reading only.
 
-    Tables: runs, targets, prompts, datasets, scorers, cases, trials, scores, gates, labels, events;
-    the view results joins scores with trials. 'describe trials' explains columns. Times are
-    seconds, money is US dollars, NULL is unknown. In CSV, text that a spreadsheet would run as a
-    formula has an apostrophe in front.
+    Tables: runs, targets, prompts, datasets, scorers, cases, trials, scores, gates, labels, events,
+    load_steps; the view results joins scores with trials, load_trials has the requests of load
+    tests. 'describe trials' explains columns. Times are seconds, money is US dollars, NULL is
+    unknown. In CSV, text that a spreadsheet would run as a formula has an apostrophe in front.
     """
     if as_csv + as_json + (parquet is not None) > 1:
         raise UsageError(

@@ -43,16 +43,24 @@ def open_store(project: Path | None, *, allow_code: bool = False) -> Store:
 
 def print_run(store: Store, run_id: str, *, as_json: bool = False) -> None:
     """Print the summary of a stored run on standard output, as text or as JSON."""
-    from evalkit.report.formats.json import json
+    from evalkit.report.formats.json import dumps, json
     from evalkit.report.formats.terminal import terminal
     from evalkit.report.screen import Screen
     from evalkit.report.view import run_view
 
-    view = run_view(store.load_run(run_id), store.samples(run_id))
+    run = store.load_run(run_id)
+    screen = Screen.of(sys.stdout)
+    if run.kind == "load" and (steps := store.load_steps(run_id)):
+        from evalkit.report.load import load_view
+        from evalkit.report.load_text import load_text
+
+        load = load_view(run, steps)
+        emit(dumps(load.to_json()) if as_json else load_text(load, screen))
+        return
+    view = run_view(run, store.samples(run_id))
     if as_json:
         emit(json(view))
         return
-    screen = Screen.of(sys.stdout)
     emit(terminal(view, width=screen.width, colour=screen.colour, unicode=screen.unicode))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evalkit.config.card import Card, load_card
-    from evalkit.config.env import resolve_env
+    from evalkit.config.env import env_names, resolve_env
     from evalkit.config.project import find_project, load_project
     from evalkit.config.prompt import Prompt, PromptPart, load_prompt, parse_prompt
     from evalkit.config.schema import json_schema
@@ -20,6 +20,7 @@ _HOMES = {
     "Card": "card",
     "Prompt": "prompt",
     "PromptPart": "prompt",
+    "env_names": "env",
     "find_project": "project",
     "json_schema": "schema",
     "load_card": "card",
@@ -35,6 +36,7 @@ __all__ = [
     "Card",
     "Prompt",
     "PromptPart",
+    "env_names",
     "find_project",
     "json_schema",
     "load_card",

@@ -23,6 +23,7 @@ from evalkit.errors import ConfigError, Position, suggestion
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 """What a target or a scorer may be called."""
 
+_CARD = ".card.yaml"
 _SECRET = re.compile(r"key|token|secret|password|authorization|credential", re.IGNORECASE)
 
 SHOWN = 5
@@ -210,7 +211,13 @@ def nearest_file(path: Path, root: Path) -> str:
                 else (f"there is no folder {folder.name!r}; did you mean {near[0]!r}?")
             )
         return f"there is no folder {_relative(folder, root)!r}"
-    names = {one.name: one for one in _listing(folder) if one.is_file()}
+    if path.is_dir():
+        return "this is a folder"
+    # a card is never what a dataset or a prompt is looked for under
+    cards = () if path.name.endswith(_CARD) else (_CARD,)
+    names = {
+        one.name: one for one in _listing(folder) if one.is_file() and not one.name.endswith(cards)
+    }
     near = difflib.get_close_matches(path.name, list(names), n=1, cutoff=0.5)
     if near:
         return f"did you mean {_relative(names[near[0]], root)!r}?"

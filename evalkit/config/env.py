@@ -67,6 +67,17 @@ def resolve_env(
     return resolved, frozenset(secrets)
 
 
+def env_names(options: JSON | Mapping[str, JSON]) -> frozenset[str]:
+    """The environment variables that the texts of some options refer to."""
+    if isinstance(options, str):
+        return frozenset(match[1] for match in _PIECE.finditer(options) if match[1])
+    if isinstance(options, Mapping):
+        return frozenset(name for one in options.values() for name in env_names(one))
+    if isinstance(options, list):
+        return frozenset(name for one in options for name in env_names(one))
+    return frozenset()
+
+
 def check_references(findings: Findings, node: Node, *, allowed: bool) -> None:
     """Note every ``${`` below that is no ``${env:NAME}``, or stands where none may."""
     for _, one in node.walk():

@@ -14,9 +14,20 @@ from evalkit.config.spec import Price, Project
 from evalkit.config.target import PriceModel, Targets
 from evalkit.config.tree import Node, read_yaml, shown_path
 from evalkit.errors import ConfigError, Position
+from evalkit.pii import PiiKind
 
 FILE_NAMES = ("evalkit.yaml", "evalkit.yml")
 _run_files: set[Path] = set()
+
+
+class PrivacyModel(Strict):
+    """``privacy:`` of ``evalkit.yaml``."""
+
+    mask: list[PiiKind] = Field(
+        [],
+        description="personal data replaced by <EMAIL_1> and the like before anything is stored;"
+        " scorers see the texts as they were",
+    )
 
 
 class ProjectModel(Strict):
@@ -30,6 +41,7 @@ class ProjectModel(Strict):
     plugins: list[str] = Field([], description="Python files; run only when allowed")
     prices: dict[str, Any] = Field({}, description="US dollars per million tokens, by model")
     targets: dict[str, Any] = Field(min_length=1, description="the systems under test, by name")
+    privacy: PrivacyModel = PrivacyModel()
     suites_dir: str = Field("suites", min_length=1)
     prompts_dir: str = Field("prompts", min_length=1)
 
@@ -85,6 +97,7 @@ def load_project(path: Path, *, allow_code: bool = False) -> Project:
         targets=targets,
         prices=prices,
         plugins=plugins,
+        mask=tuple(model.privacy.mask),
         seed=model.seed,
         suites_dir=root / model.suites_dir,
         prompts_dir=root / model.prompts_dir,

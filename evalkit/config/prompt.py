@@ -181,7 +181,8 @@ def _parts(lines: list[str], start: int, path: Path) -> tuple[PromptPart, ...]:
         part = _trimmed(role, lines, header + 1, end)
         if not part.source:
             what = f"the message {role!r} is empty" if header >= start else "the prompt is empty"
-            raise PromptError(what, where=Position(shown_path(path), max(header, start) + 1, 1))
+            where = Position(shown_path(path), max(header, start) + 1, 1)
+            raise PromptError(what, where=where, hint="write what the model is told there")
         parts.append(part)
     return tuple(parts)
 
@@ -233,7 +234,8 @@ class _Compiled:
                 f"the template cannot be compiled: {problem}", where=self._at(1)
             ) from None
         assert isinstance(code, CodeType)
-        self._template = Template.from_code(environment, code, environment.make_globals(None))
+        self._globals = dict(environment.make_globals(None))
+        self._template = Template.from_code(environment, code, self._globals)
 
     def _at(self, line: int, word: str = "", *, key: bool = False) -> Position:
         """A line of the template as a place in the file, at the column of a word if it is there.
@@ -254,7 +256,8 @@ class _Compiled:
                 raise self._missing(name, line, available)
 
     def render(self, variables: Mapping[str, JSON], write: Any) -> str:
-        context = self._template.new_context(dict(variables))
+        # shared: the context's own merge of the same two looks up every global one by one
+        context = self._template.new_context({**self._globals, **variables}, shared=True)
         pieces = []
         try:
             for piece in self._template.root_render_func(context):
@@ -273,11 +276,15 @@ class _Compiled:
             ) from None
         except SecurityError as problem:
             raise PromptError(
-                f"not allowed in a prompt: {problem}", where=self._at(self._line(problem))
+                f"not allowed in a prompt: {str(problem).rstrip('.')}",
+                where=self._at(self._line(problem)),
+                hint="use the case's variables, filters and loops; Python's inside is closed",
             ) from None
         except RecursionError as problem:
             raise PromptError(
-                "a macro calls itself without end", where=self._at(self._line(problem))
+                "a macro calls itself without end",
+                where=self._at(self._line(problem)),
+                hint="let it end at a condition, or write a loop",
             ) from None
         except (
             TemplateError,

@@ -93,7 +93,7 @@ def _subschemas(schema: Any) -> Iterator[Schema]:
 
 
 def _project(definitions: Schema) -> Schema:
-    schema = _own(ProjectModel)
+    schema = _own(ProjectModel, definitions)
     definitions["limits"] = _own(LimitsModel)
     definitions["price"] = _own(PriceModel)
     common = _own(TargetModel)["properties"]

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import Position
 from evalkit.model import JSON
+from evalkit.pii import PiiKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +186,10 @@ class SuiteSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """Everything ``evalkit.yaml`` says; paths are absolute."""
+    """Everything ``evalkit.yaml`` says; paths are absolute.
+
+    ``mask`` names the kinds of personal data that are replaced before anything is stored.
+    """
 
     name: str
     root: Path
@@ -194,6 +198,7 @@ class Project:
     targets: Mapping[str, TargetSpec]
     prices: Mapping[str, Price] = field(default_factory=dict)
     plugins: tuple[Path, ...] = ()
+    mask: tuple[PiiKind, ...] = ()
     seed: int = 0
     suites_dir: Path
     prompts_dir: Path

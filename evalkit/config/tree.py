@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from evalkit.errors import ConfigError, Position, PromptError
 from evalkit.model import JSON
 
+_EMPTY = "'evalkit init' writes one of each kind into an empty folder, to start from"
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 64
 MAX_NODES = 200_000
@@ -133,7 +134,9 @@ def read_text(path: Path, *, error: ErrorType = ConfigError) -> str:
         raise error("this is a folder, not a file", where=shown) from None
     except OSError as problem:
         reason = problem.strerror or str(problem)
-        raise error(f"the file cannot be read: {reason}", where=shown) from None
+        raise error(
+            f"the file cannot be read: {reason}", where=shown, hint="check its permissions"
+        ) from None
     if len(content) > MAX_BYTES:
         raise error(f"the file is larger than {MAX_BYTES // 1_000_000} MB", where=shown)
     content = content.removeprefix(b"\xef\xbb\xbf")
@@ -217,7 +220,9 @@ class _Builder:
 
         loader.get_event()  # the start of the stream
         if loader.check_event(yaml.StreamEndEvent):
-            raise self._error("the file is empty", where=Position(self._path, self._first, 1))
+            raise self._error(
+                "the file is empty", where=Position(self._path, self._first, 1), hint=_EMPTY
+            )
         loader.get_event()  # the start of the document
         root = self._node(loader, 0)
         loader.get_event()  # its end
@@ -229,7 +234,7 @@ class _Builder:
                 hint="remove the line '---' and what follows, or split the file",
             )
         if root.value is None:
-            raise self._error("the file is empty", where=self._where(root))
+            raise self._error("the file is empty", where=self._where(root), hint=_EMPTY)
         if not isinstance(root.value, Mapping):
             kind = "a list" if isinstance(root.value, tuple) else "a single value"
             raise self._error(

@@ -226,9 +226,9 @@ def _cached(name: str, split: str | None, config: str | None, revision: str | No
 
 def _not_cached(name: str) -> DatasetError:
     return DatasetError(
-        f"the dataset {name!r} is not in the cache, and HF_HUB_OFFLINE is set",
+        f"{name!r} is no folder of the project and not in the cache, and HF_HUB_OFFLINE is set",
         where=name,
-        hint="unset HF_HUB_OFFLINE once to download it, or name a local folder",
+        hint="leave it, or --offline, out once to download it, or name a local folder",
     )
 
 
@@ -248,7 +248,10 @@ def _explain(error: Exception, name: str, revision: str | None) -> NoReturn:
         what = f"no dataset {name!r} on the hub"
         hint = "check owner/name; a private dataset needs HF_TOKEN; or name a local folder"
     else:
-        what = f"the hub could not be reached for {name!r}: {_first_line(error)}"
+        what = (
+            f"{name!r} is no folder of the project, and the hub could not be reached for it:"
+            f" {_first_line(error)}"
+        )
         hint = "set HF_HUB_OFFLINE=1 to use the copy in the cache, or name a local folder"
     raise DatasetError(what, where=name, hint=hint) from error
 

@@ -13,7 +13,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import EvalkitError
-from evalkit.model import JSON, Metric, Run, RunStatus, ScorerVersion, mean, p50, p95, rate, total
+from evalkit.model import (
+    JSON,
+    Direction,
+    Metric,
+    Run,
+    RunStatus,
+    ScorerVersion,
+    mean,
+    p50,
+    p95,
+    rate,
+    total,
+)
 from evalkit.stats import Estimate, summarise
 from evalkit.stats.samples import Samples, ScoreSample, TrialSample
 
@@ -158,7 +170,8 @@ def run_view(run: Run, samples: Samples) -> RunView:
     costs = [one.cost_usd for one in samples.scores if one.cost_usd is not None]
     targets = [target for suite in suites for target in suite.targets]
     elapsed = None
-    if run.finished_at is not None:
+    if run.finished_at is not None and run.finished_at >= run.started_at:
+        # a clock that was set back in between tells nothing
         elapsed = (run.finished_at - run.started_at).total_seconds()
     return RunView(
         run_id=run.id,
@@ -221,7 +234,7 @@ def _suite(run: Run, name: str, samples: Samples) -> SuiteView:
             for one in run.datasets
             if one.suite == name
         ),
-        cases=len({case for one in ordered_trials for case in one.cases}),
+        cases=len(set().union(*(_plain(one.cases) for one in ordered_trials))),
         targets=tuple(_target(run, one) for one in ordered_trials),
         rows=tuple(rows),
         slices=_slices(samples, name, versions, order, scores),
@@ -248,10 +261,19 @@ def _suite(run: Run, name: str, samples: Samples) -> SuiteView:
     )
 
 
+def _plain(values: Any) -> list[Any]:
+    """A column as a list: looking at one number of an array at a time is slow."""
+    return values.tolist() if hasattr(values, "tolist") else list(values)
+
+
 def _target(run: Run, trials: TrialSample) -> TargetView:
+    import numpy as np
+
     version = next((one for one in run.targets if one.name == trials.target), None)
-    answered = sum(map(bool, trials.ok))
-    known = [cost for cost in trials.cost_usd if not math.isnan(cost)]
+    ok = np.asarray(trials.ok, dtype=bool)
+    costs = np.asarray(trials.cost_usd, dtype=float)
+    known = costs[~np.isnan(costs)].tolist()
+    answered = int(ok.sum())
     prompt = None
     if version is not None and version.prompt_version is not None:
         prompt = next((p for p in run.prompts if p.version == version.prompt_version), None)
@@ -266,9 +288,7 @@ def _target(run: Run, trials: TrialSample) -> TargetView:
         errors=len(trials.ok) - answered,
         error_classes=dict(trials.error_classes),
         cost_usd=math.fsum(known) if known else None,
-        unpriced=sum(
-            ok and math.isnan(cost) for ok, cost in zip(trials.ok, trials.cost_usd, strict=True)
-        ),
+        unpriced=int((ok & np.isnan(costs)).sum()),
     )
 
 
@@ -312,9 +332,16 @@ def _score_row(
         metric=f"{version.name}.{metric.name}",
         group=_GROUP_OF_UNIT.get(version.unit, "quality"),
         unit="%" if share else version.unit,
-        direction="higher" if share and version.direction == "lower" else version.direction,
+        direction=_rate_direction(metric, version.direction) if share else version.direction,
         cells=tuple(None if one is None else _score_cell(metric, bounds, one) for one in columns),
     )
+
+
+def _rate_direction(metric: Metric, direction: Direction) -> Direction:
+    """Which way a share is better: of what passed more is, of what was flagged less."""
+    if not metric.counts:
+        return "lower"
+    return "higher" if direction == "lower" else direction
 
 
 def _score_cell(
@@ -323,30 +350,40 @@ def _score_cell(
     sample: ScoreSample,
     keep: Callable[[int], bool] | None = None,
 ) -> Cell:
-    rows = range(len(sample.cases))
-    kept = rows if keep is None else [row for row in rows if keep(sample.cases[row])]
-    whole = len(kept) == len(rows)
+    import numpy as np
 
-    def column(values: Any) -> list[Any]:
-        plain = values.tolist() if hasattr(values, "tolist") else list(values)
-        return plain if whole else [plain[row] for row in kept]
+    cases = np.asarray(sample.cases)
+    rows = len(cases)
+    kept = (
+        np.arange(rows)
+        if keep is None
+        else np.array([row for row, case in enumerate(cases.tolist()) if keep(case)], dtype=int)
+    )
+    whole = len(kept) == rows
 
-    stats: list[Any] = []
+    def column(values: Any) -> Any:
+        if whole:
+            return values
+        if isinstance(values, np.ndarray):
+            return values[kept]
+        return [values[row] for row in kept.tolist()]
+
+    stats: Any = ()
     if metric.kind == "corpus":
-        if len(sample.stats) != len(rows):
+        if len(sample.stats) != rows:
             return Cell(value=None, note="some scores have no statistics to sum")
         stats = column(sample.stats)
     estimate = summarise(
         metric,
         column(sample.values),
         column(sample.passed),
-        [str(case) for case in column(sample.cases)],
+        column(cases),
         stats,
         bounds=bounds,
     )
     note = sample.reasons[0][0] if whole and sample.reasons else ""
     if estimate.value is None and not note:
-        note = "no trial was decided" if metric.kind == "rate" and kept else "no score"
+        note = "no trial was decided" if metric.kind == "rate" and len(kept) else "no score"
     return _cell(
         estimate,
         unscored=sample.unscored if whole else 0,
@@ -368,6 +405,8 @@ def _cell(estimate: Estimate, **fields: Any) -> Cell:
 
 
 def _trial_rows(trials: Sequence[TrialSample]) -> list[MetricRow]:
+    import numpy as np
+
     columns: dict[str, Column] = {
         "latency": lambda one: one.latency_s,
         "ttft": lambda one: one.ttft_s,
@@ -377,7 +416,7 @@ def _trial_rows(trials: Sequence[TrialSample]) -> list[MetricRow]:
     known = {
         name
         for name, column in columns.items()
-        if any(not math.isnan(value) for one in trials for value in column(one))
+        if any(not np.isnan(column(one)).all() for one in trials)
     }
     rows = [
         _quantity_row(trials, columns[name], one, name=name, group="time", unit="s", live=True)
@@ -426,24 +465,32 @@ def _quantity_row(
 def _quantity_cell(
     metric: Metric, trials: TrialSample, values: Sequence[float], *, live: bool
 ) -> Cell:
-    answered = [row for row, ok in enumerate(trials.ok) if ok and (trials.live[row] or not live)]
-    known = [row for row in answered if not math.isnan(values[row])]
+    import numpy as np
+
+    answered = np.asarray(trials.ok, dtype=bool)
+    if live:
+        answered = answered & np.asarray(trials.live, dtype=bool)
+    data = np.asarray(values, dtype=float)
+    known = answered & ~np.isnan(data)
+    count, whole = int(known.sum()), int(answered.sum())
     estimate = summarise(
         metric,
-        [float(values[row]) for row in known],
-        [None] * len(known),
-        [str(trials.cases[row]) for row in known],
+        data[known],
+        [None] * count,
+        np.asarray(trials.cases)[known],
         bounds=(0.0, math.inf),
     )
     note = ""
-    if not known:
-        note = "unknown" if answered else "no live answer" if live else "no answer"
-    elif len(known) < len(answered):
-        note = f"{len(answered) - len(known)} of {len(answered)} unknown"
+    if not count:
+        note = "unknown" if whole else "no live answer" if live else "no answer"
+    elif count < whole:
+        note = f"{whole - count} of {whole} unknown"
     return _cell(estimate, note=note)
 
 
 def _error_row(trials: Sequence[TrialSample]) -> MetricRow:
+    import numpy as np
+
     return MetricRow(
         metric="error.rate",
         group="errors",
@@ -453,9 +500,9 @@ def _error_row(trials: Sequence[TrialSample]) -> MetricRow:
             _cell(
                 summarise(
                     rate,
-                    [0.0] * len(one.ok),
-                    [not ok for ok in one.ok],
-                    [str(case) for case in one.cases],
+                    np.zeros(len(one.ok)),
+                    ~np.asarray(one.ok, dtype=bool),
+                    np.asarray(one.cases),
                 )
             )
             for one in trials

@@ -1,9 +1,9 @@
 """How numbers and facts are written, in one place: rounding, units, signs, and plain ASCII.
 
 A number has the digits that its interval deserves: two of the half-width where that begins with 1
-or 2, else one; a value that would become 0 by that keeps two significant digits. Without an
-interval it has three. Units and signs are typographic (``1.48 %``, ``×``, ``−``); ``plain`` turns
-them into ASCII.
+or 2, else one. Of the value that leaves at least two significant digits where it would become 0,
+and at most four. Without an interval it has three. Units and signs are typographic (``1.48 %``,
+``×``, ``−``); ``plain`` turns them into ASCII.
 """
 
 from __future__ import annotations
@@ -98,6 +98,9 @@ def decimals(value: float, low: float | None = None, high: float | None = None) 
         if value and _scientific(value)[1] < -max(0, places):
             # beside a wide interval a small value is still not nothing
             places = 1 - _scientific(value)[1]
+        elif value:
+            # a very narrow interval deserves no more than four significant digits
+            places = min(places, 3 - _scientific(value)[1])
     elif value:
         places = 2 - _scientific(value)[1]
     else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
-from evalkit.errors import ConfigError, PromptError, Undecided
+from evalkit.errors import ConfigError, PromptError, Undecided, suggestion
 from evalkit.model import Case
 from evalkit.runner.fleet import Fleet
 from evalkit.runner.select import Selection
@@ -36,12 +37,26 @@ def refuse_nothing(
         for name, values in info.tags.items()
         for value in values
     }
-    there = ", ".join(sorted(tags)[:12]) + (" …" if len(tags) > 12 else "")
     raise Undecided(
         f"nothing is selected: {' '.join(flags)} leaves none of {cases:,} cases",
         where=", ".join(str(one.spec.path) for one in suites),
-        hint=f"the tags there are: {there or 'none'}" if selection.tags else "try other words",
+        hint=_tags_hint(selection, tags) if selection.tags else "try other words",
     )
+
+
+def _tags_hint(selection: Selection, known: Set[str]) -> str:
+    """What the tags that no case has may have meant: another name, or other values of theirs."""
+    names = {one.partition(":")[0] for one in known}
+    asked = [part.strip() for one in selection.tags for part in one.split(",") if part.strip()]
+    for one in asked:
+        name = one.partition(":")[0]
+        if name not in names and difflib.get_close_matches(name, names, n=1):
+            return suggestion(name, names)
+    wanted = {one.partition(":")[0] for one in asked}
+    of_these = {one for one in known if one.partition(":")[0] in wanted}
+    there = sorted(of_these or known)
+    more = " …" if len(there) > 12 else ""
+    return f"the tags there are: {', '.join(there[:12]) or 'none'}{more}"
 
 
 def check_prompts(suite: PlannedSuite, fleet: Fleet) -> None:

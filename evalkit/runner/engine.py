@@ -21,7 +21,7 @@ from evalkit.runner.feed import Feed, Job
 from evalkit.runner.lane import Answer, Lane
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import build_trial
-from evalkit.secrets import Redactor
+from evalkit.runner.veil import Veil
 
 BATCH = 256
 """Finished trials that are scored and written without waiting for the clock."""
@@ -81,7 +81,7 @@ class Engine:
     sink: Sink
     board: Board
     display: Display
-    redactor: Redactor
+    veil: Veil
     grace_s: float = 3.0
     flush_s: float = 0.2
     recorded: int = field(init=False, default=0)
@@ -187,7 +187,7 @@ class Engine:
     def _give_up(self, driven: Driven) -> None:
         if any(one.given_up for one in driven.tallies.values()):
             return
-        reason = self.redactor.text(driven.lane.health.reason)
+        reason = self.veil.text(driven.lane.health.reason)
         for one in driven.tallies.values():
             one.given_up = reason
         self.display.note(f"target {driven.lane.name!r} does not answer; it is asked no more")
@@ -274,7 +274,7 @@ class Engine:
                 run_id=self.run_id,
                 target=target,
                 scores=tuple(given),
-                redactor=self.redactor,
+                veil=self.veil,
             )
             for (target, job, answer), given in zip(batch, scores, strict=True)
         ]
@@ -308,5 +308,5 @@ class Engine:
                 async with asyncio.timeout(5.0):
                     await lane.aclose()
             except Exception as error:  # noqa: BLE001 - all trials are recorded; say it, end well
-                text = self.redactor.text(f"{type(error).__name__}: {error}")
+                text = self.veil.text(f"{type(error).__name__}: {error}")
                 self.display.note(f"target {lane.name!r} did not close: {text}")

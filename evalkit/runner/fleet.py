@@ -18,6 +18,7 @@ from evalkit.hashing import content_id
 from evalkit.model import JSON, Case, Message, TargetVersion
 from evalkit.registry import Kind, TargetPlugin
 from evalkit.runner.lane import Lane, Priced, Render
+from evalkit.runner.masked import masked
 from evalkit.runner.recorded import recorded_answers
 from evalkit.secrets import SHORTEST, register
 
@@ -30,12 +31,16 @@ _OUTPUT_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTarget:
-    """A target that is used: what is stored of it, its prompt, and whom it asks."""
+    """A target that is used: what is stored of it, its prompt, and whom it asks.
+
+    ``address`` is the URL of one that is reached over the network, where its options say it.
+    """
 
     spec: TargetSpec
     version: TargetVersion
     prompt: Prompt | None
     children: tuple[str, ...]
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +122,13 @@ class _Builder:
         plugin = registry.get(Kind.TARGET, spec.kind)
         assert isinstance(plugin, TargetPlugin)
         options, secrets = resolve_env(spec.options, self._environ, where=spec.where)
-        refused = register(secrets)
+        stored, written = masked(spec.options)
+        if written:
+            self.warnings.append(
+                f"target {spec.name!r}: a secret is written in {self._project.path.name};"
+                " name an environment variable instead, as ${env:NAME}"
+            )
+        refused = register(secrets | written)
         if refused:
             self.warnings.append(
                 f"target {spec.name!r}: {refused} of its environment variables is shorter than"
@@ -153,13 +164,14 @@ class _Builder:
                         "children": [self.targets[one].version.content_hash for one in children],
                     }
                 ),
-                options=spec.options,
+                options=stored,
                 model=model,
                 prompt_version=None if prompt is None else prompt.version,
                 price=None if price is None else price.to_json(),
             ),
             prompt=prompt,
             children=children,
+            address=address_of(plugin, options),
         )
         self.lanes[spec.name] = Lane(
             name=spec.name,
@@ -230,6 +242,16 @@ def renderer(prompt: Prompt) -> Render:
         return prompt.render({**case.inputs, "context": list(case.context)})
 
     return render
+
+
+def address_of(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:
+    """The URL that a target of the network asks, ``None`` for others and where it is not known."""
+    for name in ("base_url", "url") if plugin.network else ():
+        default = plugin.parameters.get(name)
+        value: Any = options.get(name, None if default is None else default.default)
+        if isinstance(value, str) and not _is_required(value):
+            return value
+    return None
 
 
 def _model(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:

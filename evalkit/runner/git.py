@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from evalkit.model import GitState
+from evalkit.offline import own_programs
 
 _ASK = (
     "git",
@@ -35,14 +36,15 @@ class GitQuestion:
         self._patience_s = patience_s
         environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         try:
-            self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
-                _ASK,
-                cwd=root,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
+            with own_programs():
+                self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
+                    _ASK,
+                    cwd=root,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                )
         except OSError:
             self._process = None
 

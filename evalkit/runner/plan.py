@@ -22,6 +22,7 @@ from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
+from evalkit.runner.reach import keep_offline
 from evalkit.runner.select import Selection
 from evalkit.runner.suites import PlannedSuite, Scans, find_suites, plan_suite, shown_source
 
@@ -43,6 +44,7 @@ class RunOptions:
     limit: int | None = None
     concurrency: int | None = None
     allow_code: bool = False
+    offline: bool = False
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -60,6 +62,7 @@ class RunOptions:
             "filter": self.filter,
             "sample": self.sample,
             "limit": self.limit,
+            "offline": self.offline,
         }
 
 
@@ -113,6 +116,8 @@ def _build(
         concurrency=options.concurrency,
         store=store,
     )
+    if options.offline:
+        keep_offline(fleet)
     scans = Scans()
     suites = tuple(
         plan_suite(

@@ -1,13 +1,14 @@
-"""From a job and its answer to the trial that is stored, with no secret left in any text."""
+"""From a job and its answer to the trial that is stored: no secret is left in any text."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from evalkit.errors import ErrorClass
-from evalkit.model import Case, Message, Output, ScoreRecord, ToolCall, Trial, TrialStatus
+from evalkit.model import Case, Message, Output, Run, ScoreRecord, ToolCall, Trial, TrialStatus
 from evalkit.runner.feed import Job
 from evalkit.runner.lane import Answer
+from evalkit.runner.veil import Veil
 from evalkit.secrets import Redactor
 
 LONGEST_ERROR = 2_000
@@ -21,19 +22,19 @@ def build_trial(
     run_id: str,
     target: str,
     scores: tuple[ScoreRecord, ...],
-    redactor: Redactor,
+    veil: Veil,
 ) -> Trial:
-    """The row of one trial; secrets are taken out of every text of it, before any is cut."""
+    """The row of one trial; what may not be stored leaves every text of it, before any is cut."""
     output, error, case, messages = answer.output, answer.error, job.case, job.messages
     message = None if error is None else error.message
-    if redactor:
-        messages = _clean_messages(messages, redactor)
-        case = _clean_case(case, redactor)
-        scores = tuple(_clean_score(one, redactor) for one in scores)
+    if veil:
+        scores = tuple(_clean_score(one, veil, case, output) for one in scores)
+        messages = _clean_messages(messages, veil)
+        case = _clean_case(case, veil)
         if output is not None:
-            output = _clean_output(output, redactor)
+            output = _clean_output(output, veil)
         if message is not None:
-            message = redactor.text(message)
+            message = veil.text(message)
     if message is not None and len(message) > LONGEST_ERROR:
         message = message[:LONGEST_ERROR] + "…"
     return Trial(
@@ -58,22 +59,42 @@ def build_trial(
     )
 
 
-def _clean_messages(messages: tuple[Message, ...], redactor: Redactor) -> tuple[Message, ...]:
-    if all(redactor.text(one.content) is one.content for one in messages):
+def clean_run(run: Run, redactor: Redactor) -> Run:
+    """The run without a secret in any text of its configuration; the same object when clean."""
+    if not redactor:
+        return run
+    prompts = tuple(
+        one if (text := redactor.text(one.text)) is one.text else replace(one, text=text)
+        for one in run.prompts
+    )
+    targets = tuple(
+        replace(one, options=redactor.value(one.options), model=redactor.value(one.model))
+        for one in run.targets
+    )
+    return replace(run, prompts=prompts, targets=targets, settings=redactor.value(run.settings))
+
+
+def _clean_messages(messages: tuple[Message, ...], veil: Veil) -> tuple[Message, ...]:
+    if all(veil.text(one.content) is one.content for one in messages):
         return messages
-    return tuple(Message(role=one.role, content=redactor.text(one.content)) for one in messages)
+    return tuple(Message(role=one.role, content=veil.text(one.content)) for one in messages)
 
 
-def _clean_case(case: Case, redactor: Redactor) -> Case:
+def case_texts(case: Case) -> tuple[object, ...]:
+    """Everything of a case that its author wrote."""
+    return (case.name, case.inputs, case.expected, case.context, case.tags, case.metadata)
+
+
+def _clean_case(case: Case, veil: Veil) -> Case:
     # the identity stays: it is a hash, and the case must still be found by it
-    given = (case.name, case.inputs, case.expected, case.context, case.tags, case.metadata)
-    clean = tuple(redactor.value(one) for one in given)
+    given = case_texts(case)
+    clean = tuple(veil.value(one) for one in given)
     if all(new is old for new, old in zip(clean, given, strict=True)):
         return case
     name, inputs, expected, context, tags, metadata = clean
     return Case(
         id=case.id,
-        name=name,  # type: ignore[arg-type]  # a text for a text, and so on: see Redactor.value
+        name=name,  # type: ignore[arg-type]  # a text for a text, and so on: see evalkit.secrets.cleaned
         inputs=inputs,  # type: ignore[arg-type]
         expected=expected,  # type: ignore[arg-type]
         context=context,  # type: ignore[arg-type]
@@ -83,32 +104,45 @@ def _clean_case(case: Case, redactor: Redactor) -> Case:
     )
 
 
-def _clean_output(output: Output, redactor: Redactor) -> Output:
-    text = redactor.text(output.text)
-    extra = redactor.value(output.extra) if output.extra else output.extra
-    context = redactor.value(output.context) if output.context else output.context
-    calls = tuple(_clean_call(one, redactor) for one in output.tool_calls)
-    if text is output.text and extra is output.extra and context is output.context and not calls:
+def _clean_output(output: Output, veil: Veil) -> Output:
+    text = veil.text(output.text)
+    extra = veil.value(output.extra) if output.extra else output.extra
+    context = veil.value(output.context) if output.context else output.context
+    model = veil.value(output.model)
+    finish = veil.value(output.finish_reason)
+    calls = tuple(_clean_call(one, veil) for one in output.tool_calls)
+    same = text is output.text and extra is output.extra and context is output.context
+    if same and model is output.model and finish is output.finish_reason and not calls:
         return output
-    return replace(output, text=text, extra=extra, context=context, tool_calls=calls)
+    return replace(
+        output,
+        text=text,
+        extra=extra,
+        context=context,
+        tool_calls=calls,
+        model=model,
+        finish_reason=finish,
+    )
 
 
-def _clean_call(call: ToolCall, redactor: Redactor) -> ToolCall:
-    return replace(call, name=redactor.text(call.name), arguments=redactor.text(call.arguments))
+def _clean_call(call: ToolCall, veil: Veil) -> ToolCall:
+    return replace(call, name=veil.text(call.name), arguments=veil.text(call.arguments))
 
 
-def _clean_score(record: ScoreRecord, redactor: Redactor) -> ScoreRecord:
+def _clean_score(record: ScoreRecord, veil: Veil, case: Case, output: Output | None) -> ScoreRecord:
     score = record.score
     if score is not None and (score.reason or score.label or score.evidence):
+        sources = (
+            *(() if output is None else (output.text, *output.context)),
+            *case.context,
+            *case.references,
+        )
         score = replace(
             score,
-            reason=redactor.value(score.reason),
-            label=redactor.value(score.label),
-            evidence=tuple(
-                replace(one, text=redactor.text(one.text), reason=redactor.text(one.reason))
-                for one in score.evidence
-            ),
+            reason=veil.value(score.reason),
+            label=veil.value(score.label),
+            evidence=tuple(veil.evidence(one, sources) for one in score.evidence),
         )
     if score is record.score and record.reason is None:
         return record
-    return replace(record, score=score, reason=redactor.value(record.reason))
+    return replace(record, score=score, reason=veil.value(record.reason))

@@ -43,6 +43,7 @@ class Recorder:
         self._guard = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="evalkit-ingest")
         self._ingesting: Future[None] | None = None
+        self._ended = False
 
     def append(self, trials: Sequence[Trial]) -> None:
         """Write trials to the journal and wait for the disk; raises ``StoreError`` when full."""
@@ -86,12 +87,13 @@ class Recorder:
         self._seal()
         self._ingest()
         self._store.finish_run(self._run_id, status, datetime.now(UTC))
+        self._ended = True
 
     def close(self) -> None:
         """Give the run up; what was not ingested stays in the journal."""
         self._pool.shutdown()
         try:
-            self._journal.close()
+            self._journal.close(ended=self._ended)
         except EvalkitError:
             # only what could not be written before is still unwritten, and that was said then
             return

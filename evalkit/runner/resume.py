@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
-from evalkit.model import Run
+from evalkit.model import Run, RunKind
 from evalkit.runner.plan import Plan, RunOptions
 
 if TYPE_CHECKING:
@@ -21,8 +21,13 @@ class Resumed:
     done: Mapping[tuple[str, str], Set[tuple[str, int]]]
 
 
-def stored_options(run: Run, *, concurrency: int | None, allow_code: bool) -> RunOptions:
-    """The flags a run was started with; how hard its targets are driven may differ."""
+def stored_options(
+    run: Run, *, concurrency: int | None, allow_code: bool, offline: bool = False
+) -> RunOptions:
+    """The flags a run was started with; how hard its targets are driven may differ.
+
+    A run that was started offline is continued offline.
+    """
     kept: Mapping[str, Any] = run.settings
     return RunOptions(
         suites=tuple(kept.get("suites") or run.suites),
@@ -35,6 +40,7 @@ def stored_options(run: Run, *, concurrency: int | None, allow_code: bool) -> Ru
         limit=kept.get("limit"),
         concurrency=concurrency,
         allow_code=allow_code,
+        offline=offline or bool(kept.get("offline")),
     )
 
 
@@ -46,6 +52,11 @@ def resume(plan: Plan, run: Run, store: Store) -> tuple[Plan, Resumed]:
     """
     from dataclasses import replace
 
+    if run.kind is not RunKind.EVALUATION:
+        raise UsageError(
+            f"run {run.id} is a load test, and a load test is not continued",
+            hint=f"start it again: evalkit load {run.suites[0]}",
+        )
     changed = differences(run, plan.run)
     if changed:
         raise UsageError(

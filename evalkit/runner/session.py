@@ -10,19 +10,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.model import RunStatus
+from evalkit.offline import Guard, offline_if
 from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.feed import Feed, Part
 from evalkit.runner.plan import Plan, RunOptions, build_plan
+from evalkit.runner.privacy import masker_of
 from evalkit.runner.progress import Board, Display, Tally
+from evalkit.runner.record import clean_run
 from evalkit.runner.recorder import Recorder
 from evalkit.runner.resume import Resumed, resume, stored_options
+from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
 
 if TYPE_CHECKING:
@@ -31,7 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed."""
+    """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed.
+
+    ``refused`` is what an offline run tried to connect to, and how often.
+    """
 
     run_id: str
     status: RunStatus
@@ -41,6 +48,7 @@ class Outcome:
     errors: int
     given_up: Mapping[str, str]
     elapsed_s: float
+    refused: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def missing(self) -> int:
@@ -52,7 +60,7 @@ class Outcome:
         """What the process ends with when no gate is asked."""
         if self.status is RunStatus.INTERRUPTED:
             return ExitCode.INTERRUPTED
-        if self.given_up or not (self.kept + self.answered):
+        if self.given_up or self.refused or not (self.kept + self.answered):
             return ExitCode.INFRASTRUCTURE
         return ExitCode.PASS
 
@@ -61,6 +69,10 @@ class Outcome:
         again = f"evalkit run --resume {self.run_id}"
         stored = f"{self.kept + self.answered:,} of {self.planned:,} answers are stored"
         said = [f"target {name!r} was given up: {reason}" for name, reason in self.given_up.items()]
+        said += [
+            f"offline: {what} was refused" + (f" {count:,} times" if count > 1 else "")
+            for what, count in self.refused.items()
+        ]
         if self.status is RunStatus.INTERRUPTED:
             said.append(f"interrupted: {stored}; continue with: {again}")
         elif self.given_up:
@@ -82,11 +94,12 @@ def start_run(
     environ: Mapping[str, str] = os.environ,
 ) -> Outcome:
     """Plan, check and make a new run; raises before the first call for whatever can be known."""
-    plan = build_plan(project, options, environ=environ, store=store)
-    _say(plan, display)
-    store.prepare()
-    _recover(store, display)
-    return execute(plan, store, display=display)
+    with offline_if(options.offline) as guard:
+        plan = build_plan(project, options, environ=environ, store=store)
+        _say(plan, display)
+        store.prepare()
+        _recover(store, display)
+        return _with_refused(execute(plan, store, display=display), guard)
 
 
 def resume_run(
@@ -97,6 +110,7 @@ def resume_run(
     display: Display,
     concurrency: int | None = None,
     allow_code: bool = False,
+    offline: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Outcome:
     """Continue a stored run with the trials that are missing or failed.
@@ -106,10 +120,31 @@ def resume_run(
     """
     _recover(store, display)
     run = store.load_run(store.resolve(name))
-    options = stored_options(run, concurrency=concurrency, allow_code=allow_code)
-    plan, resumed = resume(build_plan(project, options, environ=environ, store=store), run, store)
-    _say(plan, display)
-    return execute(plan, store, display=display, resumed=resumed)
+    options = stored_options(run, concurrency=concurrency, allow_code=allow_code, offline=offline)
+    with offline_if(options.offline) as guard:
+        plan, resumed = resume(
+            build_plan(project, options, environ=environ, store=store), run, store
+        )
+        _say(plan, display)
+        kept = sum(map(len, resumed.done.values()))
+        if run.status is RunStatus.COMPLETE and kept >= run.planned:
+            # the run keeps the end it had; its duration is not the time until someone asked again
+            display.note(f"run {run.id} is complete: nothing is missing")
+            return Outcome(
+                run_id=run.id,
+                status=run.status,
+                planned=run.planned,
+                kept=kept,
+                answered=0,
+                errors=0,
+                given_up={},
+                elapsed_s=0.0,
+            )
+        return _with_refused(execute(plan, store, display=display, resumed=resumed), guard)
+
+
+def _with_refused(outcome: Outcome, guard: Guard | None) -> Outcome:
+    return outcome if guard is None else replace(outcome, refused=dict(guard.refused))
 
 
 def _say(plan: Plan, display: Display) -> None:
@@ -136,13 +171,14 @@ def execute(
     recorded, saying what is kept.
     """
     run_id = plan.run.id
+    veil = Veil(process_redactor(), masker_of(plan, store, resumed=resumed is not None))
     if resumed is None:
-        store.create_run(plan.run)
+        store.create_run(clean_run(plan.run, process_redactor()))
     recorder = Recorder(store, run_id)
     try:
         if resumed is not None:
             store.reopen_run(run_id)
-        engine, tallies = _engine(plan, recorder, display, resumed)
+        engine, tallies = _engine(plan, recorder, display, resumed, veil)
         begun = time.monotonic()
         try:
             with _quiet_collector():
@@ -186,7 +222,7 @@ def _with_kept(
 
 
 def _engine(
-    plan: Plan, recorder: Recorder, display: Display, resumed: Resumed | None
+    plan: Plan, recorder: Recorder, display: Display, resumed: Resumed | None, veil: Veil
 ) -> tuple[Engine, list[Tally]]:
     done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
@@ -231,7 +267,7 @@ def _engine(
         sink=recorder,
         board=Board(tallies=tallies, in_flight=lambda target: plan.fleet.lanes[target].in_flight),
         display=display,
-        redactor=process_redactor(),
+        veil=veil,
     )
     return engine, tallies
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.config.spec import DatasetSpec, Project, SuiteSpec
-from evalkit.errors import Undecided, UsageError
+from evalkit.errors import Undecided, UsageError, suggestion
 from evalkit.hashing import canonical
 from evalkit.model import DatasetVersion
 from evalkit.runner.cases import SuiteCases, Survey
@@ -142,6 +142,13 @@ def plan_suite(
         warnings += [f"{source}:{one.line or one.row}: {one.message}" for one in info.issues]
         if info.warnings > len(info.issues):
             warnings.append(f"{source}: and {info.warnings - len(info.issues):,} more of the kind")
+    known = {name for _, info in scanned for name in info.tags}
+    warnings += [
+        f"suite {spec.name!r}: no case has the tag {one!r} that 'slices' names;"
+        f" {suggestion(one, known)}"
+        for one in spec.slices
+        if one not in known
+    ]
     return PlannedSuite(
         spec=spec,
         targets=targets,

@@ -26,6 +26,7 @@ ProjectCode: TypeAlias = Annotated[str, _IN_PROJECT]
 """A parameter that names code of the project; the scorer is given it with an absolute path."""
 
 Pair = tuple[Case, Output]
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,8 @@ class BoundScorer:
         """What the scores become: the plugin's metrics, plus the rate when this one decides."""
         declared = self.plugin.metrics
         limits = any(self.options.get(one) is not None for one in ("min", "max"))
-        if (self.threshold is None and not limits) or rate in declared:
+        has_rate = any(one.kind == "rate" for one in declared)
+        if (self.threshold is None and not limits) or has_rate:
             return declared
         return (*declared, rate)
 
@@ -94,7 +96,9 @@ class BoundScorer:
             return self._record(Unscorable(missing), 0.0)
         started = time.perf_counter()
         try:
-            result = _not_awaitable(self.plugin.obj(case, output, **self.options))
+            result = self.plugin.obj(case, output, **self.options)
+            if type(result) is not Score:
+                result = _not_awaitable(result)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             result = error
         return self._record(result, time.perf_counter() - started)
@@ -150,9 +154,11 @@ class BoundScorer:
 
     def _missing(self, case: Case, output: Output) -> str:
         for need in self.plugin.needs:
+            if need == "expected":
+                if not case.references:
+                    return "the case expects nothing"
+                continue
             kind, _, name = need.partition(".")
-            if kind == "expected" and not case.references:
-                return "the case expects nothing"
             if kind == "context" and not (case.context or output.context):
                 return "the case has no context"
             if kind in {"inputs", "tags", "metadata"} and name not in getattr(case, kind):
@@ -164,7 +170,8 @@ class BoundScorer:
         if isinstance(result, Unscorable):
             status, reason = ScoreStatus.UNSCORED, str(result) or "no reason given"
         elif isinstance(result, BaseException):
-            status, reason = ScoreStatus.ERROR, f"{type(result).__name__}: {result}"
+            said = f"{type(result).__name__}: {result}"
+            status, reason = ScoreStatus.ERROR, said + _users_line(result)
         else:
             try:
                 score = self._decided(_plain(result))
@@ -218,6 +225,8 @@ def _plain(result: object) -> Score:
         raise TypeError(
             f"the scorer returned {type(result).__name__}; return a Score or raise Unscorable"
         )
+    if _is_plain(result):
+        return result
     if result.passed is not None and not isinstance(result.passed, bool):
         raise TypeError(f"passed must be true, false or nothing, not {result.passed!r}")
     for name in ("label", "reason"):
@@ -236,6 +245,22 @@ def _plain(result: object) -> Score:
         evidence=tuple(result.evidence),
         stats=stats,
         cost_usd=None if result.cost_usd is None else float(result.cost_usd),
+    )
+
+
+def _is_plain(score: Any) -> bool:
+    """Whether a score is plain as it is, as those of almost every scorer are."""
+    return (
+        type(score.value) is float
+        and (score.passed is None or type(score.passed) is bool)
+        and (score.label is None or type(score.label) is str)
+        and (score.reason is None or type(score.reason) is str)
+        and (score.cost_usd is None or type(score.cost_usd) is float)
+        and score.evidence == ()
+        and type(score.stats) is tuple
+        # a sum of numbers is finite only when they are
+        and (not score.stats or {*map(type, score.stats)} == {float})
+        and math.isfinite(sum(score.stats))
     )
 
 
@@ -337,3 +362,14 @@ def _signed(value: object, root: Path) -> object:
             f"{value.name}#{bytes_id(value.read_bytes())[:12]}" if value.is_file() else value.name
         )
     return value.removeprefix(f"{root}{os.sep}") if isinstance(value, str) else value
+
+
+def _users_line(error: BaseException) -> str:
+    """Where in the user's own files it was raised, as ``, at polite.py:11``; else nothing."""
+    place, step = "", error.__traceback__
+    while step is not None:
+        file = Path(step.tb_frame.f_code.co_filename)
+        if _PACKAGE not in file.parents and "site-packages" not in file.parts:
+            place = f", at {file.name}:{step.tb_lineno}"
+        step = step.tb_next
+    return place

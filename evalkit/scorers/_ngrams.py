@@ -17,8 +17,6 @@ import numpy.typing as npt
 Ids = npt.NDArray[np.int64]
 
 _WORD = 63
-_SHORT = 60
-"""Words up to which dictionaries count faster than arrays."""
 _WIDE = 60_000
 """Windows above which orders are counted one after the other, to bound the memory."""
 
@@ -92,36 +90,6 @@ def _counted(given: Ids, references: Sequence[Ids], order: int) -> list[int]:
         have = Counter(zip(*(mine[i:] for i in range(n)), strict=False))
         found.append((have & most).total())
     return found
-
-
-def clipped_word_matches(
-    given: Sequence[str], references: Sequence[Sequence[str]], order: int
-) -> list[int]:
-    """``clipped_matches`` of words; for short texts dictionaries are faster than arrays."""
-    if len(given) + sum(map(len, references)) > _SHORT:
-        first, *rest = word_ids([given, *references])
-        return clipped_matches(first, rest, order)
-    found = [0] * order
-    for n in range(1, order + 1):
-        most: dict[Any, int] = {}
-        for one in references:
-            for gram, count in _grams(one, n).items():
-                if count > most.get(gram, 0):
-                    most[gram] = count
-        have = _grams(given, n)
-        matches = sum(min(count, most[gram]) for gram, count in have.items() if gram in most)
-        if not matches:
-            break  # an n-gram that is shared holds shared shorter ones
-        found[n - 1] = matches
-    return found
-
-
-def _grams(words: Sequence[str], n: int) -> dict[Any, int]:
-    counts: dict[Any, int] = {}
-    grams = words if n == 1 else zip(*(words[i:] for i in range(n)), strict=False)
-    for gram in grams:
-        counts[gram] = counts.get(gram, 0) + 1
-    return counts
 
 
 def character_ids(texts: Sequence[str]) -> list[Ids]:

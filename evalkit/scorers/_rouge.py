@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score
+from evalkit.scorers._few import SHORT, few_word_matches
 from evalkit.scorers._text import references, words
 
 Measure: TypeAlias = Literal["fmeasure", "precision", "recall"]
@@ -86,15 +87,11 @@ def rouge_n(target: Tokens, prediction: Tokens, n: int) -> Rouge:
     wanted, given = max(len(target) - n + 1, 0), max(len(prediction) - n + 1, 0)
     if not wanted or not given:
         return _ZERO
-    common = _ngrams(target, n) & _ngrams(prediction, n)
-    hits = common.total()
+    if len(target) + len(prediction) <= SHORT:
+        (hits,) = few_word_matches(prediction, [target], n, lowest=n)
+    else:
+        hits = (_ngrams(target, n) & _ngrams(prediction, n)).total()
     return Rouge(hits / given, hits / wanted)
-
-
-def _ngrams(tokens: Tokens, n: int) -> Counter[Any]:
-    return (
-        Counter(tokens) if n == 1 else Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
-    )
 
 
 def rouge_l(target: Tokens, prediction: Tokens) -> Rouge:
@@ -103,14 +100,25 @@ def rouge_l(target: Tokens, prediction: Tokens) -> Rouge:
         return _ZERO
     if len(target) * len(prediction) > MAX_CELLS:
         raise Unscorable(f"too long to compare: {len(prediction):,} against {len(target):,} words")
-    from rapidfuzz.distance import LCSseq
-
     # one character a distinct word: rapidfuzz is fastest on text
     ids: dict[str, str] = {}
     left = "".join([ids.setdefault(one, chr(len(ids))) for one in target])
     right = "".join([ids.setdefault(one, chr(len(ids))) for one in prediction])
-    length = LCSseq.similarity(left, right)
+    length = _common_subsequence()(left, right)
     return Rouge(length / len(prediction), length / len(target))
+
+
+def _ngrams(tokens: Tokens, n: int) -> Counter[Any]:
+    return (
+        Counter(tokens) if n == 1 else Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
+    )
+
+
+@cache
+def _common_subsequence() -> Callable[[str, str], int]:
+    from rapidfuzz.distance import LCSseq
+
+    return LCSseq.similarity
 
 
 def rouge_lsum(target: Sequence[Tokens], prediction: Sequence[Tokens]) -> Rouge:

@@ -13,6 +13,8 @@ from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, Literal, TypeAlias
 
+from evalkit.scorers._few import clipped_word_matches
+
 BleuTokenizer: TypeAlias = Literal["13a", "intl", "zh", "char", "none"]
 Stats: TypeAlias = tuple[float, ...]
 
@@ -58,6 +60,8 @@ def _western() -> Callable[[str], str]:
 
 @lru_cache(maxsize=1 << 17)
 def _chunk_13a(chunk: str) -> tuple[str, ...]:
+    if chunk.isalnum() and chunk.isascii():
+        return (chunk,)  # every rule is about a mark
     return tuple(_western()(f" {chunk} ").split())
 
 
@@ -72,7 +76,7 @@ def _words_13a(line: str) -> list[str]:
         line = line.replace("&quot;", '"').replace("&amp;", "&")
         line = line.replace("&lt;", "<").replace("&gt;", ">")
     chunks = line.split()
-    if any(len(one) > _LONG_CHUNK for one in chunks):
+    if max(map(len, chunks), default=0) > _LONG_CHUNK:
         return _western()(f" {line} ").split()
     return list(chain.from_iterable(map(_chunk_13a, chunks)))
 
@@ -91,12 +95,12 @@ def bleu_stats(
     Equal to ``BLEU._extract_corpus_statistics``: with several references each n-gram counts up to
     its largest count in one of them, and the length is the closest one's, the shorter of two.
     """
-    from evalkit.scorers._ngrams import clipped_word_matches
-
     given = bleu_words(answer, name, lowercase=lowercase)
     wanted = [bleu_words(one, name, lowercase=lowercase) for one in references]
     size = len(given)
-    length = min(map(len, wanted), key=lambda n: (abs(size - n), n))
+    length = len(wanted[0])
+    if len(wanted) > 1:
+        length = min(map(len, wanted), key=lambda n: (abs(size - n), n))
     correct = clipped_word_matches(given, wanted, BLEU_ORDER)
     total = [max(size - order, 0) for order in range(BLEU_ORDER)]
     return (float(size), float(length), *map(float, correct), *map(float, total))

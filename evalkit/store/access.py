@@ -246,7 +246,7 @@ def store_failure(error: Exception, path: Path, *, journal: Path | None = None) 
         return StoreVersionError(
             "the run store was written by a newer DuckDB",
             where=path,
-            hint="upgrade with: pip install --upgrade evalkit duckdb",
+            hint="upgrade evalkit the way you installed it, and duckdb with it",
         )
     if any(word in lowered for word in _FULL):
         return StoreError(

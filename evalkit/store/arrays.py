@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence, Sized
+from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -62,49 +63,112 @@ def _named(value: Any) -> Any:
     return value
 
 
-def text(values: Sequence[str | None]) -> pa.Array:
-    """VARCHAR."""
+def text(values: Sequence[str | None], *, bits: int = 64) -> pa.Array:
+    """VARCHAR; ``bits`` are those of the offsets, 32 holds 2 GB."""
     import pyarrow as pa
 
     try:
-        return pa.array(values, type=pa.large_string())
-    except UnicodeEncodeError:
-        clean = [None if one is None else storable(one) for one in values]
-        return pa.array(clean, type=pa.large_string())
+        return _text(values, bits=bits)  # type: ignore[arg-type]  # None among them is a TypeError
+    except TypeError:
+        missing = [one is None for one in values]
+    if all(missing):
+        return pa.nulls(len(values), pa.large_string() if bits == 64 else pa.string())
+    return _text([one or "" for one in values], missing, bits=bits)
+
+
+def _text(values: Sequence[str], missing: Sequence[bool] | None = None, *, bits: int) -> pa.Array:
+    import pyarrow as pa
+
+    joined = "".join(values)
+    parts: Sequence[Sized] = values
+    if joined.isascii():
+        content = joined.encode()
+    else:
+        try:
+            encoded = [one.encode() for one in values]
+        except UnicodeEncodeError:
+            encoded = [storable(one).encode() for one in values]
+        content, parts = b"".join(encoded), encoded
+    kind = pa.large_string() if bits == 64 else pa.string()
+    return _array(kind, len(values), missing, _ends(parts, bits=bits), content)
+
+
+def _ends(values: Sequence[Sized | None], *, bits: int = 64) -> Any:
+    """Where each of the values begins and the last ends, put one after the other."""
+    import numpy as np
+
+    lengths = [len(one) if one else 0 for one in values]
+    ends = np.zeros(len(values) + 1, dtype=np.int64 if bits == 64 else np.int32)
+    np.cumsum(lengths, out=ends[1:])
+    return ends
+
+
+def _array(kind: pa.DataType, length: int, missing: Any, *buffers: Any) -> pa.Array:
+    """An array straight from its buffers; ``pa.array`` would import pandas, a fifth of a second."""
+    import numpy as np
+    import pyarrow as pa
+
+    valid = None
+    if missing is not None:
+        valid = pa.py_buffer(np.packbits(~np.asarray(missing, dtype=bool), bitorder="little"))
+    return pa.Array.from_buffers(kind, length, [valid, *map(pa.py_buffer, buffers)])
 
 
 def repeated(values: Sequence[str | None]) -> pa.Array:
     """VARCHAR of few distinct values."""
-    return text(values).dictionary_encode()
+    return Repeated(values).array()
+
+
+class Repeated:
+    """VARCHAR as codes of distinct values, so that its rows can be repeated for another table."""
+
+    def __init__(self, values: Sequence[str | None]):
+        import numpy as np
+
+        known = {one: code for code, one in enumerate(dict.fromkeys(values))}
+        self._distinct = list(known)
+        self._codes = np.array([known[one] for one in values], dtype=np.int32)
+        self._none = known.get(None)
+
+    def array(self, rows: Any = None) -> pa.Array:
+        """The column; ``rows`` are the places of its values in another order or number."""
+        import pyarrow as pa
+
+        codes = self._codes if rows is None else self._codes[rows]
+        if self._distinct == [None]:
+            return pa.nulls(len(codes), pa.large_string())
+        missing = None if self._none is None else codes == self._none
+        indices = _array(pa.int32(), len(codes), missing, codes)
+        return pa.DictionaryArray.from_arrays(indices, text(self._distinct))
+
+
+def numbers(values: Any, *, bits: int = 64) -> pa.Array:
+    """INTEGER or BIGINT of whole numbers that are known to fit, from a list or NumPy's array."""
+    import numpy as np
+    import pyarrow as pa
+
+    data = np.asarray(values, dtype=np.int64 if bits == 64 else np.int32)
+    return _array(pa.int64() if bits == 64 else pa.int32(), len(data), None, data)
 
 
 def lists(
     values: Sequence[Sequence[Any] | None], flat: Callable[[list[Any]], pa.Array]
 ) -> pa.Array:
     """A list column; ``flat`` makes the array of all elements. ``None`` is NULL, not empty."""
+    import numpy as np
     import pyarrow as pa
 
     # offsets and one flat array: a Python object a row would cost more than all the rest
     elements = flat([each for one in values if one for each in one])
-    return pa.LargeListArray.from_arrays(_offsets(values), elements, mask=_nulls(values))
-
-
-def _offsets(values: Sequence[Sized | None]) -> pa.Array:
-    import numpy as np
-    import pyarrow as pa
-
-    lengths = (0 if one is None else len(one) for one in values)
-    offsets = np.zeros(len(values) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(values)), out=offsets[1:])
-    return pa.array(offsets)
-
-
-def _nulls(values: Sequence[object | None]) -> pa.Array | None:
-    import pyarrow as pa
-
-    if None not in values:
-        return None
-    return pa.array([one is None for one in values], type=pa.bool_())
+    nulls = None
+    if None in values:
+        nulls = _array(
+            pa.bool_(),
+            len(values),
+            None,
+            np.packbits([one is None for one in values], bitorder="little"),
+        )
+    return pa.LargeListArray.from_arrays(numbers(_ends(values)), elements, mask=nulls)
 
 
 def texts(values: Sequence[Sequence[str] | None]) -> pa.Array:
@@ -132,35 +196,74 @@ def maps(values: Sequence[Mapping[str, str]]) -> pa.Array:
     """MAP(VARCHAR, VARCHAR)."""
     import pyarrow as pa
 
-    try:
-        keys = pa.array([key for one in values for key in one], type=pa.string())
-    except UnicodeEncodeError:
+    keys = [key for one in values for key in one]
+    if not all(map(str.isascii, keys)):
         # two keys may become the same text, and a map has each key once
-        return maps([{storable(key): value for key, value in one.items()} for one in values])
-    items = text([value for one in values for value in one.values()]).cast(pa.string())
-    return pa.MapArray.from_arrays(_offsets(values).cast(pa.int32()), keys, items)
+        values = [{storable(key): value for key, value in one.items()} for one in values]
+        keys = [key for one in values for key in one]
+    items = [value for one in values for value in one.values()]
+    return pa.MapArray.from_arrays(
+        numbers(_ends(values, bits=32), bits=32), text(keys, bits=32), text(items, bits=32)
+    )
 
 
 def whole(values: Sequence[int | None], *, bits: int = 64) -> pa.Array:
     """INTEGER or BIGINT."""
+    import numpy as np
     import pyarrow as pa
 
     kind = pa.int64() if bits == 64 else pa.int32()
+    missing = [one is None for one in values] if None in values else None
+    if not values or (missing is not None and all(missing)):
+        return pa.nulls(len(values), kind)
+    data = np.array(values if missing is None else [0 if one is None else one for one in values])
+    limit = 1 << (bits - 1)
+    if data.dtype.kind == "i" and -limit <= data.min(initial=0) <= data.max(initial=0) < limit:
+        return _array(kind, len(data), missing, data.astype(np.int64 if bits == 64 else np.int32))
     try:
         return pa.array(values, type=kind)
     except (OverflowError, pa.ArrowInvalid):
-        limit = 1 << (bits - 1)
         fitting = [one if one is not None and -limit <= one < limit else None for one in values]
         return pa.array(fitting, type=kind)
 
 
 def real(values: Sequence[float | None]) -> pa.Array:
     """DOUBLE; NaN and infinities become NULL."""
+    import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    array = pa.array(values, type=pa.float64())
-    finite = pc.is_finite(array)
-    if pc.all(finite, min_count=0).as_py():
-        return array
-    return pc.if_else(finite, array, pa.scalar(None, pa.float64()))
+    # NumPy reads None as NaN
+    data = np.array(values, dtype=np.float64)
+    finite = np.isfinite(data)
+    if finite.all():
+        return _array(pa.float64(), len(data), None, data)
+    if not finite.any():
+        return pa.nulls(len(data), pa.float64())
+    return _array(pa.float64(), len(data), ~finite, data)
+
+
+def flags(values: Sequence[bool | None]) -> pa.Array:
+    """BOOLEAN."""
+    import numpy as np
+    import pyarrow as pa
+
+    missing = [one is None for one in values]
+    if all(missing):
+        return pa.nulls(len(values), pa.bool_())
+    bits = np.packbits(np.array([bool(one) for one in values], dtype=bool), bitorder="little")
+    return _array(pa.bool_(), len(values), missing, bits)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def instants(values: Sequence[datetime | None]) -> pa.Array:
+    """TIMESTAMPTZ."""
+    import numpy as np
+    import pyarrow as pa
+
+    kind = pa.timestamp("us", tz="UTC")
+    missing = [one is None for one in values] if None in values else None
+    since = [0 if one is None else (one - _EPOCH) // _MICROSECOND for one in values]
+    return _array(kind, len(values), missing, np.array(since, dtype=np.int64))

@@ -6,7 +6,7 @@ becomes U+FFFD, a whole number beyond 64 bits and a number that is not finite be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +61,10 @@ def trial_columns(trials: Sequence[Trial]) -> TrialColumns:
     distinct = {(one.run_id, one.key): one for one in trials}
     kept = trials if len(distinct) == len(trials) else list(distinct.values())
     keys = {
-        "run_id": arrays.repeated([one.run_id for one in kept]),
-        "suite": arrays.repeated([one.suite for one in kept]),
-        "target": arrays.repeated([one.target for one in kept]),
-        "case_id": arrays.text([one.case.id for one in kept]),
-        "trial": arrays.whole([one.index for one in kept], bits=32),
+        "run_id": arrays.Repeated([one.run_id for one in kept]),
+        "suite": arrays.Repeated([one.suite for one in kept]),
+        "target": arrays.Repeated([one.target for one in kept]),
+        "case_id": arrays.Repeated([one.case.id for one in kept]),
     }
     return TrialColumns(
         cases=_cases({one.case.id: one.case for one in kept}.values()),
@@ -94,7 +93,7 @@ def _cases(cases: Iterable[Case]) -> pa.Table:
     )
 
 
-def _trials(trials: Sequence[Trial], keys: dict[str, Any]) -> pa.Table:
+def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.Table:
     import pyarrow as pa
 
     outputs = [one.output for one in trials]
@@ -105,7 +104,8 @@ def _trials(trials: Sequence[Trial], keys: dict[str, Any]) -> pa.Table:
         return [None if one is None else getattr(one, name) for one in outputs]
 
     columns = {
-        **keys,
+        **{name: column.array() for name, column in keys.items()},
+        "trial": arrays.whole([one.index for one in trials], bits=32),
         "case_name": arrays.text([one.case.name for one in trials]),
         "case_row": arrays.whole([one.case.row for one in trials]),
         "tags": arrays.maps([one.case.tags for one in trials]),
@@ -113,9 +113,7 @@ def _trials(trials: Sequence[Trial], keys: dict[str, Any]) -> pa.Table:
         "error_class": arrays.repeated([one.error_class for one in trials]),
         "error": arrays.text([one.error for one in trials]),
         "http_status": arrays.whole([one.http_status for one in trials], bits=32),
-        "started_at": pa.array(
-            [one.started_at for one in trials], type=pa.timestamp("us", tz="UTC")
-        ),
+        "started_at": arrays.instants([one.started_at for one in trials]),
         "latency_s": arrays.real(of_output("latency_s")),
         "ttft_s": arrays.real(of_output("ttft_s")),
         "queue_s": arrays.real([one.queue_s for one in trials]),
@@ -135,6 +133,7 @@ def _trials(trials: Sequence[Trial], keys: dict[str, Any]) -> pa.Table:
         "messages": arrays.text([arrays.messages_json(one.messages) for one in trials]),
         "seed": arrays.whole([one.seed for one in trials]),
         "request_hash": arrays.text([one.request_hash for one in trials]),
+        "step": arrays.whole([one.step for one in trials], bits=32),
     }
     for name in USAGE:
         columns[name] = arrays.whole([getattr(one, name) for one in usages])
@@ -144,7 +143,7 @@ def _trials(trials: Sequence[Trial], keys: dict[str, Any]) -> pa.Table:
     return pa.table(columns)
 
 
-def _scores(trials: Sequence[Trial], keys: dict[str, Any]) -> pa.Table:
+def _scores(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
@@ -157,13 +156,15 @@ def _scores(trials: Sequence[Trial], keys: dict[str, Any]) -> pa.Table:
     def of_score(name: str) -> list[Any]:
         return [None if one is None else getattr(one, name) for one in found]
 
-    columns = {name: column.take(pa.array(owner)) for name, column in keys.items()}
-    columns |= {
-        "position": pa.array((np.arange(len(records)) - firsts[owner]).astype(np.int32)),
+    indices = np.array([one.index for one in trials], dtype=np.int32)
+    columns = {
+        **{name: column.array(owner) for name, column in keys.items()},
+        "trial": arrays.numbers(indices[owner], bits=32),
+        "position": arrays.numbers(np.arange(len(records)) - firsts[owner], bits=32),
         "name": arrays.repeated([one.name for one in records]),
         "status": arrays.repeated([one.status for one in records]),
         "value": arrays.real(of_score("value")),
-        "passed": pa.array(of_score("passed"), type=pa.bool_()),
+        "passed": arrays.flags(of_score("passed")),
         "label": arrays.repeated(of_score("label")),
         "reason": arrays.text(
             [one.reason if one.score is None else one.score.reason for one in records]

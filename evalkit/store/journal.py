@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 from evalkit.errors import StoreVersionError, UsageError
 from evalkit.model import Case, Trial
 from evalkit.store.access import unwritable
-from evalkit.store.codec import case_from, case_json, from_line, to_line, trial_from, trial_json
+from evalkit.store.codec import case_from, case_json, from_line, to_line, trial_from
+from evalkit.store.lines import trial_line
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -119,7 +120,7 @@ class Journal:
             if (cases.get(case.id) or self._written.get(case.id)) is not case:
                 cases[case.id] = case
                 yield to_line(["case", case_json(case)])
-            yield to_line(["trial", trial_json(one)])
+            yield trial_line(one)
 
     def seal(self) -> Path | None:
         """Close the segment, ready for ``Store.ingest``; ``None`` when nothing was written.
@@ -139,12 +140,16 @@ class Journal:
             except OSError as error:
                 raise unwritable(error, path, journal=self.directory) from error
 
-    def close(self) -> Path | None:
-        """Seal and give the run up; returns the last segment, which is still to be ingested."""
+    def close(self, *, ended: bool = True) -> Path | None:
+        """Seal and give the run up; returns the last segment, which is still to be ingested.
+
+        ``ended`` says that the store knows how the run ended. If it does not, the run stays known
+        to the journal, and the next command that recovers marks it interrupted.
+        """
         try:
             return self.seal()
         finally:
-            disown(self.directory, self.run_id, self._ownership)
+            disown(self.directory, self.run_id, self._ownership, ended=ended)
 
 
 def _write(file: int, content: bytes) -> None:
@@ -200,7 +205,7 @@ def _check_format(number: int, path: Path) -> None:
             f"the journal was written by a newer evalkit (format {number}, this one knows"
             f" {FORMAT})",
             where=path,
-            hint="upgrade with: pip install --upgrade evalkit",
+            hint="upgrade evalkit the way you installed it",
         )
 
 
@@ -253,11 +258,12 @@ def own(directory: Path, run_id: str) -> FileLock | None:
         return lock
 
 
-def disown(directory: Path, run_id: str, lock: FileLock) -> None:
-    """Give a run up that ``own`` returned."""
+def disown(directory: Path, run_id: str, lock: FileLock, *, ended: bool = True) -> None:
+    """Give a run up that ``own`` returned; one that has not ended keeps its lock file."""
     with _gate(directory):
         (directory / f"{run_id}.owner").unlink(missing_ok=True)
-        (directory / f"{run_id}.lock").unlink(missing_ok=True)
+        if ended:
+            (directory / f"{run_id}.lock").unlink(missing_ok=True)
         lock.release()
 
 

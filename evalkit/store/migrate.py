@@ -58,7 +58,7 @@ def stored_version(connection: DuckDBPyConnection, path: Path) -> int:
             f"the run store was written by a newer evalkit (schema {version}, this one knows"
             f" {known_version()})",
             where=path,
-            hint="upgrade with: pip install --upgrade evalkit",
+            hint="upgrade evalkit the way you installed it, or name another file under 'store:'",
         )
     return version
 

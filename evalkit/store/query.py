@@ -50,12 +50,29 @@ def query(
             )
         given = parameters or {}
         named = {key: given[key] for key in statements[0].named_parameters if key in given}
-        return connection.sql(sql, params=named or None).to_arrow_table()
+        return _interruptible(connection, sql, named)
     except duckdb.Error as error:
         message = _with_place(connection, sql, error)
         refused = any(words in message for words in _REFUSED)
         hint = f"{_READ_ONLY}; write results with --csv, --json or --parquet" if refused else ""
         raise UsageError(message, hint=hint or _TABLES) from error
+
+
+def _interruptible(
+    connection: DuckDBPyConnection, sql: str, parameters: Mapping[str, Any]
+) -> pa.Table:
+    """The result of a statement that Ctrl-C can end: DuckDB looks at no signal while it works."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(
+            lambda: connection.sql(sql, params=parameters or None).to_arrow_table()
+        )
+        try:
+            return result.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 def _with_place(connection: DuckDBPyConnection, sql: str, error: duckdb.Error) -> str:

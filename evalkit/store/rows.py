@@ -21,6 +21,7 @@ from evalkit.model import (
     PromptVersion,
     Provenance,
     Run,
+    RunKind,
     RunStatus,
     Score,
     ScoreRecord,
@@ -47,7 +48,6 @@ def run_tables(run: Run) -> dict[str, pa.Table]:
     """The rows of a run and of everything it used, by table."""
     import pyarrow as pa
 
-    instants = pa.timestamp("us", tz="UTC")
     git = run.git
 
     def numbered(rows: Iterable[Any]) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def run_tables(run: Run) -> dict[str, pa.Table]:
                 "run_id": arrays.text([run.id]),
                 "project": arrays.text([run.project]),
                 "status": arrays.text([run.status]),
-                "started_at": pa.array([run.started_at], type=instants),
-                "finished_at": pa.array([run.finished_at], type=instants),
+                "started_at": arrays.instants([run.started_at]),
+                "finished_at": arrays.instants([run.finished_at]),
                 "planned": arrays.whole([run.planned]),
                 "suites": arrays.texts([run.suites]),
                 "suite_hashes": arrays.maps([run.suite_hashes]),
@@ -80,8 +80,9 @@ def run_tables(run: Run) -> dict[str, pa.Table]:
                 "evalkit_version": arrays.text([run.evalkit_version]),
                 "git_commit": arrays.text([git.commit if git else None]),
                 "git_branch": arrays.text([git.branch if git else None]),
-                "git_dirty": pa.array([git.dirty if git else None], type=pa.bool_()),
+                "git_dirty": arrays.flags([git.dirty if git else None]),
                 "user_name": arrays.text([run.user]),
+                "kind": arrays.text([run.kind]),
             }
         ),
         "targets": pa.table(
@@ -171,6 +172,7 @@ def run_from(connection: DuckDBPyConnection, run_id: str) -> Run | None:
         ),
         user=row["user_name"],
         finished_at=None if row["finished_at"] is None else utc(row["finished_at"]),
+        kind=RunKind(row["kind"]),
     )
 
 
@@ -249,6 +251,7 @@ def _trial(row: Row, scores: tuple[ScoreRecord, ...]) -> Trial:
         queue_s=row["queue_s"],
         total_s=row["total_s"],
         scores=scores,
+        step=row["step"],
     )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ErrorClass, UnknownName, UsageError
-from evalkit.model import Run, RunStatus, Trial
+from evalkit.model import Run, RunKind, RunStatus, Trial
+from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store import arrays
 from evalkit.store.access import Access
@@ -24,6 +25,7 @@ from evalkit.store.journal import (
     run_of,
     segments,
 )
+from evalkit.store.migrate import stored_version
 from evalkit.store.reads import fetch, single, table
 from evalkit.store.rows import run_from, run_tables, trials_from, utc
 
@@ -47,6 +49,7 @@ class RunRow:
 
     run_id: str
     project: str
+    kind: RunKind
     status: RunStatus
     started_at: datetime
     finished_at: datetime | None
@@ -95,7 +98,7 @@ class Store:
     ``StoreVersionError`` when a newer evalkit wrote it; what was stored before stays stored.
     """
 
-    def __init__(self, path: Path, *, patience_s: float = 30.0):
+    def __init__(self, path: Path, *, patience_s: float = 60.0):
         self.path = path
         self._access = Access(path, patience_s=patience_s)
 
@@ -175,6 +178,16 @@ class Store:
             )
             _record(connection, "run.finished", run, {"status": status})
 
+    def add_load_steps(
+        self, run_id: str, suite: str, target: str, steps: Sequence[LoadStep]
+    ) -> None:
+        """Store the steps of a load test, in place of any stored before."""
+        from evalkit.store.load_steps import step_table
+
+        with self._access.writing() as connection:
+            connection.execute("DELETE FROM load_steps WHERE run_id = ?", [run_id])
+            _insert(connection, "load_steps", step_table(run_id, suite, target, steps))
+
     def reopen_run(self, run_id: str) -> Run:
         """Mark a run as running again, to be resumed; returns it."""
         with self._access.writing() as connection:
@@ -185,6 +198,19 @@ class Store:
             )
             _record(connection, "run.resumed", run, {"was": run.status})
             return self._run(connection, run_id)
+
+    def left_behind(self) -> list[str]:
+        """The runs that have answers in the journal and no living process; changes nothing."""
+        directory = self.journal_directory
+        found = []
+        for run_id in journalled_runs(directory):
+            left = segments(directory, run_id)
+            marked = (directory / f"{run_id}.lock").exists()
+            lock = own(directory, run_id) if left else None
+            if lock is not None:
+                disown(directory, run_id, lock, ended=not marked)
+                found.append(run_id)
+        return found
 
     def recover(self) -> Recovered:
         """Take in what dead runs left in the journal; runs of living processes are left alone.
@@ -197,6 +223,7 @@ class Store:
             lock = own(directory, run_id)
             if lock is None:
                 continue
+            ended = False
             try:
                 for segment in segments(directory, run_id):
                     read = read_segment(segment)
@@ -204,8 +231,9 @@ class Store:
                     dropped += read.dropped
                 self._bury(run_id)
                 runs.append(run_id)
+                ended = True
             finally:
-                disown(directory, run_id, lock)
+                disown(directory, run_id, lock, ended=ended)
         return Recovered(tuple(runs), trials, dropped)
 
     def _bury(self, run_id: str) -> None:
@@ -337,6 +365,13 @@ class Store:
             rows = query(connection, sql, {"run": run, "baseline": baseline})
         return int(rows.num_rows)
 
+    def load_steps(self, run_id: str) -> tuple[LoadStep, ...]:
+        """The steps of a load test in order; empty when it died before they were stored."""
+        from evalkit.store.load_steps import steps_from
+
+        with self._reading() as connection:
+            return steps_from(connection, run_id)
+
     def trial(self, run_id: str, case: str) -> tuple[Trial, ...]:
         """Every trial of one case in a run, over its suites and targets.
 
@@ -381,6 +416,19 @@ class Store:
         with self._reading() as connection:
             return query(connection, sql)
 
+    def texts(self) -> Iterator[tuple[str, list[str]]]:
+        """Every text in the store, as ``table.column`` with the texts of some of its rows."""
+        from evalkit.store.scan import stored_texts
+
+        return stored_texts(self._access)
+
+    def describe(self) -> tuple[int, int]:
+        """The number of the store's schema, and the bytes of its files."""
+        with self._reading() as connection:
+            version = stored_version(connection, self.path)
+        beside = self.path.with_name(self.path.name + ".wal")
+        return version, sum(one.stat().st_size for one in (self.path, beside) if one.is_file())
+
     def _reading(self) -> Any:
         if not self.exists:
             raise UsageError(
@@ -417,12 +465,17 @@ def _append(connection: DuckDBPyConnection, columns: TrialColumns) -> None:
 
 
 def _replace(connection: DuckDBPyConnection, columns: TrialColumns) -> TrialColumns:
-    """Delete the stored trials that began no later than the incoming ones; drop the others."""
+    """Delete the stored trials that the incoming ones replace; drop the incoming that do not.
+
+    An answer replaces a failure and is never replaced by one, whatever the clocks say: they may
+    have been set back since. Of two answers, or two failures, the one that began later stays.
+    """
     on = " AND ".join(f"t.{name} = i.{name}" for name in KEY)
     connection.execute(
         "CREATE TEMP TABLE newer_stored AS"  # noqa: S608 -- constant names
         f" SELECT {', '.join('t.' + name for name in KEY)} FROM trials AS t"
-        f" JOIN incoming_trials AS i ON {on} WHERE t.started_at > i.started_at"
+        f" JOIN incoming_trials AS i ON {on} WHERE (t.status = 'ok', t.started_at)"
+        " > (i.status = 'ok', i.started_at)"
     )
     for name in ("trials", "scores"):
         connection.execute(

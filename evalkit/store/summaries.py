@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from evalkit.model import Run, RunStatus
+from evalkit.model import Run, RunKind, RunStatus
 from evalkit.stats.samples import Samples, ScoreSample, TrialSample, WorstCase
 from evalkit.store.reads import fetch, table
 from evalkit.store.rows import utc
@@ -46,7 +46,7 @@ means AS (
     SELECT run_id, map_from_entries(list({'k': target, 'v': value})) AS scores
     FROM (SELECT run_id, target, avg(value) AS value FROM per_case GROUP BY ALL) GROUP BY run_id
 )
-SELECT chosen.run_id, project, status, started_at, finished_at, suites,
+SELECT chosen.run_id, project, kind, status, started_at, finished_at, suites,
     coalesce(systems.targets, []) AS targets, planned, coalesce(cases, 0) AS cases,
     coalesce(trials, 0) AS trials, coalesce(errors, 0) AS errors, cost_usd,
     coalesce(unpriced, 0) AS unpriced, first_scorer.scorer AS scorer, means.scores AS scores,
@@ -69,6 +69,7 @@ def _run_row(row: dict[str, Any]) -> dict[str, Any]:
     scores = dict(row["scores"] or ())
     return {
         **{name: value for name, value in row.items() if name != "user_name"},
+        "kind": RunKind(row["kind"]),
         "status": RunStatus(row["status"]),
         "started_at": utc(row["started_at"]),
         "finished_at": None if row["finished_at"] is None else utc(row["finished_at"]),
@@ -157,7 +158,7 @@ def _scores(connection: DuckDBPyConnection, run: Run) -> tuple[ScoreSample, ...]
 
 
 def _columnar(columns: pa.Table) -> list[dict[str, Any]]:
-    """Rows whose numeric lists are NumPy arrays, not a Python object a number."""
+    """Rows whose lists of numbers are NumPy arrays, not a Python object a number."""
     import numpy as np
     import pyarrow as pa
 
@@ -173,15 +174,39 @@ def _columnar(columns: pa.Table) -> list[dict[str, Any]]:
             elif pa.types.is_list(cell.type.value_type):
                 inner = cell.values
                 width = len(inner[0]) if len(inner) else 0
-                flat = inner.flatten().to_numpy(zero_copy_only=False)
-                even = bool(width) and len(flat) == width * len(inner)
-                row[name] = flat.reshape(len(inner), width) if even else inner.to_pylist()
-            elif pa.types.is_boolean(cell.type.value_type):
-                row[name] = cell.values.to_pylist()
+                first, last = inner.offsets[0].as_py(), inner.offsets[len(inner)].as_py()
+                even = bool(width) and last - first == width * len(inner)
+                row[name] = (
+                    _numbers(inner.values[first:last]).reshape(len(inner), width)
+                    if even
+                    else inner.to_pylist()
+                )
             else:
-                row[name] = cell.values.to_numpy(zero_copy_only=False)
+                row[name] = _numbers(cell.values)
         rows.append(row)
     return rows
+
+
+def _numbers(values: pa.Array) -> Any:
+    """Numbers or booleans as a NumPy array; a list when there is a NULL among them.
+
+    Arrow's own ``to_numpy`` would import pandas, a fifth of a second.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    if values.null_count:
+        return values.to_pylist()
+    content = values.buffers()[1]
+    if content is None:
+        return np.empty(0)
+    until = values.offset + len(values)
+    if pa.types.is_boolean(values.type):
+        bits = np.unpackbits(np.frombuffer(content, dtype=np.uint8), bitorder="little")
+        return bits[values.offset : until].astype(bool)
+    kind = "f" if pa.types.is_floating(values.type) else "i"
+    data = np.frombuffer(content, dtype=f"{kind}{values.type.bit_width // 8}")
+    return data[values.offset : until]
 
 
 def _trials(connection: DuckDBPyConnection, run: Run) -> tuple[TrialSample, ...]:

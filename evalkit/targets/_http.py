@@ -14,13 +14,17 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evalkit import __version__
+from evalkit.deadlines import Deadlines
 from evalkit.errors import ConfigError, ErrorClass, TargetError
+from evalkit.offline import OfflineError
 from evalkit.targets._failure import Redactor, failure
+from evalkit.targets._line import Line, Response
 from evalkit.targets._sse import EventParser
 
 if TYPE_CHECKING:
@@ -148,6 +152,8 @@ class Wire:
         )
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
+        self._line: Line | None = None
+        self._deadlines = Deadlines()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
 
@@ -175,25 +181,25 @@ class Wire:
         import aiohttp
 
         session = self._session_here()
-        url = self.url if not query else self.url.update_query(query)
         call = Call()
         _CALL.set(call)
         try:
-            async with session.request(
-                self._method,
-                url,
-                data=body,
-                timeout=self._timeout(timeout_s),
-                allow_redirects=False,
-            ) as response:
-                call.content_type = response.headers.get("Content-Type", "").lower()
-                if not 200 <= response.status < 300:
-                    raise await self._refusal(response, call)
-                if decoder is None or (not always_stream and _is_whole(call.content_type)):
-                    call.body = await self._whole(response, call)
-                else:
-                    await self._stream(response, call, decoder)
-                return call
+            if self._line is not None and body is not None and not query:
+                with nullcontext() if timeout_s is None else self._deadlines.within(timeout_s):
+                    response = await self._line.send(body)
+                    try:
+                        await self._read(response, call, decoder, always_stream)
+                    finally:
+                        response.release()
+            else:
+                async with session.request(
+                    self._method,
+                    self.url if not query else self.url.update_query(query),
+                    data=body,
+                    timeout=self._timeout(timeout_s),
+                    allow_redirects=False,
+                ) as reply:
+                    await self._read(reply, call, decoder, always_stream)
         except aiohttp.ServerTimeoutError as error:
             raise self._timed_out(call, error, timeout_s) from None
         except TimeoutError:
@@ -204,6 +210,7 @@ class Wire:
         except (aiohttp.ClientError, OSError) as error:
             # Chained errors are cut off: theirs may hold the URL with its query, or headers.
             raise self._broken(error, call) from None
+        return call
 
     def error(self, message: str, error_class: ErrorClass, **more: Any) -> TargetError:
         """An error that begins with the host, safe to show."""
@@ -213,6 +220,17 @@ class Wire:
         """The error of an answer with status 200 whose decoded body is an error."""
         return failure(None, {}, body, host=self.host, redactor=self.redactor)
 
+    async def _read(
+        self, response: Response, call: Call, decoder: Decoder | None, always_stream: bool
+    ) -> None:
+        call.content_type = response.headers.get("Content-Type", "").lower()
+        if not 200 <= response.status < 300:
+            raise await self._refusal(response, call)
+        if decoder is None or (not always_stream and _is_whole(call.content_type)):
+            call.body = await self._whole(response, call)
+        else:
+            await self._stream(response, call, decoder)
+
     def _session_here(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         session = self._session
@@ -220,12 +238,17 @@ class Wire:
             return session
         import aiohttp
 
+        connector = _connector()(limit=0, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=300)
+        headers = {"User-Agent": f"evalkit/{__version__}", **self._headers}
         self._session = aiohttp.ClientSession(
-            connector=_connector()(limit=0, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=300),
-            headers={"User-Agent": f"evalkit/{__version__}", **self._headers},
+            connector=connector,
+            headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=self._trust_env,
         )
+        self._line = None
+        if not self._trust_env and Line.serves(self._method, headers):
+            self._line = Line(connector, self._method, self.url, headers, self._timeout(None))
         self._loop = loop
         return self._session
 
@@ -239,7 +262,7 @@ class Wire:
             )
         return known
 
-    async def _whole(self, response: aiohttp.ClientResponse, call: Call) -> bytes:
+    async def _whole(self, response: Response, call: Call) -> bytes:
         content = response.content
         parts = []
         while chunk := await content.readany():
@@ -250,7 +273,7 @@ class Wire:
         call.ended = time.perf_counter()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _stream(self, response: aiohttp.ClientResponse, call: Call, decoder: Decoder) -> None:
+    async def _stream(self, response: Response, call: Call, decoder: Decoder) -> None:
         content = response.content
         call.streamed = True
         while chunk := await content.readany():
@@ -265,7 +288,7 @@ class Wire:
         call.ended = time.perf_counter()
         decoder.close(call.ended)
 
-    async def _drain(self, response: aiohttp.ClientResponse) -> None:
+    async def _drain(self, response: Response) -> None:
         # The end of the body follows the last event at once; read it and the connection is kept.
         import aiohttp
 
@@ -280,7 +303,7 @@ class Wire:
         if not response.content.at_eof():
             response.close()
 
-    async def _refusal(self, response: aiohttp.ClientResponse, call: Call) -> TargetError:
+    async def _refusal(self, response: Response, call: Call) -> TargetError:
         status = response.status
         parts = []
         size = 0
@@ -322,6 +345,7 @@ class Wire:
             return TargetError(
                 ErrorClass.CONNECTION,
                 f"no connection to {self.host} within {CONNECT_TIMEOUT_S:g} s",
+                unbilled=True,
             )
         silent = self._idle_s if self._idle_s is not None else timeout_s
         return TargetError(
@@ -340,9 +364,15 @@ class Wire:
                 ErrorClass.CONNECTION,
                 f"TLS with {host} failed: {self.redactor.safe(str(reason))}",
                 retryable=False,
+                unbilled=True,
             )
         if isinstance(error, aiohttp.ClientConnectorError):
-            return TargetError(ErrorClass.CONNECTION, _no_connection(host, error.os_error))
+            return TargetError(
+                ErrorClass.CONNECTION,
+                _no_connection(host, error.os_error),
+                retryable=not isinstance(error.os_error, OfflineError),
+                unbilled=True,
+            )
         if isinstance(error, aiohttp.ClientPayloadError):
             return TargetError(
                 ErrorClass.CONNECTION,

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from evalkit.config.spec import Price
 from evalkit.model import JSON, Usage
@@ -214,10 +216,27 @@ def _own(model: str, price: Price) -> PriceRow:
     )
 
 
+def _is_unnamed(base_url: str) -> bool:
+    """Whether the server is this machine or a bare address, which no provider has.
+
+    Knowing it spares loading the prices, a twentieth of a second.
+    """
+    host = urlsplit(base_url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=1024)
 def _find(
     model: str, provider: str | None, base_url: str | None
 ) -> tuple[Provider, ModelInfo] | None:
+    if provider is None and base_url is not None and _is_unnamed(base_url):
+        return None
     from genai_prices.data_snapshot import get_snapshot
 
     try:

@@ -9,13 +9,15 @@ from evalkit.errors import TargetError
 from evalkit.model import Leg, Output, Provenance, Request, Usage
 from evalkit.targets._setting import OptionError, Setting
 
+_NO_TOKENS = Usage(**{one.name: 0 for one in fields(Usage)})
+
 
 class Journey:
     """The legs of one request through a route, in the order they were made.
 
     A leg that answered counts with the latency of its answer, so waiting for a rate limit is not in
-    it; a leg that failed counts with the whole time it took the caller, and what it cost is
-    unknown.
+    it; a leg that failed counts with the whole time it took the caller. What it cost is unknown,
+    except where nothing can have been charged: the target was not reached, or turned it away.
     """
 
     __slots__ = ("_provenances", "legs")
@@ -31,7 +33,15 @@ class Journey:
             output = await setting.children[name](request)
         except TargetError as error:
             took = time.perf_counter() - started
-            self.legs.append(Leg(target=name, latency_s=took, error_class=error.error_class))
+            self.legs.append(
+                Leg(
+                    target=name,
+                    usage=_NO_TOKENS if error.unbilled else Usage(),
+                    cost_usd=0.0 if error.unbilled else None,
+                    latency_s=took,
+                    error_class=error.error_class,
+                )
+            )
             raise
         self._provenances.append(output.provenance)
         self.legs.append(

@@ -1,7 +1,9 @@
 """The command line as a whole: help, version, wrong usage, and what it does not import."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +99,76 @@ def test_wrong_usage_is_short_and_exits_2(arguments, lines):
 def test_every_command_has_help_with_an_example(name, capsys):
     assert run_command([name, "--help"]) == ExitCode.PASS
     assert f"$ evalkit {name}" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_early_is_not_a_failure(tmp_path):
+    """Exit code 1 would tell a pipeline that a gate found a regression."""
+    assert run_command(["init", str(tmp_path)]) == ExitCode.PASS
+    project = str(tmp_path / "evalkit.yaml")
+    assert run_command(["run", "--quiet", "--limit", "1", "--project", project]) == ExitCode.PASS
+    query = "SELECT * FROM range(200000)"
+    with subprocess.Popen(
+        [sys.executable, "-m", "evalkit", "sql", query, "--csv", "--project", project],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        code = process.wait(timeout=60)
+    assert (code, said) == (ExitCode.PASS, b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell closes the stream")
+def test_a_closed_output_is_no_traceback():
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -m evalkit scorers >&-', sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (ExitCode.PASS, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_an_output_that_is_full_says_so():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "evalkit", "scorers"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == ExitCode.INFRASTRUCTURE
+    assert done.stderr.splitlines()[0] == "error: no space left on device"
+
+
+def test_a_folder_that_cannot_be_written_is_the_users_to_correct(tmp_path, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "schemas")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)  # root may write everywhere
+    assert run_command(["schema", "--out", "schemas"]) == ExitCode.USAGE
+    assert capsys.readouterr().err.splitlines() == [
+        "error: permission denied",
+        "  at schemas",
+        "  change the permissions, or name another place",
+    ]
+
+
+def test_a_fault_of_evalkit_is_never_taken_for_a_failed_gate(capsys, monkeypatch):
+    def fail(_):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("evalkit.config.schema.json_schema", fail)
+    assert run_command(["schema", "suite"]) == ExitCode.INFRASTRUCTURE
+    said = capsys.readouterr().err
+    assert said.startswith("error: evalkit itself failed: ZeroDivisionError: division by zero\n")
+    assert "Traceback" not in said
+    monkeypatch.setenv("EVALKIT_TRACEBACK", "1")
+    assert run_command(["schema", "suite"]) == ExitCode.INFRASTRUCTURE
+    assert capsys.readouterr().err.startswith("Traceback")

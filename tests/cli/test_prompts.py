@@ -3,6 +3,7 @@
 import json
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -173,7 +174,7 @@ def test_versions_that_runs_used_are_counted_and_compared(project, capsys):
     assert "[-shortest-]{+longest+}" in out
     git(project, "init", "-q", ".")
     rows = json.loads(shown(capsys, "log", "answer.j2", "--json"))
-    assert [(one["version"], one["runs"]) for one in rows] == [(second, 1)]
+    assert [(one["version"], one["runs"]) for one in rows] == [(second, 1), (first, 2)]
     git(project, "add", "-A")
     git(project, "commit", "-qm", "Write it")
     change(project, "longest part", "shortest part")
@@ -201,6 +202,27 @@ def test_names_that_do_not_exist_are_errors(project, repository, capsys, argumen
 def test_outside_of_git_there_is_no_log(project, capsys):
     assert run_command(["prompts", "log", "answer.j2"]) == ExitCode.USAGE
     assert "the prompt is not in a git repository" in capsys.readouterr().err
+
+
+def test_a_version_that_only_runs_know_is_in_the_log(repository, capsys):
+    assert run_command(["run", "--quiet", "--limit", "1"]) == ExitCode.PASS
+    change(Path(), "nowhere else", "no other place")
+    capsys.readouterr()
+    lines = [line.split() for line in shown(capsys, "log", "answer.j2").splitlines()[1:]]
+    assert len(lines) == 5
+    assert [line[4] for line in lines] == ["0", "1", "0", "0", "0"]
+    assert lines[1][0] == repository[-1]
+    assert lines[1][-2:] == ["not", "committed"]
+    assert [line[0] for line in lines[2:]] == repository[2::-1]
+
+
+def test_outside_of_git_the_log_is_what_runs_used(project, capsys):
+    used = load_prompt(project / "prompts/answer.j2").version
+    assert run_command(["run", "--quiet", "--limit", "1"]) == ExitCode.PASS
+    now = change(project, "shortest", "longest")
+    capsys.readouterr()
+    rows = json.loads(shown(capsys, "log", "answer.j2", "--json"))
+    assert [(one["version"], one["runs"]) for one in rows] == [(now, 0), (used, 1)]
 
 
 def test_control_characters_do_not_reach_the_terminal(project, capsys):
@@ -232,3 +254,11 @@ def test_a_change_of_many_words_is_shown_whole_and_soon():
     old, new = "a b " * 20_000, "c d " * 20_000
     (hunk,) = diff_words(old, new)
     assert [one.kind for one in hunk.pieces] == ["removed", "added"]
+
+
+def test_prompts_alone_is_help_and_not_an_error(capsys):
+    assert run_command(["prompts"]) == ExitCode.PASS
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Usage: evalkit prompts [OPTIONS] COMMAND")
+    assert "List prompts, their versions, and who uses them." in shown.out
+    assert shown.err == ""

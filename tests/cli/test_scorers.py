@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +96,41 @@ def test_what_the_list_shows_for_a_suite_is_a_suite(name, tmp_path):
     one = bind(spec, root=tmp_path, allow_code=True)
     assert one.signature.startswith(f"{name}|")
     assert str(tmp_path) not in one.signature
+
+
+def test_scorers_of_the_project_are_listed_when_its_code_may_run(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        '''from evalkit import Case, Output, Score, rate, scorer
+
+
+@scorer(metrics=(rate,))
+def polite(case: Case, output: Output, *, word: str = "thank") -> Score:
+    """Whether the answer thanks."""
+    return Score(value=1.0, passed=True)
+''',
+        encoding="utf-8",
+    )
+    (tmp_path / "evalkit.yaml").write_text(
+        "project: p\nplugins: [mine.py]\ntargets: {t: {kind: replay, file: golden/x.jsonl}}\n"
+    )
+
+    def run(*arguments):  # in a process of its own: what is declared stays declared
+        command = [sys.executable, "-m", "evalkit", "scorers", *arguments]
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    without = run().stdout
+    assert "polite" not in without
+    assert "--allow-code" in without
+    assert run("show", "polite").returncode == ExitCode.USAGE
+    assert (
+        "polite  (higher is better)\n    Whether the answer thanks." in run("--allow-code").stdout
+    )
+    assert 'word: text (default "thank")' in run("show", "polite", "--allow-code").stdout

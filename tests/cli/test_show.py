@@ -38,6 +38,11 @@ def test_a_case(capsys: pytest.CaptureFixture[str]) -> None:
         assert expected in text
 
 
+def test_a_case_given_in_the_place_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["show", "refund-002"]) == 2
+    assert "evalkit show latest refund-002" in capsys.readouterr().err
+
+
 def test_a_case_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["show", "latest", "refund-002", "--json"]) == 0
     value = json.loads(capsys.readouterr().out)

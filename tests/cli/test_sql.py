@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,24 @@ def test_an_encoding_without_the_characters_gets_escapes(project: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"},
     )
     assert done.stdout.split() == [b"word", b"caf\xe9\\u20ac"]
+
+
+def test_ctrl_c_ends_a_query_that_takes_too_long(project: Path) -> None:
+    query = "SELECT count(*) FROM range(100000000000) a, range(1000) b"
+    with subprocess.Popen(
+        [sys.executable, "-m", "evalkit", "sql", query],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # a shell's background job, as a test runner may be, leaves the signal ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(timeout=2.5)
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert (process.returncode, said) == (130, (b"", b""))

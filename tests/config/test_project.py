@@ -17,6 +17,7 @@ from evalkit.config import (
     resolve_env,
     suite_names,
 )
+from evalkit.config.check import nearest_file
 from evalkit.config.target import seconds
 from evalkit.errors import ConfigError, Position, UnknownName
 
@@ -213,6 +214,13 @@ def test_a_folder_is_a_hugging_face_dataset_and_a_hub_name_keeps_its_split(write
     dataset = load_suite(loaded, "support").datasets[0]
     assert (dataset.format, dataset.source) == ("huggingface", "owner/name")
     assert dataset.options == {"split": "test"}
+
+
+def test_a_card_is_not_offered_for_a_dataset_and_a_folder_is_named_as_one(write, project):
+    write("golden/answers.card.yaml", "name: answers\n")
+    (project / "prompts" / "folder.j2").mkdir(parents=True)
+    assert "card" not in nearest_file(project / "golden" / "answers.jsonl", project)
+    assert nearest_file(project / "prompts" / "folder.j2", project) == "this is a folder"
 
 
 def test_a_value_that_may_be_a_secret_is_not_shown(write):

@@ -236,7 +236,7 @@ def test_a_hub_dataset_is_downloaded_once_by_split_and_then_read_offline(tmp_pat
     offline = program(tmp_path, "team/golden", "http://127.0.0.1:9", offline=True, split="test")
     assert offline == online
     other = program(tmp_path, "team/golden", "http://127.0.0.1:9", offline=True, split="train")
-    assert "is not in the cache" in other["lines"][0]
+    assert "not in the cache" in other["lines"][0]
 
 
 def test_a_hub_that_cannot_be_reached_is_said_at_once(tmp_path):
@@ -244,11 +244,13 @@ def test_a_hub_that_cannot_be_reached_is_said_at_once(tmp_path):
     got = program(tmp_path, "team/golden", "http://127.0.0.1:9", split="test")
     assert time.perf_counter() - start < 10
     assert got["exit"] == 2
-    assert got["lines"][0].startswith("the hub could not be reached for 'team/golden'")
+    assert got["lines"][0].startswith(
+        "'team/golden' is no folder of the project, and the hub could not be reached for it: "
+    )
     assert got["lines"][2] == (
         "set HF_HUB_OFFLINE=1 to use the copy in the cache, or name a local folder"
     )
     got = program(tmp_path, "team/golden", "http://127.0.0.1:9", offline=True, split="test")
     assert got["lines"][0] == (
-        "the dataset 'team/golden' is not in the cache, and HF_HUB_OFFLINE is set"
+        "'team/golden' is no folder of the project and not in the cache, and HF_HUB_OFFLINE is set"
     )

@@ -116,7 +116,7 @@ class SmallProject:
 
     @contextmanager
     def start(
-        self, *arguments: str, largest_file: int | None = None
+        self, *arguments: str, largest_file: int | None = None, command: str = "run"
     ) -> Iterator[subprocess.Popen[str]]:
         """``evalkit run`` in a process of its own, which ends with the block at the latest."""
 
@@ -125,7 +125,7 @@ class SmallProject:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
         with subprocess.Popen(
-            [sys.executable, "-m", "evalkit", "run", *arguments],
+            [sys.executable, "-m", "evalkit", command, *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,

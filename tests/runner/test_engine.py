@@ -27,6 +27,7 @@ from evalkit.runner.feed import Feed, Part, trial_seed
 from evalkit.runner.lane import Lane
 from evalkit.runner.progress import Board, Silent, Tally
 from evalkit.runner.retry import Backoff
+from evalkit.runner.veil import Veil
 from evalkit.secrets import Redactor
 
 
@@ -135,7 +136,7 @@ def engine(
         sink=sink or Kept(),
         board=Board(tallies=[tally]),
         display=Silent(io.StringIO()),
-        redactor=redactor or Redactor(),
+        veil=Veil(redactor or Redactor()),
         grace_s=0.2,
         flush_s=0.05,
     )

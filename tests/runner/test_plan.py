@@ -116,7 +116,18 @@ def test_nothing_selected_is_undecided(small: SmallProject) -> None:
     error = refused(small, Undecided, tags=("lang:fr",))
     assert "--tags lang:fr leaves none of 3 cases" in error.what
     assert "lang:en, lang:es" in error.hint
+    error = refused(small, Undecided, tags=("lnag:es",))
+    assert error.hint == "did you mean 'lang'?"
     refused(small, Undecided, filter="zebra")
+
+
+def test_a_slice_by_a_tag_that_no_case_has_is_said(small: SmallProject) -> None:
+    small.write({"t": wire(URL)}, rows(3), suite={"slices": ["lang", "lnag"]})
+    assert small.plan().warnings[-1] == (
+        "suite 's': no case has the tag 'lnag' that 'slices' names; did you mean 'lang'?"
+    )
+    small.write({"t": wire(URL)}, rows(3), suite={"slices": ["lang"]})
+    assert not any("slices" in one for one in small.plan().warnings)
 
 
 def test_no_golden_suite_is_undecided(small: SmallProject) -> None:

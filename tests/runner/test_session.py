@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
@@ -247,3 +248,42 @@ def test_a_secret_in_an_answer_is_not_stored(small: SmallProject) -> None:
     assert small.sql("SELECT output FROM trials") == [{"output": "the key is [redacted]!"}]
     raw = (small.folder / ".evalkit" / "evalkit.duckdb").read_bytes()
     assert KEY.encode() not in raw
+
+
+def test_a_secret_written_in_the_project_is_neither_stored_nor_said(small: SmallProject) -> None:
+    written = "sk-written-down-0123456789"
+    with ModelServer(Fault(trouble=Trouble.ECHO_KEY)) as server:
+        url = f"{server.openai}?token=query-secret-0123456789"
+        headers = {"X-Api-Key": "${env:SMALL_KEY}", "Cookie": "session=cookie-secret-0123"}
+        small.write({"t": wire(url, api_key=written, headers=headers)}, rows(1))
+        small.run(environ={"SMALL_KEY": KEY})
+    (row,) = small.sql("SELECT options FROM targets")
+    assert json.loads(row["options"])["api_key"] == "[redacted]"
+    assert json.loads(row["options"])["headers"]["X-Api-Key"] == "${env:SMALL_KEY}"
+    raw = (
+        small.folder / ".evalkit" / "evalkit.duckdb"
+    ).read_bytes() + small.said.getvalue().encode()
+    for secret in (written, "query-secret-0123456789", "cookie-secret-0123", KEY):
+        assert secret.encode() not in raw
+    assert "a secret is written in evalkit.yaml" in small.said.getvalue()
+
+
+def test_a_key_that_is_none_is_no_secret(small: SmallProject) -> None:
+    """Local servers want a key and take any; the word may stand in every answer."""
+    with ModelServer(Reply(text="it is EMPTY")) as server:
+        small.write({"t": wire(server.openai, api_key="EMPTY")}, rows(1))
+        small.run()
+    assert small.sql("SELECT output FROM trials") == [{"output": "it is EMPTY"}]
+    assert "secret" not in small.said.getvalue()
+
+
+def test_continuing_a_complete_run_changes_nothing(small: SmallProject) -> None:
+    with ModelServer(Reply(text="The answer is 42.")) as server:
+        small.write({"t": wire(server.openai)}, rows(3))
+        first = small.run()
+        before = small.sql("SELECT * FROM runs")
+        again = small.resume()
+        assert len(server.seen) == 3
+    assert small.sql("SELECT * FROM runs") == before
+    assert (again.run_id, again.kept, again.exit_code) == (first.run_id, 3, ExitCode.PASS)
+    assert "nothing is missing" in small.said.getvalue()

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.scorers import _ngrams
+from evalkit.scorers._few import clipped_word_matches
 from evalkit.scorers._ngrams import (
     character_ids,
     clipped_matches,
-    clipped_word_matches,
     word_ids,
 )
 

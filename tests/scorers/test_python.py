@@ -28,7 +28,7 @@ WRONG = {
     "return float('nan')": "finite",
     "return {'reason': 'x'}": "no 'value'",
     "return {'value': 1, 'pased': True}": "no field 'pased'",
-    "return 1 / 0": "ZeroDivisionError",
+    "return 1 / 0": "ZeroDivisionError: division by zero, at mine.py:3",
     "import sys; sys.exit(3)": "SystemExit",
 }
 

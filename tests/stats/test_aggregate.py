@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.model import Metric, corpus, mean, p50, p95, rate, total
+from evalkit.model import Metric, corpus, flagged, mean, p50, p95, rate, total
 from evalkit.stats import Estimate, summarise
 
 
@@ -217,3 +217,12 @@ def test_a_hundred_thousand_trials_take_well_under_a_second():
     for metric in (mean, p95, rate):
         summarise(metric, values, [one > 0.5 for one in values], cases, bounds=(0, 1))
     assert time.perf_counter() - started < 5
+
+
+@given(trials)
+def test_the_share_flagged_is_what_the_share_passed_leaves(rows):
+    passed, doubted = of(rate, rows), of(flagged, rows)
+    assert passed.value is not None
+    assert doubted.value == pytest.approx(1 - passed.value, abs=1e-12)
+    assert doubted.low == pytest.approx(1 - passed.high, abs=1e-9)
+    assert doubted.high == pytest.approx(1 - passed.low, abs=1e-9)

@@ -26,7 +26,8 @@ from evalkit.model import (
     Usage,
 )
 from evalkit.store import Store
-from evalkit.store.codec import case_from, case_json, from_line, to_line, trial_from, trial_json
+from evalkit.store.codec import case_from, case_json, from_line, to_line, trial_from
+from evalkit.store.lines import trial_line
 
 # every code point there is, lone surrogates, NUL and line breaks included
 text = st.text(st.characters(codec=None, exclude_categories=()), max_size=12)
@@ -147,7 +148,7 @@ trials = st.builds(
 
 @given(trials)
 def test_a_line_holds_everything_and_is_one_line(trial: Trial) -> None:
-    line = to_line(["trial", trial_json(trial)])
+    line = trial_line(trial)
     case_line = to_line(["case", case_json(trial.case)])
     assert line.count(b"\n") == case_line.count(b"\n") == 1
     case = case_from(from_line(case_line)[1])

@@ -21,7 +21,7 @@ WRITER = """
     from pathlib import Path
     from evalkit.store import Store
     from example_runs import example_run, example_trials
-    store, name = Store(Path(sys.argv[1])), sys.argv[2]
+    store, name = Store(Path(sys.argv[1]), patience_s=90), sys.argv[2]
     store.create_run(example_run(name))
     trials = example_trials(name, cases=100)
     for first in range(0, len(trials), 100):
@@ -31,7 +31,7 @@ READER = """
     import sys
     from pathlib import Path
     from evalkit.store import Store
-    store, seen = Store(Path(sys.argv[1])), 0
+    store, seen = Store(Path(sys.argv[1]), patience_s=90), 0
     for _ in range(12):
         rows = store.query("SELECT run_id, count(*) AS n FROM trials GROUP BY run_id").to_pylist()
         assert all(row["n"] % 100 == 0 for row in rows), rows  # whole transactions only
@@ -60,9 +60,8 @@ def test_six_writers_and_two_readers(store: Store) -> None:
     store.prepare()
     processes = [start(WRITER, store.path, f"run-{number}") for number in range(6)]
     processes += [start(READER, store.path) for _ in range(2)]
-    for one in processes:
-        _, errors = one.communicate(timeout=100)
-        assert (one.returncode, errors) == (0, "")
+    ended = [(one.communicate(timeout=100)[1], one.returncode) for one in processes]
+    assert ended == [("", 0)] * 8
     counts = store.query(
         "SELECT run_id, count(*) AS n FROM trials GROUP BY run_id ORDER BY run_id"
     ).to_pylist()

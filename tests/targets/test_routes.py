@@ -1,6 +1,8 @@
 """Routes ask the right target, and add up what all of them took."""
 
 import asyncio
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,11 @@ from hypothesis import strategies as st
 
 from evalkit.config.spec import TargetSpec
 from evalkit.errors import ConfigError, ErrorClass, TargetError, UnknownName
-from evalkit.model import Case, Output, Provenance, Request, Usage
+from evalkit.model import Case, Message, Output, Provenance, Request, Usage
 from evalkit.targets import build_target
 
 REQUEST = Request(case=Case.of({"question": "?"}))
+QUESTION = Message(role="user", content="?")
 
 
 def answering(text="yes", **fields):
@@ -140,6 +143,43 @@ def test_a_failure_escalates_only_when_asked_to():
     assert out.legs[0].error_class is ErrorClass.SERVER
     assert out.cost_usd is None  # nobody knows what the failed call cost
     assert out.latency_s > 2.009
+
+
+@pytest.mark.parametrize(
+    ("failure", "free"),
+    [
+        (ErrorClass.RATE_LIMIT, True),
+        (ErrorClass.AUTH, True),
+        (ErrorClass.TIMEOUT, False),
+        (ErrorClass.SERVER, False),
+        (ErrorClass.CONNECTION, False),
+    ],
+)
+def test_a_target_that_turned_the_call_away_cost_nothing(failure, free):
+    out = ask("fallback", {"first": failing(failure), "spare": answering("s", **STRONG)})
+    assert out.cost_usd == (STRONG["cost_usd"] if free else None)
+    assert (out.usage.input_tokens == STRONG["usage"].input_tokens) is free
+
+
+def test_a_target_that_was_not_reached_cost_nothing():
+    """The commonest use of a fallback must keep its cost and its tokens known."""
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        url = f"http://127.0.0.1:{unheard.getsockname()[1]}/v1"
+        options = {"model": "gpt-5-mini", "base_url": url, "api_key": "k"}
+        spec = TargetSpec(name="dead", kind="openai_compatible", options=options)
+
+        async def unreached(request):
+            dead = build_target(spec, options, root=Path(), allow_code=False)
+            try:
+                return await dead.send(replace(request, messages=(QUESTION,)))
+            finally:
+                await dead.aclose()
+
+        out = ask("fallback", {"dead": unreached, "spare": answering("s", **STRONG)})
+    assert out.legs[0].error_class is ErrorClass.CONNECTION
+    assert out.cost_usd == STRONG["cost_usd"]
+    assert (out.usage.input_tokens, out.usage.output_tokens) == (20, 5)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import ErrorClass, TargetError
+from evalkit.errors import ConfigError, ErrorClass, TargetError
 from evalkit.model import Output
 from evalkit.targets.openai_compatible import OpenAICompatible
 from tests.servers import Fault, ModelServer, Reply, Trouble, spawn
@@ -200,3 +200,23 @@ def test_a_cancelled_call_leaves_the_target_whole() -> None:
 def test_the_server_in_a_process_of_its_own() -> None:
     with spawn(Reply(text="from afar", tools=(), reasoning=("x",))) as url:
         assert ask_one(model(f"{url}/v1")).text == "from afar"
+
+
+def test_a_header_cannot_smuggle_another_in() -> None:
+    from evalkit.targets._line import Line
+
+    assert Line.serves("POST", {"X-Team": "red"})
+    assert not Line.serves("POST", {"X-Team": "red\r\nX-Admin: yes"})
+    assert not Line.serves("POST", {"X-Team\n": "red"})
+
+    async def ask(base_url: str) -> None:
+        target = model(base_url, headers={"X-Team": "red\r\nX-Admin: yes"})
+        try:
+            await target.send(request_of())
+        finally:
+            await target.aclose()
+
+    with ModelServer(Reply(text="hello")) as server:
+        with pytest.raises((TargetError, ConfigError, ValueError)):
+            asyncio.run(ask(server.openai))
+        assert not server.seen

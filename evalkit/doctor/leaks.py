@@ -1,0 +1,164 @@
+"""Proof that no secret is in a store: all its texts, and every file beside it, are searched.
+
+The values looked for are those of the environment variables that the project's targets refer to,
+and of others that are named. Each is looked for as the redactor does, in every form in which it may
+be written, cut or encoded; and as bytes in the database's file, where deleted rows may linger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.config.spec import Project
+from evalkit.doctor.check import Check, State, failed, ok, warning
+from evalkit.errors import EvalkitError, ExitCode, UsageError
+from evalkit.secrets import SHORTEST, Redactor
+
+if TYPE_CHECKING:
+    from evalkit.store import Store
+
+_CHUNK = 8_000_000
+_OVERLAP = 8_192
+_LINES = frozenset(
+    {".csv", ".html", ".json", ".jsonl", ".log", ".md", ".part", ".txt", ".xml", ".yaml"}
+)
+
+
+@dataclass(slots=True)
+class Search:
+    """What is looked for by name, and how much was looked through."""
+
+    values: Mapping[str, Redactor]
+    texts: int = 0
+    files: int = 0
+    found: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def text(self, text: str, place: str) -> None:
+        """Look through one text, and through the texts inside it when it is JSON."""
+        for name, redactor in self.values.items():
+            if any(redactor.spans(one) for one in _inside(text)):
+                self.found[name, place] = self.found.get((name, place), 0) + 1
+
+    def file(self, path: Path, place: str) -> None:
+        """Look through one file, by lines where it has any and as bytes."""
+        self.files += 1
+        if path.suffix in _LINES:
+            with path.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    self.text(line.rstrip("\n"), place)
+            return
+        forms = {
+            name: [one.encode("utf-8", "surrogatepass") for one in redactor.forms()]
+            for name, redactor in self.values.items()
+        }
+        with path.open("rb") as content:
+            rest = b""
+            while chunk := content.read(_CHUNK):
+                part = rest + chunk
+                for name, looked_for in forms.items():
+                    if any(one in part for one in looked_for):
+                        self.found[name, place] = self.found.get((name, place), 0) + 1
+                rest = part[-_OVERLAP:]
+
+
+def _inside(text: str) -> Iterator[str]:
+    yield text
+    if text[:1] not in {"{", "[", '"'}:
+        return
+    try:
+        waiting = [json.loads(text)]
+    except (ValueError, RecursionError):
+        return
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+
+
+def secrets(
+    project: Project, store: Store, environ: Mapping[str, str], names: Iterable[str] = ()
+) -> Iterator[Check]:
+    """Search the store, its journal and the reports for the values of secret variables.
+
+    Raises ``UsageError`` for one of ``names`` that is not set. Undecided when a variable that the
+    project refers to is not set: what is not known cannot be looked for.
+    """
+    from evalkit.config import env_names
+
+    for name in names:
+        if not environ.get(name):
+            raise UsageError(
+                f"the environment variable {name} is not set", hint="set it, or leave it out"
+            )
+    wanted = {
+        *names,
+        *(name for one in project.targets.values() for name in env_names(one.options)),
+    }
+    missing = sorted(name for name in wanted if not environ.get(name))
+    given = {name: environ[name] for name in sorted(wanted - set(missing))}
+    short = [name for name, value in given.items() if len(value.strip()) < SHORTEST]
+    search = Search({name: Redactor([value]) for name, value in given.items() if name not in short})
+    if missing:
+        yield Check(
+            name="secrets",
+            state=State.UNKNOWN,
+            said=f"not looked for, since not set: {', '.join(missing)}",
+            hint="set the variables that the project refers to, and look again",
+            code=ExitCode.UNDECIDED,
+        )
+    if short:
+        yield warning(
+            "secrets",
+            f"too short to be told from ordinary text: {', '.join(short)}",
+            f"use secrets of {SHORTEST} characters and more",
+        )
+    if not search.values:
+        if not wanted:
+            yield ok("secrets", "the project refers to none; name others with --env")
+        return
+    try:
+        _look(search, project, store)
+    except EvalkitError as error:
+        yield failed("secrets", error)
+        return
+    yield from _result(search)
+
+
+def _look(search: Search, project: Project, store: Store) -> None:
+    if store.exists:
+        for place, texts in store.texts():
+            search.texts += len(texts)
+            for one in texts:
+                search.text(one, place)
+    for folder in (store.path.parent, project.root / "reports", project.root / "baselines"):
+        if folder == project.root or not folder.is_dir():
+            continue
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                search.file(path, path.relative_to(project.root).as_posix())
+
+
+def _result(search: Search) -> Iterator[Check]:
+    looked = (
+        f"{', '.join(search.values)} in {search.texts:,} texts of the store and"
+        f" {search.files:,} files"
+    )
+    if not search.found:
+        yield ok("secrets", f"none found: looked for {looked}")
+        return
+    for (name, place), times in sorted(search.found.items()):
+        yield Check(
+            name="secrets",
+            state=State.FAILED,
+            said=f"the value of {name} is in {place}" + (f", {times:,} times" if times > 1 else ""),
+            hint="revoke the secret first, then delete the file or the rows",
+            code=ExitCode.FAIL,
+        )

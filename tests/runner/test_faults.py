@@ -1,0 +1,393 @@
+"""Whatever a server or a network does wrong has its class, and nothing answered is lost."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.config import load_project
+from evalkit.errors import ExitCode, StoreError
+from evalkit.model import RunStatus
+from evalkit.report.view import run_view
+from evalkit.runner.plan import RunOptions
+from evalkit.runner.progress import Silent
+from evalkit.runner.session import Outcome, start_run
+from evalkit.store import Store
+from tests.runner.projects import SmallProject, wire
+from tests.servers import Fault, ModelServer, Raw, Reply, Seen, Trouble
+from tests.servers._server import Answer
+
+MOST = 8 * 1024 * 1024
+GOOD = 12
+
+
+def big_answer(size: int) -> Raw:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "x" * size}}
+    body = json.dumps({"model": "m", "choices": [{**choice, "finish_reason": "stop"}]}).encode()
+    return Raw(chunks=[body[at : at + 1_000_000] for at in range(0, len(body), 1_000_000)])
+
+
+def again(seconds: float) -> str:
+    """A time to come back, as an HTTP date: whole seconds."""
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+# what is wrong -> class in the store (None: it is answered in the end), and calls made
+ANSWERS: dict[str, tuple[str | None, int]] = {
+    "unauthorized": ("auth", 1),
+    "forbidden": ("auth", 1),
+    "no_model": ("not_found", 1),
+    "bad_request": ("bad_request", 1),
+    "context_length": ("bad_request", 1),
+    "quota": ("quota", 1),
+    "content_filter": ("refused", 1),
+    "filtered": ("refused", 1),
+    "redirect": ("bad_request", 1),
+    "server_error": ("server", 2),
+    "overloaded": ("server", 2),
+    "html_error": ("server", 2),
+    "html": ("invalid_response", 1),
+    "empty": ("invalid_response", 2),
+    "truncated_json": ("invalid_response", 2),
+    "cut_stream": ("invalid_response", 2),
+    "error_in_200": ("rate_limit", 2),
+    "no_done": (None, 1),
+    "reset": ("connection", 2),
+    "drop": ("connection", 2),
+    "stall": ("timeout", 2),
+    "silent": ("timeout", 2),
+    "endless_comments": ("timeout", 2),
+    "huge": ("invalid_response", 1),
+    "rate_limit": ("rate_limit", 2),
+    "slow_for_ever": ("timeout", 2),
+    "twenty_megabytes": ("invalid_response", 1),
+    "limit_in_seconds": (None, 2),
+    "limit_as_date": (None, 2),
+    "limit_without_a_wait": (None, 2),
+    "limit_until_tomorrow": ("rate_limit", 1),
+    "one_500": (None, 2),
+}
+
+
+class Moody:
+    """Fails as the question asks it to."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, int] = {}
+
+    def __call__(self, seen: Seen) -> Answer:
+        kind = seen.text.split("<")[1].split(">")[0]
+        first = self.asked.setdefault(kind, 0) == 0
+        self.asked[kind] += 1
+        if kind.startswith("good"):
+            return Reply()
+        if kind == "twenty_megabytes":
+            return big_answer(20_000_000)
+        if kind == "slow_for_ever":
+            return Reply(pieces=("on ",) * 10_000, gap_s=0.05)
+        if kind == "limit_until_tomorrow":
+            return Fault(trouble=Trouble.RATE_LIMIT, headers={"Retry-After": again(86_400)})
+        passing = {
+            "limit_in_seconds": Fault(trouble=Trouble.RATE_LIMIT, headers={"Retry-After": "1"}),
+            "limit_as_date": Fault(trouble=Trouble.RATE_LIMIT, headers={"Retry-After": again(2)}),
+            "limit_without_a_wait": Fault(trouble=Trouble.RATE_LIMIT),
+            "one_500": Fault(trouble=Trouble.SERVER_ERROR),
+        }
+        if kind in passing:
+            return passing[kind] if first else Reply()
+        return Fault(trouble=Trouble(kind))
+
+
+def questions(kinds: list[str]) -> list[dict[str, Any]]:
+    return [
+        {"id": one, "question": f"Do <{one}>.", "expected": "The answer is 42."} for one in kinds
+    ]
+
+
+def good(count: int = GOOD) -> list[str]:
+    return [f"good-{n}" for n in range(count)]
+
+
+def stored(small: SmallProject) -> dict[str, dict[str, Any]]:
+    rows = small.sql("SELECT * FROM trials")
+    return {row["case_name"]: row for row in rows}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_every_fault_of_an_answer_has_its_class_and_the_others_are_answered(
+    small: SmallProject, stream: bool
+) -> None:
+    moody = Moody()
+    kinds = [*good(), *ANSWERS, *[f"{one}-late" for one in good()]]
+    with ModelServer(moody) as server:
+        limits = {"concurrency": 12, "timeout": "800ms", "max_retries": 1}
+        target = wire(server.openai, stream=stream, limits=limits, max_answer_bytes=MOST)
+        small.write({"t": target}, questions(kinds))
+        outcome = small.run()
+    rows = stored(small)
+    assert set(rows) == set(kinds), "every trial is stored, failed or not"
+    found = {kind: (rows[kind]["error_class"], rows[kind]["attempts"]) for kind in ANSWERS}
+    assert found == ANSWERS
+    assert all(rows[one]["output"] == "The answer is 42." for one in kinds if "good" in one)
+    for kind, (error_class, calls) in ANSWERS.items():
+        assert moody.asked[kind] == calls
+        assert (rows[kind]["status"] == "ok") is (error_class is None)
+        assert (rows[kind]["error"] is None) is (error_class is None)
+        if error_class is not None:
+            assert "127.0.0.1" in rows[kind]["error"]
+            assert len(rows[kind]["error"]) < 500
+    failed = sum(one is not None for one, _ in ANSWERS.values())
+    assert (outcome.errors, outcome.answered) == (failed, len(kinds) - failed)
+    assert outcome.status is RunStatus.COMPLETE
+    assert outcome.exit_code is ExitCode.PASS, "the gates judge an error rate"
+    assert f"{failed} trials failed" in outcome.lines()[0]
+    assert rows["limit_in_seconds"]["total_s"] >= 1.0
+    assert rows["limit_as_date"]["total_s"] >= 0.9
+    assert rows["limit_as_date"]["latency_s"] < 0.6
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error_class", "given_up"),
+    [
+        (Trouble.UNAUTHORIZED, "auth", True),
+        (Trouble.FORBIDDEN, "auth", True),
+        (Trouble.NO_MODEL, "not_found", True),
+        (Trouble.QUOTA, "quota", True),
+        (Trouble.DROP, "connection", True),
+        (Trouble.HTML, "invalid_response", True),
+        (Trouble.SERVER_ERROR, "server", True),
+        (Trouble.CONTENT_FILTER, "refused", False),
+    ],
+)
+def test_when_nothing_is_answered_the_run_fails(
+    small: SmallProject, trouble: Trouble, error_class: str, given_up: bool
+) -> None:
+    with ModelServer(Fault(trouble=trouble)) as server:
+        limits = {"concurrency": 4, "max_retries": 0}
+        small.write({"t": wire(server.openai, limits=limits)}, questions(good(60)))
+        outcome = small.run()
+        assert (len(server.seen) < 60) is given_up
+    assert outcome.exit_code is ExitCode.INFRASTRUCTURE
+    assert outcome.status is RunStatus.FAILED
+    assert {row["error_class"] for row in stored(small).values()} == {error_class}
+    assert len(stored(small)) == outcome.errors
+
+
+def test_a_storm_in_the_middle_keeps_what_was_answered_and_the_run_goes_on_after(
+    small: SmallProject,
+) -> None:
+    storm = threading.Event()
+
+    def answer(seen: Seen) -> Answer:
+        if len(server.seen) > 30:
+            storm.set()
+        return Fault(trouble=Trouble.OVERLOADED) if storm.is_set() else Reply()
+
+    with ModelServer(answer) as server:
+        limits = {"concurrency": 4, "max_retries": 0}
+        small.write({"t": wire(server.openai, limits=limits)}, questions(good(120)))
+        first = small.run()
+        assert first.answered == 30
+        assert (first.answered, first.errors) == (30, 90)
+        server.answer = Reply()
+        before = len(server.seen)
+        second = small.resume()
+        assert len(server.seen) - before == 90, "what was answered is not paid twice"
+    assert (second.kept, second.answered, second.exit_code) == (30, 90, ExitCode.PASS)
+    assert {row["status"] for row in stored(small).values()} == {"ok"}
+
+
+def test_targets_that_cannot_be_connected_do_not_hold_the_others(small: SmallProject) -> None:
+    limits = {"concurrency": 2, "max_retries": 0}
+    with ModelServer() as server, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        nobody = taken.getsockname()[1]
+        targets = {
+            "up": wire(server.openai, limits=limits),
+            "refused": wire(f"http://127.0.0.1:{nobody}/v1", limits=limits),
+            "dns": wire("http://no-such-host.invalid/v1", limits=limits),
+            "tls": wire(f"https://127.0.0.1:{server.port}/v1", limits=limits),
+        }
+        small.write(targets, questions(good(40)), suite={"targets": list(targets)})
+        outcome = small.run()
+    assert outcome.exit_code is ExitCode.INFRASTRUCTURE
+    assert outcome.status is RunStatus.STOPPED
+    assert set(outcome.given_up) == {"refused", "dns", "tls"}
+    rows = small.sql(
+        "SELECT target, error_class, any_value(error) AS error, count(*) AS n FROM trials"
+        " GROUP BY ALL"
+    )
+    by_target = {row["target"]: row for row in rows}
+    assert (by_target["up"]["n"], by_target["up"]["error_class"]) == (40, None)
+    for name, words in (
+        ("refused", "connection refused"),
+        ("dns", "cannot find the host no-such-host.invalid"),
+        ("tls", "TLS with"),
+    ):
+        assert by_target[name]["error_class"] == "connection"
+        assert words in by_target[name]["error"]
+        assert by_target[name]["n"] < 10
+
+
+def test_an_answer_of_20_mb_is_kept_whole_when_it_is_allowed(small: SmallProject) -> None:
+    with ModelServer(big_answer(20_000_000)) as server:
+        target = wire(server.openai, stream=False, max_answer_bytes=32_000_000)
+        small.write({"t": target}, questions(good(2)))
+        outcome = small.run()
+    assert outcome.answered == 2
+    assert small.sql("SELECT DISTINCT length(output) AS n FROM trials") == [{"n": 20_000_000}]
+
+
+# ---- the clock and the store -----------------------------------------------------------------
+
+
+class Jumping(datetime):
+    """A clock that is set back an hour, and forward a day, again and again."""
+
+    turns = itertools.cycle((timedelta(hours=-1), timedelta(days=1), timedelta()))
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.now(tz) + next(cls.turns)
+
+
+def test_a_clock_that_jumps_changes_no_duration_and_loses_nothing(
+    small: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("lane", "recorder", "plan"):
+        monkeypatch.setattr(f"evalkit.runner.{module}.datetime", Jumping)
+    with ModelServer(Reply(first_s=0.02)) as server:
+        limits = {"concurrency": 4, "requests_per_minute": 6_000}
+        small.write({"t": wire(server.openai, limits=limits)}, questions(good(40)))
+        outcome = small.run()
+    assert outcome.answered == 40
+    assert 0 < outcome.elapsed_s < 30
+    (row,) = small.sql(
+        "SELECT min(latency_s) AS a, max(total_s) AS b, min(queue_s) AS c FROM trials"
+    )
+    assert row["a"] >= 0.02
+    assert row["b"] < 30
+    assert row["c"] >= 0
+    run = small.store.load_run(outcome.run_id)
+    early = replace(run, finished_at=run.started_at - timedelta(seconds=1))
+    assert run_view(early, small.store.samples(run.id)).elapsed_s is None
+
+
+def test_an_answer_replaces_a_failure_even_when_the_clock_was_set_back(
+    small: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Yesterday(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) - timedelta(days=1)
+
+    with ModelServer(Fault(trouble=Trouble.BAD_REQUEST)) as server:
+        small.write({"t": wire(server.openai)}, questions(good(4)))
+        assert small.run().errors == 4
+        server.answer = Reply()
+        monkeypatch.setattr("evalkit.runner.lane.datetime", Yesterday)
+        assert small.resume().answered == 4
+    assert {row["status"] for row in stored(small).values()} == {"ok"}
+    assert small.sql("SELECT count(*) AS n FROM scores WHERE status = 'scored'") == [{"n": 4}]
+
+
+HOLD = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Another program that has the store open for writing."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield
+        finally:
+            process.communicate("")
+
+
+def impatient(small: SmallProject) -> Outcome:
+    project = load_project(small.folder / "evalkit.yaml")
+    store = Store(project.store, patience_s=0.3)
+    return start_run(project, RunOptions(), store, display=Silent(small.said), environ={})
+
+
+def test_a_store_that_another_program_holds_costs_nothing_when_the_run_starts(
+    small: SmallProject,
+) -> None:
+    with ModelServer() as server:
+        small.write({"t": wire(server.openai)}, questions(good(4)))
+        small.run()
+        before = len(server.seen)
+        with held(small.store.path), pytest.raises(StoreError, match="is in use") as caught:
+            impatient(small)
+        assert len(server.seen) == before
+    assert caught.value.exit_code is ExitCode.INFRASTRUCTURE
+
+
+def test_a_store_that_is_held_when_the_run_ends_loses_nothing(small: SmallProject) -> None:
+    with ModelServer() as server, ExitStack() as stack:
+        started = threading.Lock()
+
+        def answer(seen: Seen) -> Answer:
+            with started:
+                if len(server.seen) == 1:
+                    stack.enter_context(held(small.store.path))
+            return Reply()
+
+        server.answer = answer
+        small.write({"t": wire(server.openai)}, questions(good(30)))
+        with pytest.raises(StoreError, match="is in use") as caught:
+            impatient(small)
+        assert caught.value.exit_code is ExitCode.INFRASTRUCTURE
+        assert "evalkit run --resume" in caught.value.hint
+        assert "(30 trials are kept)" in caught.value.hint
+        with pytest.raises(StoreError, match="is in use"):
+            Store(small.store.path, patience_s=0.1).recover()
+        stack.close()
+        outcome = small.resume()
+        assert (outcome.kept, outcome.answered) == (30, 0)
+        assert len(server.seen) == 30, "nothing is paid twice"
+    assert len(stored(small)) == 30
+
+
+def test_a_run_whose_end_could_not_be_written_does_not_run_for_ever(
+    small: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with ModelServer() as server:
+        small.write({"t": wire(server.openai)}, questions(good(5)))
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "finish_run", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                small.run()
+    assert [row.status for row in small.store.runs()] == ["running"]
+    small.store.recover()
+    assert [row.status for row in small.store.runs()] == ["interrupted"]
+    assert small.store.recover().runs == ()
+    assert len(stored(small)) == 5
