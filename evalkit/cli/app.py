@@ -25,11 +25,14 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Evaluate": {
         "init": "Write a small working project.",
         "run": "Run suites on targets, score and store every answer.",
+        "gate": "Compare a run with its baseline and judge its gates.",
+        "baseline": "Promote, list and show baselines.",
         "load": "Measure how a target holds up under load.",
     },
     "Look": {
         "runs": "List stored runs.",
         "show": "Show one run, or one case of it.",
+        "diff": "Show which cases moved between two runs.",
         "sql": "Query the run store.",
     },
     "Configure": {
