@@ -19,7 +19,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from evalkit.cli.options import show_error
-from evalkit.errors import EvalkitError, ExitCode, InfrastructureError, UsageError
+from evalkit.errors import DiskFull, EvalkitError, ExitCode, InfrastructureError, UsageError
 
 COMMANDS: dict[str, dict[str, str]] = {
     "Evaluate": {
@@ -173,6 +173,8 @@ def _system_error(error: OSError) -> EvalkitError:
         return UsageError(
             what, where=error.filename, hint="change the permissions, or name another place"
         )
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(what, where=error.filename, hint="free space, then try again")
     return InfrastructureError(
         what, where=error.filename, hint="free space or repair what failed, then try again"
     )

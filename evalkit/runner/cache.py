@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evalkit.config.spec import CacheMode
-from evalkit.errors import ConfigError, EvalkitError, StoreError, StoreVersionError
+from evalkit.errors import ConfigError, DiskFull, EvalkitError, StoreError, StoreVersionError
 from evalkit.hashing import canonical
 from evalkit.model import JSON, Origin, Output, Provenance, Request
 from evalkit.registry import TargetPlugin
@@ -414,7 +414,7 @@ def trouble(error: Exception, path: Path) -> EvalkitError:
             hint="delete the file: it holds nothing but answers that can be asked for again",
         )
     if "full" in said or "no space" in said:
-        return StoreError("the disk is full", where=path, hint="free space, or use --cache off")
+        return DiskFull("the disk is full", where=path, hint="free space, or use --cache off")
     if "locked" in said or "busy" in said:
         return StoreError(
             f"the cache is in use by another program for more than {_PATIENCE_S:g} s",
