@@ -11,6 +11,8 @@ import numpy as np
 from evalkit.config.gate_metrics import MetricInfo
 from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
 from evalkit.gate.measure import deciding, measure
+from evalkit.gate.question import POWER_Z
+from evalkit.stats.intervals import SPARSE
 from evalkit.stats.planning import (
     cases_to_pass,
     false_alarms,
@@ -110,30 +112,51 @@ def _change(
 ) -> Forecast:
     alpha, n = suite.policy.alpha, len(side.cases)
     noise, runs = _noise(info, side)
+    if noise is not None and suite.policy.estimand != "population":
+        return _on_the_suite(fields, share, noise, runs, alpha)
     discordance = ASSUMED if noise is None else noise
     least = structural_cases(share, alpha=alpha)
-    known = noise is not None and suite.policy.estimand != "population"
-    if known and runs >= 2:
-        visible: float | None = smallest_suite_drop(
-            n, discordance / 2, baseline_runs=runs, alpha=alpha
-        )
-    else:
-        visible = smallest_drop(n, discordance, alpha=alpha) if n else None
-    note = "" if n >= least or known else f"can never pass: {n:,} of {least:,} cases"
     return Forecast(
         **fields,  # type: ignore[arg-type]  # the fields of its caller
         never_below=least,
         enough=cases_to_pass(discordance, share, alpha=alpha),
         power=pass_power(n, discordance, share, alpha=alpha) if n else 0.0,
-        visible=visible,
+        visible=smallest_drop(n, discordance, alpha=alpha) if n else None,
         noise=discordance,
         measured=noise is not None,
-        note=note,
+        note="" if n >= least else f"can never pass: {n:,} of {least:,} cases",
+    )
+
+
+def _on_the_suite(
+    fields: Mapping[str, object], share: float, noise: float, runs: int, alpha: float
+) -> Forecast:
+    """The same for the claim about exactly these cases, by the normal approximation.
+
+    Only the noise within cases counts: half the disagreement, over the candidate's one trial and
+    the baseline's. There is no structural n; with few cases the noise itself is guarded.
+    """
+    from scipy.special import ndtr, ndtri
+
+    n = fields["cases"]
+    assert isinstance(n, int)
+    z, variance = float(ndtri(1 - alpha)), noise / 2 * (1 + 1 / runs)
+    return Forecast(
+        **fields,  # type: ignore[arg-type]  # the fields of its caller
+        enough=math.ceil(variance * ((z + POWER_Z) / share) ** 2 - 1e-9),
+        power=float(ndtr(share * math.sqrt(n / variance) - z)) if variance else 1.0,
+        visible=smallest_suite_drop(n, noise / 2, baseline_runs=runs, alpha=alpha),
+        noise=noise,
+        measured=True,
     )
 
 
 def _noise(info: MetricInfo, side: Side) -> tuple[float | None, int]:
-    """How often two trials of a case disagree, on the scale from 0 to 1; and trials a case."""
+    """How often two trials of a case disagree, on the scale from 0 to 1; and trials a case.
+
+    While fewer than 20 cases vary, two more that dissented once are added, as the gate's test does:
+    a case without variance in its few trials is not known to have none.
+    """
     chosen = np.arange(len(side.cases), dtype=np.intp)
     measured = measure(info, side, chosen, deciders=deciding(side))
     known = ~np.isnan(measured.values)
@@ -144,7 +167,9 @@ def _noise(info: MetricInfo, side: Side) -> tuple[float | None, int]:
     part = measured.of_cases(kept)
     values = np.where(np.isnan(part.values), part.means(part.low)[part.owner], part.values)
     moments = part.moments(values / info.spread)
-    return disagreement(moments), int(trials[kept].min())
+    runs = int(trials[kept].min())
+    guard = 0.0 if np.count_nonzero(moments.variances) >= SPARSE else 4 / (runs * part.cases)
+    return min(disagreement(moments) + guard, 1.0), runs
 
 
 def alarms(forecasts: list[Forecast], runs: float, alpha: float) -> float:

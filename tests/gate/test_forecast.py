@@ -36,6 +36,14 @@ def test_with_repeats_the_noise_is_measured():
     assert one.visible == pytest.approx(smallest_suite_drop(200, expected / 2, baseline_runs=5))
 
 
+def test_no_disagreement_in_a_few_trials_is_not_no_noise():
+    (one,) = told(side([[1.0, 1.0]] * 8), gate("pass.rate", limit("max_drop", 0.1)))
+    assert one.noise == pytest.approx(0.25)
+    assert one.visible > 0.2
+    assert one.power < 0.5
+    assert one.enough > 8
+
+
 def test_a_gate_that_can_never_pass_says_so():
     gates = (
         gate("pass.rate", limit("max_drop", 0.02), id="drop"),
