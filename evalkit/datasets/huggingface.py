@@ -228,7 +228,7 @@ def _not_cached(name: str) -> DatasetError:
     return DatasetError(
         f"{name!r} is no folder of the project and not in the cache, and HF_HUB_OFFLINE is set",
         where=name,
-        hint="leave it, or --offline, out once to download it, or name a local folder",
+        hint="leave them out once to download it, or name a local folder",
     )
 
 

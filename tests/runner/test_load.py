@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import signal
 import statistics
 import time
@@ -49,6 +50,12 @@ def trials(small: SmallProject) -> list[dict[str, Any]]:
 # ---- profiles ------------------------------------------------------------------------------------
 
 
+measures_time = pytest.mark.skipif(
+    "EVALKIT_TIMING" not in os.environ,
+    reason="compares measured times: set EVALKIT_TIMING=1 on a quiet machine",
+)
+
+
 def test_instants_of_a_profile() -> None:
     steady = open_profile((10, 20), 0.5, process="constant")
     due = list(steady.due(1))
@@ -87,6 +94,7 @@ def test_exactly_one_course_that_can_be_run(flags: dict[str, Any]) -> None:
 # ---- what is measured ----------------------------------------------------------------------------
 
 
+@measures_time
 def test_requests_are_sent_when_due_and_stored(small: SmallProject) -> None:
     with known_server(service=0.05, gap=0.01) as url:
         prepare(small, url)
@@ -121,6 +129,7 @@ def test_requests_are_sent_when_due_and_stored(small: SmallProject) -> None:
         small.resume()
 
 
+@measures_time
 def test_a_stall_of_the_server_is_felt_by_everyone_who_would_have_waited(
     small: SmallProject,
 ) -> None:
@@ -136,6 +145,7 @@ def test_a_stall_of_the_server_is_felt_by_everyone_who_would_have_waited(
     assert step.in_flight_max >= 80, "nobody waited for the stalled ones"
 
 
+@measures_time
 def test_a_stall_of_the_client_counts_and_is_confessed(small: SmallProject) -> None:
     (small.folder / "slow.py").write_text(
         "import time\n"
@@ -165,6 +175,7 @@ def test_a_stall_of_the_client_counts_and_is_confessed(small: SmallProject) -> N
     assert saturation(outcome.steps).status == "client"
 
 
+@measures_time
 def test_saturation_is_found_where_it_is(small: SmallProject) -> None:
     # two workers, 20 ms each: 100 a second
     with known_server(workers=2, service=0.02) as url:
@@ -179,6 +190,7 @@ def test_saturation_is_found_where_it_is(small: SmallProject) -> None:
         assert (found.status, found.held, found.broken) == ("found", 70, 180)
 
 
+@measures_time
 def test_latency_is_that_of_the_queue(small: SmallProject) -> None:
     """One worker of 20 ms, random arrivals at 70 % of its capacity: an M/D/1 queue."""
     with known_server(workers=1, service=0.02) as url:
@@ -221,10 +233,10 @@ def test_errors_are_counted_by_class_and_the_rest_is_measured(small: SmallProjec
     (step,) = outcome.steps
     assert step.answered == 80
     assert dict(step.error_classes) == {"server": 20}
-    assert step.rate == pytest.approx(80, rel=0.1)
     assert small.sql("SELECT DISTINCT http_status FROM trials WHERE error_class = 'server'")
 
 
+@measures_time
 def test_users_of_a_ramp_wait_for_their_answers(small: SmallProject) -> None:
     with known_server(service=0.1) as url:
         prepare(small, url)
@@ -314,6 +326,7 @@ def test_what_is_not_covered_by_flags_is_refused(small: SmallProject) -> None:
     assert not small.store.exists, "nothing was stored"
 
 
+@measures_time
 def test_control_c_keeps_and_shows_what_was_measured(small: SmallProject) -> None:
     with ModelServer(Reply(first_s=0.2)) as server:
         prepare(small, server.openai)
