@@ -27,6 +27,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "run": "Run suites on targets, score and store every answer.",
         "gate": "Compare a run with its baseline and judge its gates.",
         "baseline": "Promote, list and show baselines.",
+        "plan": "Show what the gates can see, before any money is spent.",
         "load": "Measure how a target holds up under load.",
     },
     "Look": {

@@ -13,6 +13,7 @@ def differences(baseline: Run, candidate: Run, before: Side, after: Side) -> tup
     """Everything in which two runs of a suite on a target differ, the gravest first."""
     suite = after.suite
     found = [
+        *_kind(baseline, candidate),
         *_status(baseline, "baseline"),
         *_status(candidate, "candidate"),
         *_data(baseline, candidate, suite),
@@ -36,6 +37,13 @@ def same_data(baseline: Run, candidate: Run, suite: str) -> bool:
 
 def _datasets(run: Run, suite: str) -> list[DatasetVersion]:
     return [one for one in run.datasets if one.suite == suite]
+
+
+def _kind(baseline: Run, candidate: Run) -> list[Difference]:
+    if baseline.kind is candidate.kind:
+        return []
+    text = f"one is of kind {baseline.kind}, the other of kind {candidate.kind}"
+    return [Difference(kind="status", weight="refused", text=text)]
 
 
 def _status(run: Run, side: str) -> list[Difference]:

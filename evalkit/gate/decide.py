@@ -188,7 +188,7 @@ class Bench:
             before=before,
             no_baseline=no_baseline,
             seed=seed,
-            infos=known_metrics(_plugins(candidate.run, suite.name)),
+            infos=metrics_of(candidate.run, suite.name),
         )
 
     @cached_property
@@ -429,6 +429,11 @@ def _rule(question: Question) -> GateResult:
             return max_slower(question)
         return max_ratio(question) if question.limit.relative else max_change(question)
     return slowest(question) if info.kind == "quantile" else floor_or_ceiling(question)
+
+
+def metrics_of(run: Run, suite: str) -> dict[str, MetricInfo]:
+    """Every metric that a gate can name on a suite of a run."""
+    return known_metrics(_plugins(run, suite))
 
 
 def _plugins(run: Run, suite: str) -> dict[str, ScorerPlugin]:

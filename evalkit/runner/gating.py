@@ -15,7 +15,7 @@ from evalkit.errors import EvalkitError, Undecided, UsageError
 from evalkit.gate.decide import Stored, compare, decide
 from evalkit.gate.frozen import freeze, thaw
 from evalkit.gate.result import Compared, Verdict
-from evalkit.model import Provenance, Run, RunStatus
+from evalkit.model import Provenance, Run, RunKind, RunStatus
 from evalkit.runner.ancestry import merge_base_commits, past_commits
 from evalkit.stats.sides import pooled
 from evalkit.store import Store
@@ -47,6 +47,11 @@ def judge(
     Raises ``Undecided`` when the run had none of them.
     """
     run = store.load_run(store.resolve(candidate))
+    if run.kind is not RunKind.EVALUATION:
+        raise UsageError(
+            f"the run {run.id} is a load test: it has no gates",
+            hint="name an evaluation: evalkit runs",
+        )
     wanted = [one for one in run.suites if not suites or one in suites]
     if not wanted:
         raise Undecided(
@@ -139,6 +144,7 @@ def _at(store: Store, candidate: Run, commits: Sequence[str]) -> Run | None:
         one
         for one in store.runs()
         if one.git_commit in place
+        and one.kind is RunKind.EVALUATION
         and not one.git_dirty
         and one.status is RunStatus.COMPLETE
         and one.run_id != candidate.id
@@ -166,7 +172,12 @@ def _identity(run: Run) -> tuple[object, ...]:
     )
 
 
-def _with_repeats(store: Store, run: Run, candidate: Run, most: int) -> Stored:
+def repeats_of(store: Store, run: Run) -> Stored:
+    """A run with everything stored of its very configuration."""
+    return _with_repeats(store, run, None, POOLED_AT_MOST)
+
+
+def _with_repeats(store: Store, run: Run, candidate: Run | None, most: int) -> Stored:
     """The run with older and newer runs of its very configuration, the candidate never."""
     repeats = [run]
     identity = _identity(run)
@@ -174,9 +185,10 @@ def _with_repeats(store: Store, run: Run, candidate: Run, most: int) -> Stored:
         if len(repeats) >= most:
             break
         usable = (
-            row.run_id not in {run.id, candidate.id}
+            row.run_id not in {run.id, candidate.id if candidate is not None else ""}
+            and row.kind is run.kind
             and row.status is RunStatus.COMPLETE
-            and row.started_at <= candidate.started_at
+            and (candidate is None or row.started_at <= candidate.started_at)
             and not row.git_dirty
             and set(row.suites) == set(run.suites)
         )
@@ -247,6 +259,8 @@ def unfit(stored: Stored) -> list[str]:
     """Why a run should not be what others are measured against."""
     run = stored.run
     found = []
+    if run.kind is not RunKind.EVALUATION:
+        found.append("it is a load test")
     if run.status is not RunStatus.COMPLETE:
         found.append(f"it is not complete ({run.status})")
     trials = sum(one.trials for one in stored.sides.values())

@@ -12,7 +12,7 @@ from example_runs import START, example_case, example_run, example_trial, failed
 
 from evalkit.cli.app import run_command
 from evalkit.errors import ExitCode
-from evalkit.model import GitState, RunStatus
+from evalkit.model import GitState, RunKind, RunStatus
 from evalkit.store import Store
 
 SUITE = """\
@@ -257,3 +257,34 @@ def test_a_suite_without_gates_is_no_pass(repository, capsys):
     (repository.folder / "suites/support.yaml").write_text(SUITE.partition("gates:")[0])
     code, verdict = judged(capsys)
     assert (code, verdict["problems"]) == (ExitCode.UNDECIDED, ["no suite of this run has a gate"])
+
+
+def test_the_plan_takes_cases_and_noise_from_the_store(repository, capsys):
+    for name in ("20261121-100000-aaaa", "20261121-101000-aaab"):
+        repository.run(name, repository.main)
+    assert run_command(["plan", "--json"]) == ExitCode.PASS
+    told = json.loads(capsys.readouterr().out)
+    assert (told["repeats"], told["calls"]) == (2, 90)
+    quality = told["forecasts"][0]
+    assert (quality["gate"], quality["cases"], quality["measured"]) == ("quality", 90, True)
+    assert 0 < quality["noise"] < 0.05
+    assert run_command(["plan"]) == ExitCode.PASS
+    shown = capsys.readouterr().out
+    assert "of 100 gated runs a month at most 10.0 fail by chance" in shown
+
+
+def test_a_load_test_is_neither_candidate_nor_baseline(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    assert run_command(["gate", "-b", "latest"]) == ExitCode.USAGE
+    capsys.readouterr()
+    load = replace(
+        example_run("20261121-120000-cccc", started_at=START + timedelta(hours=5)),
+        kind=RunKind.LOAD,
+        git=GitState(commit=repository.main, branch="main"),
+    )
+    repository.store.create_run(load)
+    repository.store.finish_run(load.id, RunStatus.COMPLETE, START + timedelta(hours=6))
+    assert run_command(["gate"]) == ExitCode.USAGE
+    assert "is a load test" in capsys.readouterr().err
+    assert run_command(["baseline", "promote"]) == ExitCode.USAGE
+    assert "it is a load test" in capsys.readouterr().err

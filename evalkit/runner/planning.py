@@ -1,0 +1,55 @@
+"""What the gates of a stored run's suites can see, from its cases and its stored repeats."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.config.spec import Project
+from evalkit.config.suite import load_suite, suite_names
+from evalkit.gate.decide import metrics_of
+from evalkit.gate.forecast import Forecast, alarms, forecast
+from evalkit.runner.gating import repeats_of
+from evalkit.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The forecasts of all gates; ``calls`` and ``cost_usd`` are those of one run, as stored."""
+
+    run: str
+    repeats: int
+    forecasts: tuple[Forecast, ...]
+    calls: int
+    cost_usd: float | None
+    runs: int
+    false_alarms: float
+
+
+def planned(project: Project, store: Store, name: str, *, runs: int) -> Planned:
+    """Look at a stored run and what was stored of the same configuration."""
+    run = store.load_run(store.resolve(name))
+    stored = repeats_of(store, run)
+    own = store.sides(run.id)
+    known = suite_names(project)
+    found: list[Forecast] = []
+    alpha = 0.05
+    for suite in (load_suite(project, one) for one in run.suites if one in known):
+        alpha = suite.policy.alpha
+        infos = metrics_of(run, suite.name)
+        for (of, target), side in stored.sides.items():
+            if of == suite.name:
+                found += forecast(suite, target, side, infos)
+    costs = np.concatenate([one.cost_usd for one in own.values()]) if own else np.empty(0)
+    unknown = not len(costs) or bool(np.isnan(costs).all())
+    return Planned(
+        run=run.id,
+        repeats=len(stored.runs),
+        forecasts=tuple(found),
+        calls=sum(one.trials for one in own.values()),
+        cost_usd=None if unknown else math.fsum(costs[~np.isnan(costs)].tolist()),
+        runs=runs,
+        false_alarms=alarms(found, runs, alpha),
+    )
