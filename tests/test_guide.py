@@ -79,3 +79,12 @@ def test_the_query_runs(tmp_path):
     rows = json.loads(evalkit("sql", block("sql"), "--json"))
     assert {row["target"] for row in rows} == {"span", "sentence"}
     assert all(row["usd"] == 0 for row in rows)
+
+
+def test_the_mask_it_shows_is_every_kind(project):
+    from evalkit.config import load_project
+    from evalkit.pii import PII_KINDS
+
+    path = project / "evalkit.yaml"
+    path.write_text(path.read_text("utf-8") + block("yaml", -1), "utf-8")
+    assert set(load_project(path).mask) == set(PII_KINDS)

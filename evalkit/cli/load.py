@@ -68,6 +68,14 @@ def load(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Yes, load a target that is not on this machine.")
     ] = False,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            envvar="EVALKIT_OFFLINE",
+            help="Any connection but to a target on this machine is an error.",
+        ),
+    ] = False,
     allow_code: AllowCode = False,
     project: ProjectFile = None,
     as_json: AsJson = False,
@@ -93,6 +101,7 @@ def load(
 
     from evalkit.cli.stored import print_run
     from evalkit.config import find_project, load_project
+    from evalkit.offline import offline_if
     from evalkit.runner.load import start_load
     from evalkit.runner.load_options import LoadOptions
     from evalkit.runner.progress import choose_display
@@ -121,12 +130,14 @@ def load(
         max_in_flight=max_in_flight,
         max_errors=_share("--max-errors", max_errors),
         yes=yes,
+        offline=offline,
         allow_code=allow_code,
     )
-    found = load_project(find_project(file=project), allow_code=allow_code)
-    store = Store(found.store)
-    display = choose_display(sys.stderr, lines=not no_progress, notes=True)
-    outcome = start_load(found, options, store, display=display)
+    with offline_if(offline):
+        found = load_project(find_project(file=project), allow_code=allow_code)
+        store = Store(found.store)
+        display = choose_display(sys.stderr, lines=not no_progress, notes=True)
+        outcome = start_load(found, options, store, display=display)
     print_run(store, outcome.run.id, as_json=as_json)
     if outcome.not_live:
         typer.echo(

@@ -234,7 +234,8 @@ class _Compiled:
                 f"the template cannot be compiled: {problem}", where=self._at(1)
             ) from None
         assert isinstance(code, CodeType)
-        self._template = Template.from_code(environment, code, environment.make_globals(None))
+        self._globals = dict(environment.make_globals(None))
+        self._template = Template.from_code(environment, code, self._globals)
 
     def _at(self, line: int, word: str = "", *, key: bool = False) -> Position:
         """A line of the template as a place in the file, at the column of a word if it is there.
@@ -255,7 +256,8 @@ class _Compiled:
                 raise self._missing(name, line, available)
 
     def render(self, variables: Mapping[str, JSON], write: Any) -> str:
-        context = self._template.new_context(dict(variables))
+        # shared: the context's own merge of the same two looks up every global one by one
+        context = self._template.new_context({**self._globals, **variables}, shared=True)
         pieces = []
         try:
             for piece in self._template.root_render_func(context):

@@ -226,8 +226,7 @@ def _cached(name: str, split: str | None, config: str | None, revision: str | No
 
 def _not_cached(name: str) -> DatasetError:
     return DatasetError(
-        f"{name!r} is no folder of the project and not in the cache, and HF_HUB_OFFLINE is set, or"
-        " --offline",
+        f"{name!r} is no folder of the project and not in the cache, and HF_HUB_OFFLINE is set",
         where=name,
         hint="leave them out once to download it, or name a local folder",
     )

@@ -263,16 +263,16 @@ class AnswerCache:
             )
 
     def _row(self, one: _Answer) -> tuple[object, ...] | None:
-        from evalkit.store.codec import output_json, to_line
+        from evalkit.store.codec import from_line
+        from evalkit.store.lines import output_line
 
         output = one.output
-        body = output_json(output)
+        answer = output_line(output)
         if self._veil:
             # scores of a changed answer would not be those of the answer: it is asked again
-            readable = _plain(body)
+            readable = from_line(answer)
             if self._veil.value(readable) != readable:
                 return None
-        answer = to_line(body)
         return (
             one.key,
             one.target,
@@ -290,14 +290,6 @@ class AnswerCache:
         if not self._broken:
             self._broken = True
             self.note(f"warning: the cache is not used any further: {error}")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value
 
 
 @dataclass(frozen=True, slots=True)

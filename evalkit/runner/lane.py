@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from evalkit.config.spec import Limits
+from evalkit.deadlines import Deadlines
 from evalkit.errors import ErrorClass, PromptError, TargetError
 from evalkit.model import (
     JSON,
@@ -96,6 +97,7 @@ class Lane:
     _estimate: TokenEstimate = field(init=False)
     _slots: asyncio.Semaphore | None = field(init=False)
     _waiting: set[asyncio.Task[object]] = field(init=False, default_factory=set)
+    _deadlines: Deadlines = field(init=False, default_factory=Deadlines)
     _stopping: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -235,7 +237,7 @@ class Lane:
             if timeout is None:
                 output = await self.target.send(request)
             else:
-                async with asyncio.timeout(timeout + LATER_S):
+                with self._deadlines.within(timeout + LATER_S):
                     output = await self.target.send(request)
         except TargetError as error:
             return None, error

@@ -107,6 +107,7 @@ def start_load(
             limit=options.limit,
             concurrency=capped.max_in_flight if network else None,
             allow_code=options.allow_code,
+            offline=options.offline,
         ),
         environ=environ,
         store=store,
@@ -120,9 +121,7 @@ def start_load(
         seed=plan.run.seed,
     )
     found = estimate(profile, lane, asking.lengths, options.max_requests)
-    refuse_or_warn(
-        options, profile, found, target=target, elsewhere=_elsewhere(plan, target, environ)
-    )
+    refuse_or_warn(options, profile, found, target=target, elsewhere=_elsewhere(plan, target))
     for text in (*plan.fleet.warnings, *suite.warnings, *_notes(plan, target)):
         display.note(redact(f"warning: {text}"))
     display.note(_announcement(profile, found, suite.name, target, options))
@@ -169,22 +168,13 @@ def _uses_network(project: Project, name: str) -> bool:
     return False
 
 
-def _elsewhere(plan: Plan, target: str, environ: Mapping[str, str]) -> str | None:
+def _elsewhere(plan: Plan, target: str) -> str | None:
     """The first host beyond this machine that the target or one it asks is at."""
-    from evalkit.config import resolve_env
-
     for name in plan.fleet.reached((target,)):
         planned = plan.fleet.targets[name]
         plugin = registry.get(Kind.TARGET, planned.spec.kind)
         assert isinstance(plugin, TargetPlugin)
-        options, _ = resolve_env(planned.spec.options, environ, where=planned.spec.where)
-        parameter = plugin.parameters.get("base_url")
-        host = elsewhere(
-            planned,
-            options,
-            network=plugin.network,
-            default=None if parameter is None else parameter.default,
-        )
+        host = elsewhere(planned, network=plugin.network)
         if host is not None:
             return host
     return None

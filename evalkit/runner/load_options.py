@@ -6,14 +6,15 @@ whether or not one is given, and a target elsewhere is asked only after a yes.
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from evalkit.errors import ConfigError, UsageError
 from evalkit.model import JSON, Usage
+from evalkit.offline import is_loopback
 from evalkit.runner.load_profile import Profile, open_profile, ramp_profile
+from evalkit.runner.reach import host_and_port
 from evalkit.stats.slo import Objective
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class LoadOptions:
     max_in_flight: int = MAX_IN_FLIGHT
     max_errors: float = MAX_ERRORS
     yes: bool = False
+    offline: bool = False
     allow_code: bool = False
 
     def profile(self) -> Profile:
@@ -187,25 +189,14 @@ def refuse_or_warn(
     )
 
 
-def elsewhere(
-    planned: PlannedTarget, options: Mapping[str, JSON], *, network: bool, default: object
-) -> str | None:
+def elsewhere(planned: PlannedTarget, *, network: bool) -> str | None:
     """The host of a target that is not on this machine; ``None`` for one that is.
 
     A host that cannot be told is elsewhere.
     """
     if not network:
         return None
-    from urllib.parse import urlsplit
-
-    url = options.get("base_url") or options.get("url") or default
-    host = urlsplit(url).hostname if isinstance(url, str) else None
+    host, _ = host_and_port(planned.address or "")
     if host is None:
         return f"the provider of target {planned.spec.name!r}"
-    if host == "localhost" or host.endswith(".localhost"):
-        return None
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    return None if local else host
+    return None if is_loopback(host) else host

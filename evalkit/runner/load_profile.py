@@ -94,7 +94,8 @@ def open_profile(
     """The rates one after the other, each for ``step_s`` seconds; raises ``UsageError``."""
     if not rates or not all(0 < one <= 1e6 for one in rates):
         raise UsageError(
-            "a rate must be more than 0 requests a second", hint="example: --rate 20, --steps 5,10"
+            "a rate must be more than 0 and at most 1,000,000 requests a second",
+            hint="example: --rate 20, --steps 5,10",
         )
     _positive(step_s)
     return Profile(

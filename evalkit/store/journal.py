@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 from evalkit.errors import StoreVersionError, UsageError
 from evalkit.model import Case, Trial
 from evalkit.store.access import unwritable
-from evalkit.store.codec import case_from, case_json, from_line, to_line, trial_from, trial_json
+from evalkit.store.codec import case_from, case_json, from_line, to_line, trial_from
+from evalkit.store.lines import trial_line
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -119,7 +120,7 @@ class Journal:
             if (cases.get(case.id) or self._written.get(case.id)) is not case:
                 cases[case.id] = case
                 yield to_line(["case", case_json(case)])
-            yield to_line(["trial", trial_json(one)])
+            yield trial_line(one)
 
     def seal(self) -> Path | None:
         """Close the segment, ready for ``Store.ingest``; ``None`` when nothing was written.

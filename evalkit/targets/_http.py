@@ -14,11 +14,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evalkit import __version__
+from evalkit.deadlines import Deadlines
 from evalkit.errors import ConfigError, ErrorClass, TargetError
 from evalkit.offline import OfflineError
 from evalkit.targets._failure import Redactor, failure
@@ -151,6 +153,7 @@ class Wire:
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
         self._line: Line | None = None
+        self._deadlines = Deadlines()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
 
@@ -182,7 +185,7 @@ class Wire:
         _CALL.set(call)
         try:
             if self._line is not None and body is not None and not query:
-                async with asyncio.timeout(timeout_s):
+                with nullcontext() if timeout_s is None else self._deadlines.within(timeout_s):
                     response = await self._line.send(body)
                     try:
                         await self._read(response, call, decoder, always_stream)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii as _text
 from typing import Any, Literal
 
 from evalkit.errors import ConfigError, ErrorClass, TargetError
@@ -197,9 +197,11 @@ class OpenAICompatible:
         if self._send_seed and request.seed is not None:
             # Providers take a signed 32-bit number at the least.
             parts.append(f',"seed":{request.seed & 0x7FFFFFFF}')
-        messages = [{"role": one.role, "content": one.content} for one in request.messages]
+        messages = ",".join(
+            [f'{{"role":"{one.role}","content":{_text(one.content)}}}' for one in request.messages]
+        )
         key = "messages" if self._api == "chat" else "input"
-        parts.append(f',"{key}":{json.dumps(messages)}}}')
+        parts.append(f',"{key}":[{messages}]}}')
         return "".join(parts).encode()
 
 

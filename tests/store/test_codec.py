@@ -15,18 +15,21 @@ from evalkit.model import (
     InterToken,
     Leg,
     Message,
+    Origin,
     Output,
     Provenance,
     Score,
     ScoreRecord,
     ScoreStatus,
+    Spend,
     ToolCall,
     Trial,
     TrialStatus,
     Usage,
 )
 from evalkit.store import Store
-from evalkit.store.codec import case_from, case_json, from_line, to_line, trial_from, trial_json
+from evalkit.store.codec import case_from, case_json, from_line, to_line, trial_from
+from evalkit.store.lines import trial_line
 
 # every code point there is, lone surrogates, NUL and line breaks included
 text = st.text(st.characters(codec=None, exclude_categories=()), max_size=12)
@@ -49,6 +52,19 @@ usages = st.builds(
     reasoning_tokens=tokens,
 )
 error_classes = st.none() | st.sampled_from(ErrorClass)
+instants = st.integers(0, 2**32).map(lambda second: datetime.fromtimestamp(second, UTC))
+legs = st.lists(
+    st.builds(
+        Leg,
+        target=text,
+        model=maybe_text,
+        usage=usages,
+        cost_usd=maybe_real,
+        latency_s=maybe_real,
+        error_class=error_classes,
+    ),
+    max_size=2,
+).map(tuple)
 outputs = st.builds(
     Output,
     text=text,
@@ -65,19 +81,17 @@ outputs = st.builds(
     | st.builds(InterToken, count=st.integers(0, 9), mean_s=real, p95_s=real, max_s=real),
     cost_usd=maybe_real,
     provenance=st.sampled_from(Provenance),
-    legs=st.lists(
-        st.builds(
-            Leg,
-            target=text,
-            model=maybe_text,
-            usage=usages,
-            cost_usd=maybe_real,
-            latency_s=maybe_real,
-            error_class=error_classes,
-        ),
-        max_size=2,
-    ).map(tuple),
+    legs=legs,
     extra=st.dictionaries(text, values | real, max_size=2),
+    origin=st.none() | st.builds(Origin, run_id=text, answered_at=instants),
+)
+spends = st.builds(
+    Spend,
+    usd=maybe_real,
+    tokens=st.none() | st.integers(0, 2**70),
+    assumed_usd=real,
+    assumed_tokens=st.integers(0, 2**70),
+    saved_usd=maybe_real,
 )
 scores = st.builds(
     Score,
@@ -128,7 +142,7 @@ trials = st.builds(
     case=cases,
     index=st.integers(0, 99),
     status=st.sampled_from(TrialStatus),
-    started_at=st.integers(0, 2**32).map(lambda second: datetime.fromtimestamp(second, UTC)),
+    started_at=instants,
     request_hash=text,
     messages=st.lists(
         st.builds(Message, role=st.sampled_from(["system", "user"]), content=text), max_size=2
@@ -142,12 +156,14 @@ trials = st.builds(
     queue_s=real,
     total_s=real,
     scores=st.lists(records, max_size=2).map(tuple),
+    spend=spends,
+    failed_legs=legs,
 )
 
 
 @given(trials)
 def test_a_line_holds_everything_and_is_one_line(trial: Trial) -> None:
-    line = to_line(["trial", trial_json(trial)])
+    line = trial_line(trial)
     case_line = to_line(["case", case_json(trial.case)])
     assert line.count(b"\n") == case_line.count(b"\n") == 1
     case = case_from(from_line(case_line)[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from importlib import resources
 from pathlib import Path
 
 import duckdb
@@ -273,3 +274,23 @@ def test_large_batches(store: Store) -> None:
     assert values(store, "SELECT count(*), (SELECT count(*) FROM scores) FROM trials") == [
         (6000, 3 * 5999)
     ]
+
+
+def test_a_store_from_before_load_tests_is_brought_up(store: Store) -> None:
+    """Runs that were made before there were kinds are evaluations."""
+    store.path.parent.mkdir(parents=True, exist_ok=True)
+    first = (resources.files("evalkit.store") / "schema" / "0001_init.sql").read_text("utf-8")
+    with duckdb.connect(store.path) as connection:
+        connection.execute(
+            "CREATE TABLE evalkit_schema (version INTEGER NOT NULL, applied_at TIMESTAMPTZ NOT"
+            " NULL, evalkit_version VARCHAR NOT NULL)"
+        )
+        connection.execute(first)
+        connection.execute("INSERT INTO evalkit_schema VALUES (1, now(), '0.1.0')")
+        connection.execute(
+            "INSERT INTO runs BY NAME SELECT 'old' AS run_id, 'p' AS project, 'complete' AS"
+            " status, now() AS started_at, 0 AS planned, ['s'] AS suites, MAP {} AS suite_hashes,"
+            " [] AS slices, 0 AS seed, '{}' AS settings, '0.1.0' AS evalkit_version"
+        )
+    assert store.load_run("old").kind == "evaluation"
+    assert store.load_steps("old") == ()
