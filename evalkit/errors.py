@@ -10,6 +10,7 @@
     ├── Undecided                     3    nothing selected, nothing to judge
     ├── InfrastructureError           4    a provider, the disk or the network failed
     │   └── StoreError                4    the run store cannot be read or written
+    │       └── DiskFull              2    no space is left, and the user can make some
     └── BudgetStop                    5    the money or the tokens allowed are spent
 
     TargetError    one call failed; recorded on its trial, never ends a run by itself
@@ -125,6 +126,12 @@ class InfrastructureError(EvalkitError):
 
 class StoreError(InfrastructureError):
     """The run store cannot be read or written."""
+
+
+class DiskFull(StoreError):
+    """No space is left for the store; trying again without making some would not help."""
+
+    exit_code = ExitCode.USAGE
 
 
 class BudgetStop(EvalkitError):

@@ -19,17 +19,20 @@ import typer.main
 from typer.core import TyperGroup
 
 from evalkit.cli.options import show_error
-from evalkit.errors import EvalkitError, ExitCode, InfrastructureError, UsageError
+from evalkit.errors import DiskFull, EvalkitError, ExitCode, InfrastructureError, UsageError
 
 COMMANDS: dict[str, dict[str, str]] = {
     "Evaluate": {
         "init": "Write a small working project.",
         "run": "Run suites on targets, score and store every answer.",
+        "gate": "Compare a run with its baseline and judge its gates.",
+        "baseline": "Promote, list and show baselines.",
         "load": "Measure how a target holds up under load.",
     },
     "Look": {
         "runs": "List stored runs.",
         "show": "Show one run, or one case of it.",
+        "diff": "Show which cases moved between two runs.",
         "sql": "Query the run store.",
     },
     "Configure": {
@@ -170,6 +173,8 @@ def _system_error(error: OSError) -> EvalkitError:
         return UsageError(
             what, where=error.filename, hint="change the permissions, or name another place"
         )
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(what, where=error.filename, hint="free space, then try again")
     return InfrastructureError(
         what, where=error.filename, hint="free space or repair what failed, then try again"
     )

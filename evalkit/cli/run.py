@@ -26,6 +26,7 @@ app = new_app()
         "evalkit run --dry-run --json",
         "evalkit run --offline",
         "evalkit run --resume latest",
+        "evalkit run example --gate --baseline latest",
     )
 )
 def run(
@@ -73,6 +74,13 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only estimate calls, tokens and dollars.")
     ] = False,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Then judge the gates: pass or fail.")
+    ] = False,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="What --gate compares with; as the suite says without."),
+    ] = None,
     offline: Annotated[
         bool,
         typer.Option(
@@ -102,8 +110,9 @@ def run(
     whatever else in the process asks for a connection gets an error and ends the run with 4; the
     project's own code cannot start programs then, and targets that are programs are refused.
 
-    Exit codes: 0 answered and stored, 2 a mistake in files or flags, 3 nothing selected, 4 a
-    target or the store failed, 5 stopped by the budget, 130 interrupted.
+    Exit codes: 0 answered and stored (with --gate: passed), 1 a gate fails, 2 a mistake in files or
+    flags, 3 nothing selected or not decided, 4 a target or the store failed, 5 stopped by the
+    budget, 130 interrupted.
     """
     import sys
 
@@ -129,9 +138,14 @@ def run(
                 "--filter": filter,
             }
         )
+    if baseline is not None and not gate:
+        raise UsageError("--baseline is what --gate compares with", hint="add --gate")
     with offline_if(offline):
         found = load_project(find_project(file=project), allow_code=allow_code)
         store = Store(found.store)
+        if baseline is not None and ":" not in baseline and baseline != "merge-base":
+            # "latest" is the run before this one, not this one
+            baseline = f"run:{store.resolve(baseline)}"
         display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
         options = RunOptions(
             suites=tuple(suites or ()),
@@ -158,11 +172,18 @@ def run(
             outcome = resume_run(found, resume, store, display=display, options=options)
     if quiet:
         typer.echo(outcome.run_id)
-    else:
+    elif not (gate and as_json):
         print_run(store, outcome.run_id, as_json=as_json)
     for line in outcome.lines():
         typer.echo(redact(line), err=True)
-    return outcome.exit_code
+    if not gate or outcome.exit_code:
+        return outcome.exit_code
+    from evalkit.cli.judged import show_verdict
+    from evalkit.runner.gating import judge
+
+    judged = judge(found, store, outcome.run_id, baseline=baseline)
+    show_verdict(judged, as_json=as_json, quiet=quiet)
+    return judged.verdict.exit_code
 
 
 def _print_estimate(estimate: Estimate, *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from evalkit import registry
 from evalkit.config.card import CardModel
 from evalkit.config.check import NAME
+from evalkit.config.gates import GateModel, PolicyModel
 from evalkit.config.money import BudgetModel, CacheModel, CapModel
 from evalkit.config.options import options_model
 from evalkit.config.project import ProjectModel
@@ -148,6 +149,10 @@ def _suite(definitions: Schema) -> Schema:
     }
     properties["targets"]["uniqueItems"] = True
     properties["slices"]["uniqueItems"] = True
+    definitions["gate"] = _own(GateModel, definitions, "gate-")
+    definitions["gate-policy"] = _own(PolicyModel)
+    properties["gate"] = {"$ref": "#/$defs/gate-policy"}
+    properties["gates"] = {"type": "array", "items": {"$ref": "#/$defs/gate"}}
     schema["oneOf"] = [{"required": ["dataset"]}, {"required": ["datasets"]}]
     bare, full = [], []
     for name in registry.names(Kind.SCORER):

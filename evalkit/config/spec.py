@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -92,9 +93,81 @@ class ScorerSpec:
     position: Position | None = None
 
 
+GateMode: TypeAlias = Literal["prove", "guard", "advisory"]
+LimitKind: TypeAlias = Literal[
+    "max_drop", "max_rise", "min", "max", "total", "max_gap", "must", "sql"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateLimit:
+    """One rule of a gate.
+
+    ``value`` is in the metric's own unit: a share of one, seconds, US dollars, a plain score; a
+    count for ``sql``; the number of confirming trials for ``must``. ``relative`` makes it a share
+    of the baseline.
+    """
+
+    kind: LimitKind
+    value: float
+    relative: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """Who lets a gate fail, why, and until which day (included)."""
+
+    owner: str
+    reason: str
+    until: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSpec:
+    """One gate of a suite: a metric, a ``sql`` query or chosen ``cases``, and what they must meet.
+
+    ``prove`` fails closed, ``guard`` blocks only on proof of harm, ``advisory`` never blocks.
+    ``target`` is empty for all targets. ``cases`` are names, ids and ``tag:NAME[=VALUE]``; empty is
+    all. ``by`` are tags: the gate is judged in each of their groups of ``min_cases`` and more.
+    """
+
+    id: str
+    metric: str = ""
+    mode: GateMode = "guard"
+    limits: tuple[GateLimit, ...]
+    target: str = ""
+    cases: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    min_cases: int = 30
+    sql: Path | None = None
+    block_when: Literal["harm", "margin_exceeded"] = "harm"
+    waiver: Waiver | None = None
+    position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatePolicy:
+    """How the gates of a suite are judged together.
+
+    ``alpha`` is the chance of error of one direction and family, ``cluster`` a tag whose cases hang
+    together, ``max_missing`` the share of cases that may lack a result. ``content_hash`` covers the
+    policy and every gate.
+    """
+
+    alpha: float = 0.05
+    baseline: str = "merge-base"
+    baseline_runs: int = 5
+    estimand: Literal["auto", "suite", "population"] = "auto"
+    on_inconclusive: Literal["block", "warn", "pass"] = "block"
+    max_missing: float = 0.02
+    cluster: str = ""
+    content_hash: str = ""
+    position: Position | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteSpec:
-    """One suite: datasets, targets, scorers."""
+    """One suite: datasets, targets, scorers, gates."""
 
     name: str
     path: Path
@@ -105,6 +178,8 @@ class SuiteSpec:
     scorers: tuple[ScorerSpec, ...]
     trials: int = 1
     slices: tuple[str, ...] = ()
+    gates: tuple[GateSpec, ...] = ()
+    policy: GatePolicy = field(default_factory=GatePolicy)
     content_hash: str = ""
     position: Position | None = None
 

@@ -1,4 +1,4 @@
-"""``suites/*.yaml``: datasets, targets and scorers, checked against what exists."""
+"""``suites/*.yaml``: datasets, targets, scorers and gates, checked against what exists."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from evalkit.config.check import Findings, Strict, nearest_file
 from evalkit.config.env import check_references
+from evalkit.config.gates import read_gates, read_policy
 from evalkit.config.spec import Project, SuiteSpec
 from evalkit.config.suite_dataset import read_datasets
 from evalkit.config.suite_scorer import read_scorers
@@ -30,6 +31,8 @@ class SuiteModel(Strict):
     trials: int = Field(1, ge=1, le=1000, description="how often each case is asked")
     scorers: list[Any] = Field(min_length=1, description="what judges the answers")
     slices: list[str] = Field([], description="tags by which results are also shown")
+    gate: Any = None
+    gates: Any = None
 
 
 def suite_names(project: Project) -> list[str]:
@@ -61,8 +64,12 @@ def load_suite(project: Project, name_or_path: str) -> SuiteSpec:
     )
     if "slices" in entries:
         _no_twice(findings, "slice", entries["slices"].node)
+    gates = read_gates(findings, project, root, scorers)
+    policy = read_policy(findings, root)
     findings.raise_any()
     assert model is not None
+    # what is measured, not how it is judged: a new gate makes no run incomparable
+    measured = {key: one for key, one in root.plain().items() if key not in {"gate", "gates"}}
     return SuiteSpec(
         name=path.stem,
         path=path,
@@ -73,7 +80,9 @@ def load_suite(project: Project, name_or_path: str) -> SuiteSpec:
         scorers=scorers,
         trials=model.trials,
         slices=tuple(model.slices),
-        content_hash=content_id(root.plain()),
+        gates=gates,
+        policy=policy,
+        content_hash=content_id(measured),
         position=document.at(root),
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evalkit.errors import ConfigError, EvalkitError, StoreError, StoreVersionError
+from evalkit.errors import ConfigError, DiskFull, EvalkitError, StoreError, StoreVersionError
 
 FORMAT = 1
 """Version of the file, and of what a key is made of."""
@@ -118,7 +118,7 @@ def trouble(error: Exception, path: Path) -> EvalkitError:
             hint="delete the file: it holds nothing but answers that can be asked for again",
         )
     if "full" in said or "no space" in said:
-        return StoreError("the disk is full", where=path, hint="free space, or use --cache off")
+        return DiskFull("the disk is full", where=path, hint="free space, or use --cache off")
     if "locked" in said or "busy" in said:
         return StoreError(
             f"the cache is in use by another program for more than {_PATIENCE_S:g} s",

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import ConfigError, EvalkitError, StoreError, StoreVersionError
+from evalkit.errors import ConfigError, DiskFull, EvalkitError, StoreError, StoreVersionError
 from evalkit.store.migrate import known_version, migrate, stored_version
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def store_failure(error: Exception, path: Path, *, journal: Path | None = None) 
             hint="upgrade evalkit the way you installed it, and duckdb with it",
         )
     if any(word in lowered for word in _FULL):
-        return StoreError(
+        return DiskFull(
             "the disk is full: this write was undone, everything stored before it is safe",
             where=path,
             hint="free space, then run the command again; answers still in"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
 from evalkit.store.reads import single, table
@@ -24,8 +25,10 @@ _REFUSED = (
 )
 
 
-def query(connection: DuckDBPyConnection, sql: str) -> pa.Table:
-    """Run one reading statement; see ``Store.query``."""
+def query(
+    connection: DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None
+) -> pa.Table:
+    """Run one reading statement; see ``Store.query``. Parameters it does not name are left out."""
     import duckdb
 
     try:
@@ -45,7 +48,9 @@ def query(connection: DuckDBPyConnection, sql: str) -> pa.Table:
                 " ORDER BY column_index",
                 [described[1].lower()],
             )
-        return _interruptible(connection, sql)
+        given = parameters or {}
+        named = {key: given[key] for key in statements[0].named_parameters if key in given}
+        return _interruptible(connection, sql, named)
     except duckdb.Error as error:
         message = _with_place(connection, sql, error)
         refused = any(words in message for words in _REFUSED)
@@ -53,12 +58,16 @@ def query(connection: DuckDBPyConnection, sql: str) -> pa.Table:
         raise UsageError(message, hint=hint or _TABLES) from error
 
 
-def _interruptible(connection: DuckDBPyConnection, sql: str) -> pa.Table:
+def _interruptible(
+    connection: DuckDBPyConnection, sql: str, parameters: Mapping[str, Any]
+) -> pa.Table:
     """The result of a statement that Ctrl-C can end: DuckDB looks at no signal while it works."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:
-        result = pool.submit(lambda: connection.sql(sql).to_arrow_table())
+        result = pool.submit(
+            lambda: connection.sql(sql, params=parameters or None).to_arrow_table()
+        )
         try:
             return result.result()
         except KeyboardInterrupt:

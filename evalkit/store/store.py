@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
+    from evalkit.stats.sides import Side
     from evalkit.store.spending import History, Spending
 
 _USING = ", ".join(KEY)
@@ -389,6 +390,24 @@ class Store:
 
         with self._reading() as connection:
             return samples(connection, self._run(connection, run_id))
+
+    def sides(self, run_id: str) -> dict[tuple[str, str], Side]:
+        """The columns a comparison of the run needs, by suite and target."""
+        from evalkit.store.sides import sides
+
+        with self._reading() as connection:
+            return sides(connection, self._run(connection, run_id))
+
+    def offending(self, sql: str, *, run: str, baseline: str | None) -> int:
+        """How many rows a gate's query returns; ``$run`` and ``$baseline`` in it are the two runs.
+
+        Raises as ``query``.
+        """
+        from evalkit.store.query import query
+
+        with self._reading() as connection:
+            rows = query(connection, sql, {"run": run, "baseline": baseline})
+        return int(rows.num_rows)
 
     def load_steps(self, run_id: str) -> tuple[LoadStep, ...]:
         """The steps of a load test in order; empty when it died before they were stored."""

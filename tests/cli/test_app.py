@@ -142,7 +142,7 @@ def test_an_output_that_is_full_says_so():
             check=False,
             timeout=60,
         )
-    assert done.returncode == ExitCode.INFRASTRUCTURE
+    assert done.returncode == ExitCode.USAGE
     assert done.stderr.splitlines()[0] == "error: no space left on device"
 
 

@@ -1,0 +1,119 @@
+"""``evalkit baseline``: promote a run to what others are measured against."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from evalkit.cli.options import AsJson, ProjectFile, examples, new_app
+from evalkit.cli.stored import emit, open_store, shown_path
+from evalkit.errors import EvalkitError, ExitCode
+
+app = new_app(
+    no_args_is_help=True,
+    help="Promote, list and show baselines: small hashed files, reviewed in git.",
+    epilog=examples("evalkit baseline list"),
+)
+
+
+@app.command(
+    epilog=examples("evalkit baseline promote latest --name example --force --reason 'first one'")
+)
+def promote(
+    run: Annotated[str, typer.Argument(help="A run's id or a part of it.")] = "latest",
+    *,
+    name: Annotated[str, typer.Option(help="Written to baselines/NAME.json.")] = "main",
+    reason: Annotated[str, typer.Option(help="Why; needed with --force.")] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Take a run with failed answers or changed files.")
+    ] = False,
+    project: ProjectFile = None,
+) -> ExitCode:
+    """Write a run to baselines/NAME.json, to be reviewed and committed.
+
+    A run that is not complete, has failed or cached answers, or was made from changed files is
+    refused, unless it is forced with a reason.
+    """
+    from evalkit.config import find_project, load_project
+    from evalkit.errors import UsageError
+    from evalkit.runner.gating import promote as write
+
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] == ".":
+        raise UsageError(f"{name!r} cannot be a file's name", hint="letters, digits, '-', '_', '.'")
+    found = load_project(find_project(file=project))
+    path = found.root / "baselines" / f"{name}.json"
+    store = open_store(project)
+    stored = write(found, store, run, path, by=getpass.getuser(), reason=reason, force=force)
+    emit(f"{stored.run.id} is the baseline {shown_path(path)}\n")
+    typer.echo(f"compare with it: evalkit gate --baseline file:baselines/{name}.json", err=True)
+    return ExitCode.PASS
+
+
+@app.command("list", epilog=examples("evalkit baseline list"))
+def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
+    """List the project's baselines, damaged ones too."""
+    from evalkit.config import find_project, load_project
+    from evalkit.report import words
+    from evalkit.report.screen import Column, Screen, grid
+    from evalkit.runner.gating import baseline_files
+
+    found = baseline_files(load_project(find_project(file=project)))
+    rows = [_row(path, held) for path, held in found]
+    if as_json:
+        emit(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        return ExitCode.PASS
+    if not rows:
+        typer.echo("no baseline yet: evalkit baseline promote", err=True)
+        return ExitCode.PASS
+    screen = Screen.of(sys.stdout)
+    columns = [
+        Column(
+            head=key,
+            cells=[words.clean(str(one[key]), lines=False) for one in rows],
+            fold=key == "problem",
+        )
+        for key in ("name", "run", "started", "commit", "cases", "problem")
+    ]
+    emit(screen.render([grid(columns, screen)]))
+    return ExitCode.PASS
+
+
+def _row(path: Path, held: Any) -> dict[str, Any]:
+    from evalkit.report import words
+
+    if isinstance(held, EvalkitError):
+        empty = dict.fromkeys(("run", "started", "commit"), "")
+        return {"name": path.stem, **empty, "cases": 0, "problem": held.what}
+    run = held.run
+    return {
+        "name": path.stem,
+        "run": run.id,
+        "started": words.instant(run.started_at),
+        "commit": "" if run.git is None else words.commit(run.git.commit, run.git.branch),
+        "cases": sum(len(one.cases) for one in held.sides.values()),
+        "problem": "",
+    }
+
+
+@app.command(epilog=examples("evalkit baseline show example"))
+def show(
+    name: Annotated[str, typer.Argument(help="Its name, or the path of its file.")] = "main",
+    *,
+    project: ProjectFile = None,
+) -> ExitCode:
+    """Print what a baseline holds, without its packed columns, after checking its hash."""
+    from evalkit.config import find_project, load_project
+    from evalkit.runner.gating import read_baseline
+
+    root = load_project(find_project(file=project)).root
+    path = Path(name) if name.endswith(".json") else root / "baselines" / f"{name}.json"
+    read_baseline(path)
+    value = json.loads(path.read_text(encoding="utf-8"))
+    packed = sum(map(len, value.pop("columns")))
+    emit(json.dumps({**value, "columns": f"{packed:,} bytes"}, indent=2, ensure_ascii=False) + "\n")
+    return ExitCode.PASS

@@ -1,0 +1,52 @@
+"""``evalkit diff``: two runs case by case."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
+from evalkit.cli.stored import emit, open_store
+from evalkit.errors import ExitCode
+
+app = new_app()
+
+
+@app.command(
+    epilog=examples(
+        "evalkit diff",
+        "evalkit diff latest~1 latest --only regressed",
+    )
+)
+def diff(
+    baseline: Annotated[str, typer.Argument(help="A run's id or a part of it.")] = "latest~1",
+    candidate: Annotated[str, typer.Argument(help="The run that may be worse.")] = "latest",
+    *,
+    only: Annotated[
+        Literal["regressed", "improved"] | None, typer.Option(help="Only cases that went so.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Cases shown at most.")] = 40,
+    allow_code: AllowCode = False,
+    project: ProjectFile = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Show what differs between two runs, and every case that moved, the worst first.
+
+    Cases are paired by what they ask and expect, never by their row.
+    """
+    from evalkit.report.screen import Screen
+    from evalkit.report.verdict import diff_text
+    from evalkit.runner.gating import difference
+
+    store = open_store(project, allow_code=allow_code)
+    compared = difference(store, baseline, candidate)
+    if as_json:
+        emit(json.dumps([asdict(one) for one in compared], indent=2, ensure_ascii=False) + "\n")
+    else:
+        screen = Screen.of(sys.stdout)
+        emit(diff_text(compared, screen, outcome=only or "", limit=limit))
+    return ExitCode.PASS

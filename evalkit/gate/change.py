@@ -1,0 +1,376 @@
+"""Rules on a change, whether the candidate got worse by more than is tolerated.
+
+Non-inferiority in three answers: PASS when a change beyond the margin is ruled out, FAIL when harm
+is shown and one beyond the margin is not ruled out, INCONCLUSIVE otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from evalkit.gate.measure import Measured
+from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
+from evalkit.gate.result import GateResult, Status
+from evalkit.stats.clusters import can_prove, clustered_guarded_t
+from evalkit.stats.corpus import corpus_difference
+from evalkit.stats.cost import INDIFFERENCE, guarded_log_ratio
+from evalkit.stats.evidence import Evidence
+from evalkit.stats.intervals import Floats, Interval, quantile_rank
+from evalkit.stats.paired_means import guarded_t
+from evalkit.stats.paired_rates import PairedCounts
+from evalkit.stats.planning import cases_to_pass, structural_cases
+from evalkit.stats.quantiles import quantile_log_ratio, samples_for_ratio
+from evalkit.stats.sides import Bools
+from evalkit.stats.suite import suite_difference
+
+
+def max_change(question: Question) -> GateResult:
+    """``max_drop`` and ``max_rise`` of a rate, a mean or a corpus metric, in its own unit.
+
+    PASS: p of "worse by the margin or more" ≤ α; else FAIL: p of "not worse" ≤ α (with
+    ``block_when: margin_exceeded``: of "worse by the margin at most").
+    """
+    before, after = question.before, question.after
+    if before is None:
+        return question.error("there is no baseline")
+    n = after.cases
+    if not n:
+        return question.error("no case has this metric on both sides")
+    gone = before.incomplete() | after.incomplete()
+    missing = int(gone.sum())
+    refused = too_much_missing(question, missing, n)
+    if refused is not None:
+        return refused
+    margin = question.limit.value
+    sign = -1 if question.limit.kind == "max_rise" else 1
+    claims = _claims(question, before, after, sign)
+    bar = -margin if question.gate.block_when == "margin_exceeded" else 0.0
+    p_pass = 1.0 if claims.worst is None else claims.worst.p_above(-margin)
+    p_harm = 1.0 if claims.best is None else claims.best.p_below(bar)
+    p_lost = claims.worst.p_below(bar) if missing and claims.worst is not None else None
+    reason = claims.too_few
+    if n < claims.fewest:
+        p_pass, reason = 1.0, f"{n:,} cases can never rule it out, {claims.fewest:,} can"
+    elif claims.too_few:
+        p_pass = 1.0
+    whole = claims.interval(question.level)
+    value, worse, better = _observed(question, before, after, gone, sign)
+    low, high = _facing(whole, sign)
+    levels = before.observed(), after.observed()
+    if question.info.kind == "corpus":
+        levels = _corpus_levels(question, before, after, levels)
+    return settled(
+        question.result(
+            about="change",
+            baseline=levels[0],
+            candidate=levels[1],
+            difference=value,
+            low=None if low is None or value is None else min(low, value),
+            high=None if high is None or value is None else max(high, value),
+            bound=-margin * sign,
+            missing=missing,
+            worse=worse,
+            better=better,
+            p_pass=p_pass,
+            p_harm=p_harm,
+            p_lost=p_lost,
+            needs_more=_needed(question, claims, whole, value, sign),
+            claim=claims.claim,
+            population=_pair(claims.population, sign),
+            method=claims.method,
+            reason=reason,
+        ),
+        question.alpha,
+    )
+
+
+def _facing(interval: Interval, sign: int) -> tuple[float | None, float | None]:
+    """An interval of goodness in the metric's own direction."""
+    if sign > 0:
+        return interval.low, interval.high
+    low, high = interval.low, interval.high
+    return None if high is None else -high, None if low is None else -low
+
+
+def _pair(interval: Interval | None, sign: int) -> tuple[float | None, float | None] | None:
+    return None if interval is None else _facing(interval, sign)
+
+
+def _claims(question: Question, before: Measured, after: Measured, sign: int) -> Claims:
+    """The test that the kind of metric, the repeats and the clusters call for."""
+    margin = question.limit.value
+    if question.info.kind == "corpus":
+        return _corpus(question, before, after, sign)
+    spread = question.info.spread
+    worst, best = _goodness(before, after, sign)
+    bounded = math.isfinite(spread) and 0 < margin / spread < 1
+    fewest = structural_cases(margin / spread, alpha=question.alpha) if bounded else 0
+    if question.clusters is not None:
+        return _clustered(question, worst, best, fewest)
+    if _suite_estimand(question, before):
+        return _suite(question, before, after, sign, guarded_t(worst, spread=spread))
+    counts = _counts(before, after, sign) if question.info.kind == "rate" else None
+    if counts is not None:
+        return Claims(
+            worst=counts[0], best=counts[1], method="Tango score, McNemar mid-p", fewest=fewest
+        )
+    whole = bool(np.isfinite(worst).all())
+    return Claims(
+        worst=guarded_t(worst, spread=spread) if whole else None,
+        best=guarded_t(best, spread=spread) if whole else None,
+        method="paired t",
+        fewest=fewest,
+        too_few="" if whole else "what is missing on an open scale cannot be bounded",
+    )
+
+
+def _goodness(before: Measured, after: Measured, sign: int) -> tuple[Floats, Floats]:
+    """Every case's change, positive is good, as bad and as good as it can have been."""
+    first, second = (before.high, after.low), (before.low, after.high)
+    if sign < 0:
+        first, second = second, first
+    return (
+        sign * (after.means(first[1]) - before.means(first[0])),
+        sign * (after.means(second[1]) - before.means(second[0])),
+    )
+
+
+def _counts(
+    before: Measured, after: Measured, sign: int
+) -> tuple[PairedCounts, PairedCounts] | None:
+    """Pairs by what passed, if every case passed or failed as a whole on both sides."""
+    columns = [one.means(end) for one in (before, after) for end in (one.low, one.high)]
+    if any(bool(((one != 0) & (one != 1)).any()) for one in columns):
+        return None
+    base_low, base_high, cand_low, cand_high = (one == 1 for one in columns)
+    if sign < 0:
+        base_low, base_high, cand_low, cand_high = ~base_high, ~base_low, ~cand_high, ~cand_low
+    return PairedCounts.of(base_high, cand_low), PairedCounts.of(base_low, cand_high)
+
+
+def _suite_estimand(question: Question, before: Measured) -> bool:
+    """Whether the claim is about exactly these cases: their noise must have been measured."""
+    if question.policy.estimand == "population" or not math.isfinite(question.info.spread):
+        return False
+    trials = np.bincount(before.owner, minlength=before.cases)
+    return bool((trials >= 2).all())
+
+
+def _suite(
+    question: Question, before: Measured, after: Measured, sign: int, population: Evidence
+) -> Claims:
+    spread = question.info.spread
+    first, second = (before.high, after.low), (before.low, after.high)
+    if sign < 0:
+        first, second = second, first
+
+    def evidence(ends: tuple[Floats, Floats]) -> Evidence:
+        return suite_difference(
+            after.moments(sign * ends[1]), before.moments(sign * ends[0]), spread=spread
+        )
+
+    return Claims(
+        worst=evidence(first),
+        best=evidence(second),
+        method="z with the noise within cases",
+        claim="these cases",
+        population=population.interval(question.level),
+    )
+
+
+def _clustered(question: Question, worst: Floats, best: Floats, fewest: int) -> Claims:
+    assert question.clusters is not None
+    whole = bool(np.isfinite(worst).all())
+    few = question.gate.mode == "prove" and not can_prove(question.clusters.tolist())
+    said = "fewer than 8 clusters prove nothing" if few else ""
+    if not whole:
+        said = "what is missing on an open scale cannot be bounded"
+    spread = question.info.spread
+    return Claims(
+        worst=clustered_guarded_t(worst, question.clusters, spread=spread) if whole else None,
+        best=clustered_guarded_t(best, question.clusters, spread=spread) if whole else None,
+        method="clustered t",
+        fewest=fewest,
+        too_few=said,
+    )
+
+
+def _corpus(question: Question, before: Measured, after: Measured, sign: int) -> Claims:
+    metric = question.info.metric
+    old, new = before.corpus_rows(), after.corpus_rows()
+    if metric is None or metric.corpus_value is None or old is None or new is None:
+        said = "a case without statistics leaves a corpus metric without an end"
+        return Claims(worst=None, best=None, method="none", too_few=said)
+    value = metric.corpus_value
+    evidence = corpus_difference(
+        new if sign > 0 else old, old if sign > 0 else new, value, seed=question.seed
+    )
+    return Claims(worst=evidence, best=evidence, method="paired bootstrap")
+
+
+def _corpus_levels(
+    question: Question,
+    before: Measured,
+    after: Measured,
+    otherwise: tuple[float | None, float | None],
+) -> tuple[float | None, float | None]:
+    metric = question.info.metric
+    old, new = before.corpus_rows(), after.corpus_rows()
+    if metric is None or metric.corpus_value is None or old is None or new is None:
+        return otherwise
+    value = metric.corpus_value
+    return value(old.sum(axis=0).tolist()), value(new.sum(axis=0).tolist())
+
+
+def _observed(
+    question: Question, before: Measured, after: Measured, gone: Bools, sign: int
+) -> tuple[float | None, int, int]:
+    """The change over the cases that miss nothing, and how many of them moved either way."""
+    kept = ~gone
+    if not kept.any():
+        return None, 0, 0
+    moved = after.means(after.values)[kept] - before.means(before.values)[kept]
+    worse, better = int((sign * moved < -1e-12).sum()), int((sign * moved > 1e-12).sum())
+    if question.info.kind == "corpus":
+        old, new = _corpus_levels(question, before, after, (None, None))
+        return (None if old is None or new is None else new - old), worse, better
+    return math.fsum(moved.tolist()) / len(moved), worse, better
+
+
+def _needed(
+    question: Question, claims: Claims, whole: Interval, value: float | None, sign: int
+) -> int | None:
+    """How many more cases would rule the margin out if the truth is what was seen, or no change."""
+    if value is None:
+        return None
+    n, margin = question.after.cases, question.limit.value
+    good = sign * value
+    least = max(0, claims.fewest - n)
+    if isinstance(claims.worst, PairedCounts):
+        discordance = (claims.worst.gain + claims.worst.loss) / n
+        enough = cases_to_pass(discordance, margin, alpha=question.alpha)
+        return max(enough - n, least) or None if good > -margin else None
+    half = None if whole.low is None else good - whole.low
+    more = more_cases(n, half, margin + min(good, 0.0), question.alpha)
+    return None if more is None else max(more, least) or None
+
+
+def max_ratio(question: Question) -> GateResult:
+    """``max_rise`` of a bill or a number of tokens, as a share of the baseline's; paired.
+
+    PASS: p of "the ratio of the means is 1 + r or more" ≤ α; else FAIL: p of "it is at most 1.02" ≤
+    α, since rises up to 2 % are not called one.
+    """
+    before, after = question.before, question.after
+    if before is None:
+        return question.error("there is no baseline")
+    n = after.cases
+    gone = before.incomplete() | after.incomplete()
+    missing = int(gone.sum())
+    if n and missing == n:
+        return question.error(f"{question.info.name} is unknown", missing=missing)
+    refused = too_much_missing(question, missing, n)
+    if refused is not None or not n:
+        return refused or question.error("no case was asked on both sides")
+    old, new = before.means(before.values)[~gone], after.means(after.values)[~gone]
+    bills = math.fsum(old.tolist()), math.fsum(new.tolist())
+    levels = {"baseline": bills[0] / len(old), "candidate": bills[1] / len(new)}
+    if not bills[0]:
+        free = question.result(about="fact", missing=missing, reason="free on both sides", **levels)
+        if not bills[1] and not missing:
+            return replace(free, status=Status.PASS)
+        return question.error("the baseline cost nothing: a rise has no share", **levels)
+    if not bills[1] and not missing:
+        return question.result(status=Status.PASS, reason="the candidate costs nothing", **levels)
+    if not bills[1]:
+        return question.error("nothing but unknown costs", missing=missing, **levels)
+    evidence = guarded_log_ratio(new, old)
+    top = math.log1p(question.limit.value)
+    ends = evidence.interval(question.level)
+    rise = math.expm1(evidence.value)
+    low, high = (None if one is None else math.expm1(one) for one in (ends.low, ends.high))
+    half = None if ends.high is None else ends.high - evidence.value
+    distance = top - max(evidence.value, 0.0)
+    return settled(
+        question.result(
+            about="change",
+            difference=rise,
+            relative=True,
+            low=low,
+            high=None if missing else high,
+            bound=question.limit.value,
+            missing=missing,
+            worse=int((new > old).sum()),
+            better=int((new < old).sum()),
+            p_pass=1.0 if missing else evidence.p_below(top),
+            p_harm=evidence.p_above(min(top, INDIFFERENCE)),
+            needs_more=more_cases(n, half, distance, question.alpha),
+            method="paired log-ratio",
+            reason="what is missing of a bill cannot be bounded" if missing else "",
+            **levels,
+        ),
+        question.alpha,
+    )
+
+
+def max_slower(question: Question) -> GateResult:
+    """``max_rise`` of a quantile of latency, as a share of the baseline's; live answers only.
+
+    PASS: p of "the ratio is 1 + r or more" ≤ α; else FAIL: p of "not slower" ≤ α. An answer that
+    never came counts as slower than all others for PASS.
+    """
+    before, after = question.before, question.after
+    q = question.info.q
+    assert q is not None
+    if before is None:
+        return question.error("there is no baseline")
+    gone = int((before.incomplete() | after.incomplete()).sum())
+    refused = too_much_missing(question, gone, after.cases)
+    if refused is not None:
+        return refused
+    old, new = before.values[~np.isnan(before.values)], after.values[~np.isnan(after.values)]
+    least = samples_for_ratio(q)
+    if not len(old) or not len(new):
+        return question.error("no live answer was timed on both sides")
+    if min(old.min(), new.min()) <= 0:
+        return question.error("a time of 0 has no ratio")
+    levels = {
+        "baseline": float(np.sort(old)[quantile_rank(len(old), q) - 1]),
+        "candidate": float(np.sort(new)[quantile_rank(len(new), q) - 1]),
+    }
+    top = math.log1p(question.limit.value)
+    evidence = quantile_log_ratio(new, old, q, seed=question.seed)
+    worst = evidence
+    if gone:
+        slow, fast = max(old.max(), new.max()) * 10, min(old.min(), new.min()) / 10
+        worst = quantile_log_ratio(
+            np.where(np.isnan(after.values), slow, after.values),
+            np.where(np.isnan(before.values), fast, before.values),
+            q,
+            seed=question.seed,
+        )
+    ends = evidence.interval(question.level)
+    low, high = (None if one is None else math.expm1(one) for one in (ends.low, ends.high))
+    few = min(len(old), len(new)) < least
+    return settled(
+        question.result(
+            about="change",
+            difference=math.expm1(evidence.value),
+            relative=True,
+            low=low,
+            high=high,
+            bound=question.limit.value,
+            missing=gone,
+            p_pass=1.0 if few else worst.p_below(top),
+            p_harm=1.0 if few else evidence.p_above(0.0),
+            p_lost=worst.p_above(0.0) if gone and not few else None,
+            needs_more=least - min(len(old), len(new)) if few else None,
+            method="bootstrap of order statistics",
+            reason=f"{least:,} live answers a side are needed" if few else "",
+            **levels,
+        ),
+        question.alpha,
+    )

@@ -1,0 +1,445 @@
+"""A candidate, its baseline and the gates of its suites: one verdict.
+
+Pure: runs come as columns, queries as their row counts, the day as an argument. The same arguments
+give the same verdict, to the last digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from evalkit import registry
+from evalkit.config.gate_metrics import MetricInfo, known_metrics, metric_info
+from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
+from evalkit.errors import EvalkitError
+from evalkit.gate.change import max_change, max_ratio, max_slower
+from evalkit.gate.comparability import differences, same_data
+from evalkit.gate.facts import must_pass, offending_rows
+from evalkit.gate.groups import max_gap
+from evalkit.gate.level import bill, floor_or_ceiling, slowest
+from evalkit.gate.measure import Measured, deciding, lose, measure
+from evalkit.gate.outcomes import outcomes
+from evalkit.gate.pairing import Pairing, alone, pair
+from evalkit.gate.policy import corrected, overall, promise, waivers, with_effect
+from evalkit.gate.question import Question
+from evalkit.gate.result import Compared, Difference, GateResult, Status, Verdict
+from evalkit.gate.selection import Cases
+from evalkit.hashing import content_id
+from evalkit.model import Run
+from evalkit.registry import ScorerPlugin
+from evalkit.stats.sides import Bools, Side
+
+Sides = Mapping[tuple[str, str], Side]
+CHANGES = frozenset({"max_drop", "max_rise"})
+_FACT = MetricInfo(name="pass.rate", source="pass", kind="rate", direction="higher", unit="%")
+
+_NOWHERE = Path()
+_NOTHING = Measured(
+    values=np.empty(0),
+    low=np.empty(0),
+    high=np.empty(0),
+    owner=np.empty(0, dtype=np.intp),
+    concerned=np.empty(0, dtype=np.bool_),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A run with its columns; of pooled runs the newest, with all their rows."""
+
+    run: Run
+    sides: Sides
+    runs: tuple[str, ...] = ()
+
+
+def decide(
+    suites: Sequence[SuiteSpec],
+    candidate: Stored,
+    baseline: Stored | None,
+    *,
+    today: date,
+    rows: Mapping[tuple[str, str], int] = {},
+    no_baseline: str = "",
+    seed: int = 0,
+) -> Verdict:
+    """Judge every gate of the suites; ``rows`` has the count of each ``sql`` gate's query.
+
+    ``no_baseline`` says why there is none. Whatever cannot be judged is an ERROR of its own gate.
+    """
+    gates = {(one.name, gate.id): gate for one in suites for gate in one.gates}
+    policies = {one.name: one.policy for one in suites}
+    results: list[GateResult] = []
+    compared: list[Compared] = []
+    problems: list[str] = []
+    for suite in suites:
+        targets = _targets(candidate, suite.name)
+        if not targets and suite.gates:
+            problems.append(f"nothing of suite {suite.name!r} was run")
+        for target in targets:
+            bench = Bench.of(suite, target, candidate, baseline, no_baseline=no_baseline, seed=seed)
+            compared.append(bench.compared())
+            for gate in suite.gates:
+                if gate.target in {"", target} and gate.sql is None:
+                    results += bench.judge(gate)
+        results += [_query(suite, gate, rows) for gate in suite.gates if gate.sql is not None]
+        problems += [
+            f"gate {gate.id!r} is about target {gate.target!r}, which was not run"
+            for gate in suite.gates
+            if gate.target and targets and gate.target not in targets
+        ]
+    if not gates:
+        problems.append("no suite of this run has a gate")
+    alphas = [one.policy.alpha for one in suites] or [0.05]
+    alpha = min(alphas)
+    effective = [
+        with_effect(one, policies[one.suite], gates[one.suite, one.gate].waiver, today)
+        for one in corrected(results, alpha)
+    ]
+    lenient = all(one.on_inconclusive == "pass" for one in policies.values())
+    return Verdict(
+        status=Status.ERROR if problems else overall(effective, lenient=lenient),
+        candidate=candidate.run.id,
+        baseline=() if baseline is None else baseline.runs or (baseline.run.id,),
+        results=tuple(effective),
+        compared=tuple(compared),
+        promise=promise(effective, alpha),
+        problems=tuple(problems),
+        hint=no_baseline if baseline is None else "",
+        warnings=waivers(gates, today),
+        policy=content_id(sorted(one.content_hash for one in policies.values())),
+    )
+
+
+def compare(suites: Sequence[str], candidate: Stored, baseline: Stored) -> tuple[Compared, ...]:
+    """How two runs differ, case by case, without any gate."""
+    found = []
+    for name in suites:
+        for target in _targets(candidate, name):
+            spec = SuiteSpec(name=name, path=_NOWHERE, datasets=(), targets=(), scorers=())
+            found.append(Bench.of(spec, target, candidate, baseline).compared())
+    return tuple(found)
+
+
+def _targets(candidate: Stored, suite: str) -> list[str]:
+    have = {target for name, target in candidate.sides if name == suite}
+    order = [one.name for one in candidate.run.targets if one.name in have]
+    return [*order, *sorted(have - set(order))]
+
+
+def _query(suite: SuiteSpec, gate: GateSpec, rows: Mapping[tuple[str, str], int]) -> GateResult:
+    limit = gate.limits[0]
+    question = Question(
+        gate=gate,
+        limit=limit,
+        info=replace(_FACT, name="", unit="rows"),
+        policy=suite.policy,
+        suite=suite.name,
+        target="",
+        after=_NOTHING,
+    )
+    count = rows.get((suite.name, gate.id))
+    return question.error("its query was not run") if count is None else offending_rows(
+        question, count
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """One target of one suite on both sides, with what was measured so far."""
+
+    suite: SuiteSpec
+    target: str
+    candidate: Run
+    after: Side
+    baseline: Run | None
+    before: Side | None
+    no_baseline: str
+    seed: int
+    infos: Mapping[str, MetricInfo]
+    measured: dict[tuple[str, bool], tuple[Measured | None, Measured]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        suite: SuiteSpec,
+        target: str,
+        candidate: Stored,
+        baseline: Stored | None,
+        *,
+        no_baseline: str = "",
+        seed: int = 0,
+    ) -> Bench:
+        """Look both sides up; a baseline without this target is none, and says so."""
+        before = None if baseline is None else baseline.sides.get((suite.name, target))
+        if baseline is not None and before is None:
+            no_baseline = f"the baseline has no target {target!r} in suite {suite.name!r}"
+        return cls(
+            suite=suite,
+            target=target,
+            candidate=candidate.run,
+            after=candidate.sides[suite.name, target],
+            baseline=None if before is None or baseline is None else baseline.run,
+            before=before,
+            no_baseline=no_baseline,
+            seed=seed,
+            infos=known_metrics(_plugins(candidate.run, suite.name)),
+        )
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """What is not equal between the two runs."""
+        if self.baseline is None or self.before is None:
+            return ()
+        return differences(self.baseline, self.candidate, self.before, self.after)
+
+    @cached_property
+    def pairs(self) -> Cases:
+        """The cases of both sides, side by side."""
+        if self.baseline is None or self.before is None:
+            return Cases(pairing=alone(self.after), before=None, after=self.after)
+        same = same_data(self.baseline, self.candidate, self.suite.name)
+        pairing = pair(self.before, self.after, same_data=same)
+        return Cases(pairing=pairing, before=self.before, after=self.after)
+
+    @cached_property
+    def everything(self) -> Cases:
+        """All cases of the candidate, and those it lost: what a level is about."""
+        whole, pairs = alone(self.after), self.pairs.pairing
+        if self.before is None:
+            return self.pairs
+        partner = dict(zip(pairs.candidate.tolist(), pairs.baseline.tolist(), strict=True))
+        gone = np.flatnonzero(pairs.candidate < 0)
+        old = [partner.get(one, -1) for one in whole.candidate.tolist()]
+        return Cases(
+            pairing=Pairing(
+                baseline=np.array([*old, *pairs.baseline[gone]], dtype=np.intp),
+                candidate=np.array([*whole.candidate, *pairs.candidate[gone]], dtype=np.intp),
+                names=(*whole.names, *(pairs.names[one] for one in gone)),
+                ids=(*whole.ids, *(pairs.ids[one] for one in gone)),
+            ),
+            before=self.before,
+            after=self.after,
+        )
+
+    @cached_property
+    def deciders(self) -> tuple[str, ...]:
+        """The scorers that decide, on either side."""
+        return deciding(*(one for one in (self.before, self.after) if one is not None))
+
+    def compared(self) -> Compared:
+        """Counts of what moved, for the eyes; no gate looks at them."""
+        return outcomes(
+            self.pairs,
+            suite=self.suite.name,
+            target=self.target,
+            metrics=self.infos,
+            deciders=self.deciders,
+            differences=self.differences,
+        )
+
+    def judge(self, gate: GateSpec) -> list[GateResult]:
+        """Every limit of a gate, in every group it names."""
+        return [one for limit in gate.limits for one in self._limit(gate, limit)]
+
+    def _limit(self, gate: GateSpec, limit: GateLimit) -> list[GateResult]:
+        info = _FACT if limit.kind == "must" else metric_info(gate.metric, self.infos)
+        if info is None:
+            unknown = replace(_FACT, name=gate.metric)
+            question = self._question(gate, limit, unknown, _NOTHING, None)
+            return [question.error(f"this run has no metric {gate.metric!r}")]
+        if limit.kind == "total":
+            info = replace(self.infos["cost.total"], name=gate.metric)
+        cases = self.pairs if limit.kind in CHANGES else self.everything
+        mask, problem = cases.chosen(gate.cases)
+        refusal = problem or self._refusal(limit, info)
+        if refusal:
+            return [self._question(gate, limit, info, _NOTHING, None).error(refusal)]
+        if limit.kind == "max_gap":
+            return self._gaps(gate, limit, info, cases, mask)
+        if limit.kind == "must":
+            _, after = self._measure(info, cases, change=False)
+            kept = mask & after.concerned
+            question = self._question(gate, limit, info, after.of_cases(kept), None)
+            names = [cases.pairing.names[one] for one in np.flatnonzero(kept).tolist()]
+            return [must_pass(question, names)]
+        if not gate.by:
+            return [self._on(gate, limit, info, cases, mask)]
+        _, after = self._measure(info, cases, change=limit.kind in CHANGES)
+        concerned = np.ones_like(mask) if info.kind == "quantile" else after.concerned
+        found = []
+        for tag in gate.by:
+            groups = cases.groups(tag)
+            if not groups:
+                question = self._question(gate, limit, info, _NOTHING, None)
+                found.append(question.error(f"no case has the tag {tag!r}"))
+            small: dict[str, int] = {}
+            for value, group in groups.items():
+                size = int((mask & group & concerned).sum())
+                if 0 < size < gate.min_cases:
+                    small[value] = size
+                elif size:
+                    where = f"{tag}={value}"
+                    found.append(self._on(gate, limit, info, cases, mask & group, where=where))
+            if small:
+                question = self._question(gate, limit, info, _NOTHING, None, where=tag)
+                found.append(_too_small(question, small))
+        return found
+
+    def _refusal(self, limit: GateLimit, info: MetricInfo) -> str:
+        """Why the limit cannot be judged at all; empty when it can."""
+        change = limit.kind in CHANGES
+        if change and self.before is None:
+            return self.no_baseline or "there is no baseline"
+        for one in self.differences:
+            if one.weight != "refused":
+                continue
+            if one.kind == "status" and (change or one.text.startswith("the candidate")):
+                return one.text
+            mine = one.scorer == info.source or (
+                info.source == "pass" and one.scorer in self.deciders
+            )
+            if change and one.scorer and mine:
+                return one.text
+        if self.baseline is None and self.candidate.status != "complete":
+            return f"the candidate {self.candidate.id} is not complete: {self.candidate.status}"
+        if info.source == "pass" and not self.deciders:
+            return "no scorer of this suite decides whether an answer passes"
+        return ""
+
+    def _measure(
+        self, info: MetricInfo, cases: Cases, *, change: bool
+    ) -> tuple[Measured | None, Measured]:
+        key = (f"{info.name} {info.kind}", change)
+        if key not in self.measured:
+            pairing = cases.pairing
+            after = measure(info, self.after, pairing.candidate, deciders=self.deciders)
+            before = None
+            if self.before is not None:
+                before = measure(info, self.before, pairing.baseline, deciders=self.deciders)
+                if info.kind != "quantile":
+                    both = after.concerned | (before.concerned & (pairing.baseline >= 0))
+                    after = lose(after, both, info.bounds)
+                    before = lose(before, both, info.bounds) if change else before
+            self.measured[key] = before, after
+        return self.measured[key]
+
+    def _on(
+        self,
+        gate: GateSpec,
+        limit: GateLimit,
+        info: MetricInfo,
+        cases: Cases,
+        mask: Bools,
+        *,
+        where: str = "",
+    ) -> GateResult:
+        """One limit on the cases of a mask."""
+        change = limit.kind in CHANGES
+        before, after = self._measure(info, cases, change=change)
+        kept = mask if info.kind == "quantile" else mask & after.concerned
+        after = after.of_cases(kept)
+        before = None if before is None else before.of_cases(kept)
+        question = self._question(
+            gate, limit, info, after, before, where=where, clusters=self._clusters(cases, kept)
+        )
+        result = _rule(question)
+        if change and info.kind == "quantile":
+            note = "not measured side by side with the baseline, so it cannot block"
+            result = replace(result, mode="advisory", notes=(*result.notes, note))
+        return result
+
+    def _clusters(self, cases: Cases, kept: Bools) -> np.typing.NDArray[np.intp] | None:
+        tag = self.suite.policy.cluster
+        return cases.clusters(tag)[kept] if tag else None
+
+    def _gaps(
+        self, gate: GateSpec, limit: GateLimit, info: MetricInfo, cases: Cases, mask: Bools
+    ) -> list[GateResult]:
+        before, after = self._measure(info, cases, change=False)
+        kept = mask & after.concerned
+        found = []
+        for tag in gate.by:
+            groups = {name: one[kept] for name, one in cases.groups(tag).items()}
+            question = self._question(
+                gate,
+                limit,
+                info,
+                after.of_cases(kept),
+                None if before is None else before.of_cases(kept),
+                where=tag,
+            )
+            if groups:
+                found.append(max_gap(question, groups))
+            else:
+                found.append(question.error(f"no case has the tag {tag!r}"))
+        return found
+
+    def _question(
+        self,
+        gate: GateSpec,
+        limit: GateLimit,
+        info: MetricInfo,
+        after: Measured,
+        before: Measured | None,
+        *,
+        where: str = "",
+        clusters: np.typing.NDArray[np.intp] | None = None,
+    ) -> Question:
+        return Question(
+            gate=gate,
+            limit=limit,
+            info=info,
+            policy=self.suite.policy,
+            suite=self.suite.name,
+            target=self.target,
+            where=where,
+            after=after,
+            before=before,
+            runs=1 if self.before is None else len(self.before.runs),
+            clusters=clusters,
+            seed=self.seed,
+        )
+
+
+def _too_small(question: Question, groups: Mapping[str, int]) -> GateResult:
+    """One result for all groups of a tag that have too few cases to be judged."""
+    named = [f"{name} ({size:,})" for name, size in sorted(groups.items())]
+    more = f" and {len(named) - 6} more" if len(named) > 6 else ""
+    least = question.gate.min_cases
+    return question.result(
+        status=Status.INCONCLUSIVE,
+        n=sum(groups.values()),
+        reason=f"groups below {least:,} cases are not judged: {', '.join(named[:6])}{more}",
+    )
+
+
+def _rule(question: Question) -> GateResult:
+    """The rule for a kind of limit on a kind of metric."""
+    kind, info = question.limit.kind, question.info
+    if info.kind == "total":
+        return bill(question)
+    if kind in CHANGES:
+        if info.kind == "quantile":
+            return max_slower(question)
+        return max_ratio(question) if question.limit.relative else max_change(question)
+    return slowest(question) if info.kind == "quantile" else floor_or_ceiling(question)
+
+
+def _plugins(run: Run, suite: str) -> dict[str, ScorerPlugin]:
+    found = {}
+    for one in run.scorers:
+        if one.suite != suite:
+            continue
+        try:
+            plugin = registry.get(registry.Kind.SCORER, one.scorer)
+        except EvalkitError:
+            continue  # the project's own code, which this command did not run
+        if isinstance(plugin, ScorerPlugin):
+            found[one.name] = plugin
+    return found

@@ -1,0 +1,118 @@
+"""The rule on gaps: whether any group is served worse than another by more than is tolerated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import numpy as np
+
+from evalkit.gate.measure import Measured
+from evalkit.gate.question import Question, more_cases, settled, too_much_missing
+from evalkit.gate.result import GateResult
+from evalkit.stats.evidence import Evidence
+from evalkit.stats.intervals import Floats
+from evalkit.stats.sides import Bools
+from evalkit.stats.unpaired import TwoRates, two_means
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """The case means of one group, with what is missing at either end."""
+
+    low: Floats
+    high: Floats
+    seen: float
+
+
+def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
+    """``max_gap`` between any two of the groups, each with the cases of its mask.
+
+    PASS when every gap beyond the limit is ruled out at α: all must be, so nothing is corrected
+    (Berger 1982). FAIL when one is shown at α ÷ the number of gaps (Bonferroni). Score test of two
+    rates, Welch's t of two means.
+    """
+    after, limit = question.after, question.limit.value
+    kept = {
+        name: mask for name, mask in sorted(groups.items()) if mask.sum() >= question.gate.min_cases
+    }
+    left = [name for name in sorted(groups) if name not in kept]
+    smallest = ", ".join(f"{name} ({int(groups[name].sum())})" for name in left[:4])
+    note = (f"below {question.gate.min_cases} cases: {smallest}",) if left else ()
+    inside: Bools = np.zeros(after.cases, dtype=np.bool_)
+    for mask in kept.values():
+        inside |= mask
+    n = int(inside.sum())
+    if len(kept) < 2:
+        said = f"a gap needs two groups of {question.gate.min_cases} cases, there are {len(kept)}"
+        return question.error(said, n=n, notes=note)
+    missing = int((after.incomplete() & inside).sum())
+    refused = too_much_missing(question, missing, n)
+    if refused is not None:
+        return replace(refused, notes=note)
+    parts = {name: _group(after, mask) for name, mask in kept.items()}
+    pairs = list(permutations(parts, 2))
+    p_pass, p_harm, p_lost = 0.0, 1.0, 1.0
+    for one, two in pairs:
+        wide = _evidence(question, parts[one].high, parts[two].low)
+        tight = _evidence(question, parts[one].low, parts[two].high)
+        p_pass = max(p_pass, wide.p_below(limit))
+        p_harm = min(p_harm, tight.p_above(limit))
+        p_lost = min(p_lost, wide.p_above(limit))
+    ordered = sorted(parts, key=lambda name: (-parts[name].seen, name))
+    best, worst = ordered[0], ordered[-1]
+    gap = parts[best].seen - parts[worst].seen
+    high = _evidence(question, parts[best].high, parts[worst].low).interval(question.level).high
+    low = _evidence(question, parts[best].low, parts[worst].high).interval(question.level).low
+    half = None if high is None else high - gap
+    return settled(
+        question.result(
+            about="gap",
+            where=f"{question.where}: {worst} below {best}",
+            baseline=_widest(question, kept),
+            candidate=gap,
+            difference=gap,
+            low=None if low is None else min(low, gap),
+            high=None if high is None else max(high, gap),
+            bound=limit,
+            n=n,
+            missing=missing,
+            p_pass=p_pass,
+            p_harm=min(1.0, p_harm * len(pairs)),
+            p_lost=min(1.0, p_lost * len(pairs)) if missing else None,
+            needs_more=more_cases(n, half, limit - gap, question.alpha) or None,
+            method="score test of two rates" if question.info.kind == "rate" else "Welch's t",
+            notes=note,
+        ),
+        question.alpha,
+    )
+
+
+def _group(measured: Measured, mask: Bools) -> _Group:
+    part = measured.of_cases(mask)
+    seen = part.observed()
+    return _Group(
+        low=part.means(part.low), high=part.means(part.high), seen=0.0 if seen is None else seen
+    )
+
+
+def _widest(question: Question, groups: Mapping[str, Bools]) -> float | None:
+    before = question.before
+    if before is None or before.cases != question.after.cases:
+        return None
+    levels = [before.of_cases(mask).observed() for mask in groups.values()]
+    known = [one for one in levels if one is not None]
+    return max(known) - min(known) if len(known) == len(levels) else None
+
+
+def _evidence(question: Question, first: Floats, second: Floats) -> Evidence:
+    whole = all(bool(((one == 0) | (one == 1)).all()) for one in (first, second))
+    if question.info.kind == "rate" and whole:
+        return TwoRates(
+            first_passed=int(first.sum()),
+            first=len(first),
+            second_passed=int(second.sum()),
+            second=len(second),
+        )
+    return two_means(first, second, spread=question.info.spread)

@@ -1,0 +1,260 @@
+"""Rules on a level: a floor or a ceiling of the candidate alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from evalkit.gate.measure import Measured
+from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
+from evalkit.gate.result import GateResult, Status
+from evalkit.stats.clusters import can_prove, clustered_t
+from evalkit.stats.evidence import Evidence, Resampled
+from evalkit.stats.intervals import (
+    Floats,
+    Interval,
+    effective_size,
+    quantile_interval,
+    quantile_rank,
+)
+from evalkit.stats.levels import SharedRate, corpus_level, guarded_level
+from evalkit.stats.quantiles import samples_for_quantile
+from evalkit.stats.single_rates import ExactRate, cases_for_ceiling
+
+
+def floor_or_ceiling(question: Question) -> GateResult:
+    """``min`` and ``max`` of a rate, a mean or a corpus metric.
+
+    PASS when the bound at α is inside the limit, FAIL when the opposite bound is outside. Rates are
+    judged exactly, and drawn with the interval they are judged by.
+    """
+    after, limit = question.after, question.limit.value
+    n = after.cases
+    if not n:
+        return question.error("no case has this metric")
+    gone = after.incomplete()
+    missing = int(gone.sum())
+    value = after.observed()
+    if value is None:
+        return question.error(f"{question.info.name} is unknown", missing=missing)
+    refused = too_much_missing(question, missing, n)
+    if refused is not None:
+        return refused
+    floor = question.limit.kind == "min"
+    claims = _claims(question, floor=floor)
+    p_pass, p_harm = _both(claims.worst, claims.best, limit, floor=floor)
+    p_lost = _both(claims.worst, claims.worst, limit, floor=floor)[1] if missing else None
+    if claims.too_few:
+        p_pass = 1.0
+    ends = _drawn(claims, question.level, floor=floor)
+    if question.info.kind == "corpus" and claims.best is not None:
+        value = claims.best.value
+    shown = [
+        None if one is None else pick(one, value)
+        for one, pick in ((ends.low, min), (ends.high, max))
+    ]
+    before = question.before
+    return settled(
+        question.result(
+            about="level",
+            baseline=None if before is None or not before.cases else before.observed(),
+            candidate=value,
+            low=shown[0],
+            high=shown[1],
+            bound=limit,
+            missing=missing,
+            p_pass=p_pass,
+            p_harm=p_harm,
+            p_lost=p_lost,
+            needs_more=_needed(question, value, ends, floor=floor),
+            method=claims.method,
+            reason=claims.too_few,
+        ),
+        question.alpha,
+    )
+
+
+def _both(
+    worst: Evidence | None, best: Evidence | None, limit: float, *, floor: bool
+) -> tuple[float, float]:
+    """The p-values of "the limit does not hold" on the worst, and "it holds" on the best."""
+    if floor:
+        return (
+            1.0 if worst is None else worst.p_above(limit),
+            1.0 if best is None else best.p_below(limit),
+        )
+    return (
+        1.0 if worst is None else worst.p_below(limit),
+        1.0 if best is None else best.p_above(limit),
+    )
+
+
+def _drawn(claims: Claims, level: float, *, floor: bool) -> Interval:
+    whole = claims.interval(level)
+    if floor:
+        return whole
+    low = claims.best.interval(level).low if claims.best is not None else None
+    high = claims.worst.interval(level).high if claims.worst is not None else None
+    return Interval(low, high)
+
+
+def _claims(question: Question, *, floor: bool) -> Claims:
+    after, info = question.after, question.info
+    if info.kind == "corpus":
+        return _corpus(question)
+    low, high = after.means(after.low), after.means(after.high)
+    worst, best = (low, high) if floor else (high, low)
+    if question.clusters is not None:
+        few = question.gate.mode == "prove" and not can_prove(question.clusters.tolist())
+        return Claims(
+            worst=_clustered(worst, question),
+            best=_clustered(best, question),
+            method="clustered t",
+            too_few="fewer than 8 clusters prove nothing" if few else "",
+        )
+    if info.kind == "rate":
+        return Claims(worst=SharedRate.of(worst), best=SharedRate.of(best), method="exact binomial")
+    bounds = info.bounds
+    if not math.isfinite(info.spread):
+        # a bill has no upper end: twice its mean stands in for one while hardly a case differs
+        bounds = (bounds[0], 2 * (after.observed() or 0.0))
+    return Claims(
+        worst=_mean(worst, bounds),
+        best=_mean(best, bounds),
+        method="t",
+        too_few=""
+        if np.isfinite(worst).all()
+        else "what is missing on an open scale cannot be bounded",
+    )
+
+
+def _clustered(values: Floats, question: Question) -> Evidence | None:
+    if not np.isfinite(values).all() or question.clusters is None:
+        return None
+    return clustered_t(values, question.clusters)
+
+
+def _mean(values: Floats, bounds: tuple[float, float]) -> Evidence | None:
+    return guarded_level(values, bounds) if np.isfinite(values).all() else None
+
+
+def _corpus(question: Question) -> Claims:
+    metric, rows = question.info.metric, question.after.corpus_rows()
+    if metric is None or metric.corpus_value is None or rows is None:
+        said = "a case without statistics leaves a corpus metric without an end"
+        return Claims(worst=None, best=None, method="none", too_few=said)
+    evidence = Resampled.of(*corpus_level(rows, metric.corpus_value, seed=question.seed))
+    return Claims(worst=evidence, best=evidence, method="bootstrap")
+
+
+def _needed(question: Question, value: float, ends: Interval, *, floor: bool) -> int | None:
+    limit, n = question.limit.value, question.after.cases
+    distance = value - limit if floor else limit - value
+    if question.info.kind == "rate" and distance > 0:
+        bad = 1 - value if floor else value
+        ceiling = 1 - limit if floor else limit
+        clean = cases_for_ceiling(ceiling, alpha=question.alpha)
+        if not bad:
+            return max(0, clean - n) or None
+    half = None
+    if floor and ends.low is not None:
+        half = value - ends.low
+    elif not floor and ends.high is not None:
+        half = ends.high - value
+    return more_cases(n, half, distance, question.alpha) or None
+
+
+def slowest(question: Question) -> GateResult:
+    """``max`` of a quantile of latency, by counting the live answers that took longer.
+
+    The q quantile is within the limit iff at most 1 − q of the answers exceed it: judged exactly
+    against 1 − q, whatever the distribution. An answer that never came exceeds it for PASS.
+    """
+    after, limit, q = question.after, question.limit.value, question.info.q
+    assert q is not None
+    known = ~np.isnan(after.values)
+    timed, n = after.values[known], after.cases
+    if not len(timed):
+        return question.error("no live answer was timed", missing=n)
+    missing = int(after.incomplete().sum())
+    refused = too_much_missing(question, missing, n)
+    if refused is not None:
+        return refused
+    total = len(after.values)
+    over = int((timed > limit).sum())
+    worth = _worth(after, known)
+    share = worth / total
+    worst = ExactRate(events=math.ceil((over + total - len(timed)) * share - 1e-9), n=worth)
+    best = ExactRate(events=math.floor(over * share + 1e-9), n=worth)
+    slow = np.where(known, after.values, np.inf)
+    fast = np.where(known, after.values, 0.0)
+    high = quantile_interval(slow, q, question.level, effective_n=worth).high
+    low = quantile_interval(fast, q, question.level, effective_n=worth).low
+    if low == high:
+        low = high = None  # times that are all equal claim no certainty
+    least = samples_for_quantile(q, alpha=question.alpha)
+    value = float(np.sort(timed)[quantile_rank(len(timed), q) - 1])
+    few = worth < least
+    before = question.before
+    old = np.empty(0) if before is None else before.values[~np.isnan(before.values)]
+    return settled(
+        question.result(
+            about="level",
+            baseline=float(np.sort(old)[quantile_rank(len(old), q) - 1]) if len(old) else None,
+            candidate=value,
+            low=None if low is None else min(low, value),
+            high=None if high is None or math.isinf(high) else max(high, value),
+            bound=limit,
+            missing=missing,
+            worse=over,
+            p_pass=worst.p_below(1 - q),
+            p_harm=best.p_above(1 - q),
+            p_lost=worst.p_above(1 - q) if missing else None,
+            needs_more=least - worth if few else None,
+            method="exceedance count",
+            reason=f"{least:,} live answers are needed" if few else "",
+        ),
+        question.alpha,
+    )
+
+
+def _worth(after: Measured, known: Floats | object) -> int:
+    """How many independent answers these are: repeats of one case resemble each other."""
+    total = len(after.values)
+    if total == after.cases:
+        return total
+    groups: dict[int, list[float]] = {}
+    for owner, value in zip(after.owner.tolist(), after.values.tolist(), strict=True):
+        groups.setdefault(owner, []).append(math.inf if math.isnan(value) else value)
+    del known
+    return max(1, math.floor(effective_size(sorted(map(sorted, groups.values()))) + 1e-9))
+
+
+def bill(question: Question) -> GateResult:
+    """``total`` of what the answers cost, and ``max`` of any total: a fact, without an interval.
+
+    A cost that is not known can only add: it never lets the gate pass.
+    """
+    after, limit = question.after, question.limit.value
+    if not len(after.values):
+        return question.error("no case was asked")
+    known = ~np.isnan(after.values)
+    missing = int(after.incomplete().sum())
+    if not known.any():
+        return question.error(f"{question.info.name} is unknown", missing=missing)
+    spent = math.fsum(after.values[known].tolist())
+    before = question.before
+    was = None
+    if before is not None and len(before.values) and not np.isnan(before.values).any():
+        was = math.fsum(before.values.tolist())
+    result = question.result(
+        about="fact", baseline=was, candidate=spent, bound=limit, missing=missing, method="sum"
+    )
+    from dataclasses import replace
+
+    if spent > limit:
+        return replace(result, status=Status.FAIL)
+    if missing:
+        return replace(result, reason=f"what {missing:,} of {after.cases:,} cases cost is unknown")
+    return replace(result, status=Status.PASS)

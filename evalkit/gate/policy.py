@@ -1,0 +1,109 @@
+"""What the results of all gates say together: who blocks, who only warns, and what noise can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+
+from evalkit.config.spec import GatePolicy, GateSpec, Waiver
+from evalkit.gate.question import settled
+from evalkit.gate.result import Effect, GateResult, Status
+from evalkit.stats.several import holm
+
+
+def corrected(results: Sequence[GateResult], alpha: float) -> list[GateResult]:
+    """The results with Holm's correction over the guards, which may each block alone.
+
+    Prove gates need none: all of them must pass. Facts and advisory results are in no family.
+    """
+    family = [
+        place
+        for place, one in enumerate(results)
+        if one.mode == "guard" and one.p_harm is not None and one.p_pass is not None
+    ]
+    harms = holm([_known(results[one].p_harm) for one in family]).tolist()
+    losses = holm([_lost(results[one]) for one in family]).tolist()
+    found = list(results)
+    for place, harm, lost in zip(family, harms, losses, strict=True):
+        found[place] = settled(results[place], alpha, harm=harm, lost=lost)
+    return found
+
+
+def _known(p_value: float | None) -> float:
+    return 1.0 if p_value is None else p_value
+
+
+def _lost(result: GateResult) -> float:
+    """The p-value of harm were the missing results as bad as can be."""
+    return _known(result.p_harm if result.p_lost is None else result.p_lost)
+
+
+def with_effect(
+    result: GateResult, policy: GatePolicy, waiver: Waiver | None, today: date
+) -> GateResult:
+    """The result with what it does to the verdict, its waiver applied."""
+    if result.status is Status.PASS:
+        note = (f"the waiver of {waiver.owner} is not needed any more",) if waiver else ()
+        return replace(result, effect=_passing(result), notes=(*result.notes, *note))
+    if result.mode == "advisory":
+        return replace(result, effect="none")
+    if waiver is not None and today <= waiver.until:
+        note = (f"waived by {waiver.owner} until {waiver.until}: {waiver.reason}",)
+        return replace(result, effect="none", notes=(*result.notes, *note))
+    if waiver is not None:
+        reason = f"the waiver of {waiver.owner} ended on {waiver.until}"
+        return replace(result, status=Status.FAIL, effect="blocks", reason=reason)
+    if result.status is not Status.INCONCLUSIVE:
+        return replace(result, effect="blocks")
+    closed = result.mode == "prove" and policy.on_inconclusive == "block"
+    return replace(result, effect="undecided" if closed else "none")
+
+
+def _passing(result: GateResult) -> Effect:
+    return "none" if result.mode == "advisory" else "passes"
+
+
+def overall(results: Sequence[GateResult], *, lenient: bool) -> Status:
+    """FAIL if a gate blocks, ERROR if one could not judge, INCONCLUSIVE if one is unproved.
+
+    PASS needs something that passed, or was waived by someone, or a policy that lets silence pass
+    (``lenient``): without any, nothing was shown.
+    """
+    if not results:
+        return Status.ERROR
+    if any(one.effect == "blocks" and one.status is Status.FAIL for one in results):
+        return Status.FAIL
+    if any(one.effect == "blocks" for one in results):
+        return Status.ERROR
+    if any(one.effect == "undecided" for one in results):
+        return Status.INCONCLUSIVE
+    shown = any(one.effect == "passes" for one in results)
+    waived = any(note.startswith("waived by") for one in results for note in one.notes)
+    judged = any(one.mode != "advisory" for one in results)
+    return Status.PASS if shown or waived or (lenient and judged) else Status.INCONCLUSIVE
+
+
+def promise(results: Sequence[GateResult], alpha: float) -> str:
+    """How often chance alone blocks an unchanged candidate, at most.
+
+    α for every prove gate that can show harm, and once for all guards together (Holm, Bonferroni).
+    """
+    proofs = sum(one.mode == "prove" and one.p_harm is not None for one in results)
+    guards = any(one.mode == "guard" and one.p_harm is not None for one in results)
+    most = min(1.0, alpha * (proofs + guards))
+    if not most:
+        return "every gate checks a fact: chance plays no part"
+    return f"an unchanged candidate is failed by chance in at most {100 * most:.3g} % of runs"
+
+
+def waivers(gates: Mapping[tuple[str, str], GateSpec], today: date) -> tuple[str, ...]:
+    """A line for every waiver that is in force or has ended."""
+    found = []
+    for gate in gates.values():
+        if gate.waiver is not None:
+            state = "in force until" if today <= gate.waiver.until else "ended on"
+            found.append(
+                f"waiver of {gate.waiver.owner} for {gate.id}: {state} {gate.waiver.until}"
+            )
+    return tuple(found)

@@ -1,0 +1,145 @@
+"""What a rule is asked, and how its evidence becomes a status."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evalkit.config.gate_metrics import MetricInfo
+from evalkit.config.spec import GateLimit, GatePolicy, GateSpec
+from evalkit.gate.measure import Measured
+from evalkit.gate.result import GateResult, Status
+from evalkit.stats.evidence import Evidence
+from evalkit.stats.intervals import Interval
+from evalkit.stats.sides import Numbers
+
+POWER_Z = 0.8416
+"""The 80 % quantile of the normal: how likely ``needs_more`` should be enough."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One limit of one gate on the chosen cases of one target.
+
+    Both sides list the same cases; ``before`` is ``None`` where there is no baseline. ``runs``
+    counts the stored baseline runs that were pooled, ``clusters`` has the cluster of every case.
+    """
+
+    gate: GateSpec
+    limit: GateLimit
+    info: MetricInfo
+    policy: GatePolicy
+    suite: str
+    target: str
+    where: str = ""
+    after: Measured
+    before: Measured | None = None
+    runs: int = 1
+    clusters: Numbers | None = None
+    seed: int = 0
+
+    @property
+    def alpha(self) -> float:
+        """The one-sided chance of error of this test alone."""
+        return self.policy.alpha
+
+    @property
+    def level(self) -> float:
+        """The confidence of the interval that agrees with the tests."""
+        return 1 - 2 * self.policy.alpha
+
+    def result(self, **fields: Any) -> GateResult:
+        """A result with everything that the question itself says."""
+        known = {
+            "gate": self.gate.id,
+            "metric": self.info.name,
+            "limit": self.limit,
+            "mode": self.gate.mode,
+            "suite": self.suite,
+            "target": self.target,
+            "where": self.where,
+            "unit": "%" if self.info.spread == 1 and not self.info.unit else self.info.unit,
+            "level": self.level,
+            "n": self.after.cases,
+        }
+        return GateResult(**{**known, **fields})
+
+    def error(self, reason: str, **fields: Any) -> GateResult:
+        """A result that says why nothing can be judged."""
+        return self.result(status=Status.ERROR, reason=reason, **fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """The same claim with what is missing as bad (``worst``) and as good (``best``) as can be.
+
+    Positive is good. ``None`` for a side that cannot be bounded. ``fewest`` is the structural n:
+    below it nothing can be shown to hold.
+    """
+
+    worst: Evidence | None
+    best: Evidence | None
+    method: str
+    fewest: int = 0
+    too_few: str = ""
+    claim: Any = "cases like these"
+    population: Interval | None = None
+
+    def interval(self, level: float) -> Interval:
+        """The interval over everything that the missing results can have been."""
+        low = self.worst.interval(level).low if self.worst is not None else None
+        high = self.best.interval(level).high if self.best is not None else None
+        return Interval(low, high)
+
+
+def settled(
+    result: GateResult, alpha: float, *, harm: float | None = None, lost: float | None = None
+) -> GateResult:
+    """The status that the p-values of a result give; ``harm`` and ``lost`` are adjusted ones.
+
+    PASS where a violation is ruled out whatever the missing results were; FAIL where one is shown
+    whatever they were; ERROR where the missing ones alone stand between.
+    """
+    if result.p_pass is None or result.p_harm is None:
+        return result
+    harm = result.p_harm if harm is None else harm
+    lost = result.p_lost if lost is None else lost
+    if result.p_pass <= alpha:
+        return replace(result, status=Status.PASS, needs_more=None)
+    if harm <= alpha:
+        return replace(result, status=Status.FAIL, needs_more=None)
+    if result.missing and lost is not None and lost <= alpha:
+        words = "result" if result.missing == 1 else "results"
+        reason = f"the {result.missing:,} missing {words} would decide"
+        return replace(result, status=Status.ERROR, reason=reason, needs_more=None)
+    if result.p_harm <= alpha:
+        reason = "shown alone, but not among this many guards"
+        return replace(result, status=Status.INCONCLUSIVE, reason=result.reason or reason)
+    return replace(result, status=Status.INCONCLUSIVE)
+
+
+def too_much_missing(question: Question, missing: int, n: int) -> GateResult | None:
+    """The error when more cases lack a result than the policy allows; ``None`` otherwise."""
+    allowed = question.policy.max_missing
+    if not n or missing / n <= allowed:
+        return None
+    return question.error(
+        f"{missing:,} of {n:,} cases lack a result, {allowed:.3g} of them may",
+        n=n,
+        missing=missing,
+    )
+
+
+def more_cases(n: int, half_width: float | None, distance: float, alpha: float) -> int | None:
+    """How many more cases make the interval end before a limit so far away, in 8 of 10 runs.
+
+    The half-width shrinks with √n. ``None`` when no number would: the estimate is beyond the limit,
+    or there is no interval to shrink.
+    """
+    from scipy.special import ndtri
+
+    if half_width is None or distance <= 0 or not math.isfinite(half_width):
+        return None
+    reach = half_width * (1 + POWER_Z / float(ndtri(1 - alpha)))
+    return max(0, math.ceil(n * (reach / distance) ** 2) - n)

@@ -1,0 +1,152 @@
+"""What a gate says: one result a rule, one verdict over all of them.
+
+Everything defaults to ERROR: whoever forgets to decide has not passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from evalkit.config.spec import GateLimit, GateMode
+from evalkit.errors import ExitCode
+
+Effect: TypeAlias = Literal["passes", "blocks", "undecided", "none"]
+
+
+class Status(StrEnum):
+    """PASS rules a violation out, FAIL shows one, INCONCLUSIVE neither, ERROR could not judge."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, no password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """One rule of one gate on one target, on all cases or on those of one slice (``where``).
+
+    ``baseline`` and ``candidate`` are levels in the metric's ``unit``; ``difference`` is candidate
+    − baseline, a share of the baseline when ``relative``. ``low`` and ``high`` are the interval of
+    what the rule is about, at confidence ``level``: the difference when ``about`` is ``change`` or
+    ``gap``, else the level; ``bound`` is the limit on the same axis. They and the status come from
+    one evidence. ``p_pass`` and ``p_harm`` are one-sided; ``None`` where a fact was checked.
+
+    ``n`` counts cases, ``missing`` those of them without a full result, ``worse`` and ``better``
+    those that moved. ``needs_more`` is how many more cases would likely settle it. ``claim`` says
+    what the result is about: cases like these, or exactly these.
+    """
+
+    gate: str
+    metric: str
+    limit: GateLimit
+    mode: GateMode
+    suite: str = ""
+    target: str = ""
+    where: str = ""
+    status: Status = Status.ERROR
+    effect: Effect = "blocks"
+    unit: str = ""
+    about: Literal["change", "level", "gap", "fact"] = "fact"
+    baseline: float | None = None
+    candidate: float | None = None
+    difference: float | None = None
+    relative: bool = False
+    low: float | None = None
+    high: float | None = None
+    level: float = 0.9
+    bound: float | None = None
+    n: int = 0
+    missing: int = 0
+    worse: int | None = None
+    better: int | None = None
+    p_pass: float | None = None
+    p_harm: float | None = None
+    p_lost: float | None = None
+    needs_more: int | None = None
+    claim: Literal["cases like these", "these cases"] = "cases like these"
+    population: tuple[float | None, float | None] | None = None
+    method: str = ""
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Something in which two runs differ: ``caution`` is named, ``refused`` stops the metric.
+
+    ``change`` is what the candidate set out to change. ``scorer`` is empty when all is concerned.
+    """
+
+    kind: str
+    weight: Literal["change", "caution", "refused"]
+    text: str
+    scorer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseChange:
+    """One paired case whose outcome moved; ``change`` is the candidate's minus the baseline's."""
+
+    case_id: str
+    name: str
+    outcome: Literal["regressed", "improved"]
+    before: float
+    after: float
+    metric: str = ""
+
+    @property
+    def change(self) -> float:
+        """Candidate − baseline, in the metric's own direction."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """How the cases of one target of one suite were paired, and what moved.
+
+    ``metric`` is what ``regressed`` and ``improved`` are judged by. ``changed`` cases ask the same
+    and expect another answer.
+    """
+
+    suite: str
+    target: str
+    metric: str = ""
+    paired: int = 0
+    trials: int = 0
+    regressed: int = 0
+    improved: int = 0
+    flaky: int = 0
+    same: int = 0
+    errored: int = 0
+    unscored: int = 0
+    new: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    moved: tuple[CaseChange, ...] = ()
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What all gates say together; ``sentence`` names the worst, ``promise`` what noise can do."""
+
+    status: Status = Status.ERROR
+    candidate: str = ""
+    baseline: tuple[str, ...] = ()
+    results: tuple[GateResult, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    promise: str = ""
+    problems: tuple[str, ...] = ()
+    hint: str = ""
+    warnings: tuple[str, ...] = field(default=())
+    policy: str = ""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process ends with."""
+        codes = {Status.PASS: ExitCode.PASS, Status.FAIL: ExitCode.FAIL}
+        return codes.get(self.status, ExitCode.UNDECIDED)

@@ -1,0 +1,87 @@
+"""Which cases a gate is about: named ones, those with a tag, and the groups of a tag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.errors import suggestion
+from evalkit.gate.pairing import Pairing
+from evalkit.stats.sides import Bools, Numbers, Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cases:
+    """The pairs of a comparison with the labels of their cases, the candidate's where it has it."""
+
+    pairing: Pairing
+    before: Side | None
+    after: Side
+
+    @property
+    def n(self) -> int:
+        """How many pairs."""
+        return self.pairing.n
+
+    def tag(self, name: str) -> list[str | None]:
+        """The value of a tag for every pair."""
+        found: list[str | None] = []
+        mine = self.after.tags.get(name)
+        theirs = None if self.before is None else self.before.tags.get(name)
+        for old, new in zip(
+            self.pairing.baseline.tolist(), self.pairing.candidate.tolist(), strict=True
+        ):
+            if new >= 0:
+                found.append(None if mine is None else mine[new])
+            else:
+                found.append(None if theirs is None or old < 0 else theirs[old])
+        return found
+
+    def groups(self, name: str) -> dict[str, Bools]:
+        """A mask for every value of a tag, by value."""
+        values = self.tag(name)
+        return {
+            value: np.fromiter((one == value for one in values), dtype=np.bool_, count=self.n)
+            for value in sorted({one for one in values if one is not None})
+        }
+
+    def clusters(self, name: str) -> Numbers:
+        """The cluster of every pair; a case without the tag is a cluster of its own."""
+        codes: dict[str, int] = {}
+        keys = [
+            f"case {case}" if value is None else f"tag {value}"
+            for case, value in zip(self.pairing.ids, self.tag(name), strict=True)
+        ]
+        return np.array([codes.setdefault(one, len(codes)) for one in keys], dtype=np.intp)
+
+    def chosen(self, wanted: Sequence[str]) -> tuple[Bools, str]:
+        """The mask of the cases with these names, ids or tags, and what is wrong with them."""
+        mask: Bools = np.zeros(self.n, dtype=np.bool_)
+        if not wanted:
+            return ~mask, ""
+        for one in wanted:
+            found = self._one(one)
+            if not found.any():
+                known = [] if one.startswith("tag:") else [*self.pairing.names]
+                hint = f"; {suggestion(one, known)}" if known and len(known) <= 5_000 else ""
+                return mask, f"no case is {one!r}{hint}"
+            mask |= found
+        return mask, ""
+
+    def _one(self, wanted: str) -> Bools:
+        if wanted.startswith("tag:"):
+            name, has_value, value = wanted.removeprefix("tag:").partition("=")
+            values = self.tag(name)
+            if has_value:
+                hits = (one == value for one in values)
+            else:
+                hits = (one is not None and one.lower() not in _NO for one in values)
+        else:
+            pairs = zip(self.pairing.names, self.pairing.ids, strict=True)
+            hits = (wanted in pair for pair in pairs)
+        return np.fromiter(hits, dtype=np.bool_, count=self.n)
+
+
+_NO = {"no", "false", "0", ""}

@@ -1,0 +1,210 @@
+"""How a gate is said: its rule, its numbers, and the one sentence, the same everywhere."""
+
+from __future__ import annotations
+
+from evalkit.gate.result import GateResult, Status, Verdict
+from evalkit.report import words
+
+GLYPHS = {
+    Status.PASS: ("✓", "PASS", "green"),
+    Status.FAIL: ("✕", "FAIL", "red"),
+    Status.INCONCLUSIVE: ("?", "INCONCL.", "yellow"),
+    Status.ERROR: ("!", "ERROR", "red"),
+}
+_ORDER = (Status.FAIL, Status.ERROR, Status.INCONCLUSIVE, Status.PASS)
+
+
+def worst_first(results: tuple[GateResult, ...]) -> list[GateResult]:
+    """The results that block first, then by status, else as they were written."""
+    return sorted(results, key=lambda one: (one.effect == "none", _ORDER.index(one.status)))
+
+
+def name(result: GateResult) -> str:
+    """The gate with its place: target, slice, cases."""
+    return " ".join(one for one in (result.gate, result.where) if one)
+
+
+def level(result: GateResult, value: float | None) -> str:
+    """A level in the metric's unit."""
+    if result.about == "gap":
+        return change(result, value, signed=False)
+    if result.unit == "rows":
+        return words.NONE if value is None else words.counted(int(value), "row")
+    return words.quantity(value, result.unit if result.unit != "tokens" else "")
+
+
+def change(result: GateResult, value: float | None, *, signed: bool = True) -> str:
+    """A change with its sign: points of a share, a share of the baseline, or the metric's unit."""
+    if value is None:
+        return words.NONE
+    sign = "" if not signed else "−" if value < 0 else "+"
+    size = abs(value)
+    if result.relative:
+        return f"{sign}{_fixed(100 * size)} %"
+    if result.unit == "%":
+        return f"{sign}{_fixed(100 * size)} pt"
+    return f"{sign}{words.quantity(size, result.unit if result.unit != 'tokens' else '')}"
+
+
+def _fixed(value: float) -> str:
+    return words.number(value, 2 if 0 < value < 0.095 else 1)
+
+
+def shown_value(result: GateResult, value: float | None) -> str:
+    """A point on the axis that the limit is on."""
+    if result.about == "change":
+        return change(result, value)
+    return level(result, value)
+
+
+def rule(result: GateResult) -> str:
+    """The limit as a short formula."""
+    limit = result.limit
+    if limit.kind == "must":
+        return "must pass"
+    if limit.kind == "sql":
+        return f"rows ≤{limit.value:,.0f}"
+    if limit.kind in {"max_drop", "max_rise"}:
+        bound = -limit.value if limit.kind == "max_drop" else limit.value
+        shape = GateResult(
+            gate="", metric="", limit=limit, mode="guard", unit=result.unit, relative=limit.relative
+        )
+        sign = "≥" if limit.kind == "max_drop" else "≤"
+        return f"Δ{sign}{change(shape, bound)}"
+    if limit.kind == "max_gap":
+        size = words.number(100 * limit.value, 1) + " pt" if result.unit == "%" else limit.value
+        return f"gap ≤{size}"
+    sign = "≥" if limit.kind == "min" else "≤"
+    total = "total " if limit.kind == "total" else ""
+    unit = result.unit if result.unit != "tokens" else ""
+    return f"{total}{sign}{words.quantity(limit.value, unit)}"
+
+
+def interval(result: GateResult) -> str:
+    """Both ends in words; empty for a fact."""
+    if result.about == "fact" or (result.low is None and result.high is None):
+        return ""
+    ends = [
+        words.NONE if one is None else shown_value(result, one) for one in (result.low, result.high)
+    ]
+    return f"{ends[0]} … {ends[1]}"
+
+
+def sentence(result: GateResult) -> str:
+    """What was found, in one sentence; moved cases and what is needed follow it."""
+    head = f"{result.status} {name(result)}"
+    if result.target:
+        head += f" on {result.target}"
+    measured = _measured(result)
+    parts = [f"{measured}: {_claim(result)}." if measured else f"{_claim(result)}."]
+    head += "" if measured else ":"
+    if result.worse is not None and result.better is not None and result.about == "change":
+        parts.append(f"{words.count(result.worse)} worse, {words.count(result.better)} better.")
+    if result.missing:
+        parts.append(f"{words.counted(result.missing, 'case lacks', 'cases lack')} a result.")
+    if result.needs_more:
+        parts.append(f"About {words.count(result.needs_more)} more cases would settle it.")
+    if result.population is not None and None not in result.population:
+        low, high = (change(result, one) for one in result.population)
+        parts.append(f"For cases like these the interval is {low} … {high}.")
+    parts += [f"{one[:1].upper()}{one[1:]}." for one in result.notes]
+    return " ".join([head, *parts])
+
+
+def _measured(result: GateResult) -> str:
+    value = result.difference if result.about == "change" else result.candidate
+    if value is None:
+        return ""
+    shown = shown_value(result, value)
+    ends = interval(result)
+    return f"{shown} ({100 * result.level:.3g} % interval {ends})" if ends else shown
+
+
+def _claim(result: GateResult) -> str:
+    """What the status says about the limit."""
+    if result.status is Status.ERROR or (result.reason and result.status is not Status.PASS):
+        return result.reason or "could not be judged"
+    cases = words.counted(result.n, "case")
+    on = f"on these {cases}" if result.claim == "these cases" else f"on {cases}"
+    beyond = f"{_violation(result)} {on}"
+    if result.about == "fact":
+        return _fact(result)
+    if result.status is Status.PASS:
+        harm = _shown_harm(result)
+        return f"{beyond} is ruled out{harm}"
+    if result.status is Status.FAIL and result.about == "change" and not _beyond(result):
+        word = "drop" if result.limit.kind == "max_drop" else "rise"
+        return f"a real {word} is shown, and {beyond} is not ruled out"
+    if result.status is Status.FAIL:
+        return f"{beyond} is shown"
+    return f"{beyond} is neither shown nor ruled out"
+
+
+def _beyond(result: GateResult) -> bool:
+    """Whether the whole interval of a change lies beyond the limit."""
+    if result.bound is None:
+        return False
+    if result.limit.kind == "max_drop":
+        return result.high is not None and result.high < result.bound
+    return result.low is not None and result.low > result.bound
+
+
+def _violation(result: GateResult) -> str:
+    kind = result.limit.kind
+    if kind in {"max_drop", "max_rise"}:
+        bound = change(result, result.limit.value, signed=False)
+        return f"a {'drop' if kind == 'max_drop' else 'rise'} larger than {bound}"
+    if kind == "max_gap":
+        return f"a gap larger than {change(result, result.limit.value, signed=False)}"
+    word = "below" if kind == "min" else "above"
+    return f"{result.metric} {word} {level(result, result.limit.value)}"
+
+
+def _shown_harm(result: GateResult) -> str:
+    worse = result.p_harm is not None and result.p_harm <= (1 - result.level) / 2
+    return ", a smaller real one is shown" if worse and result.about == "change" else ""
+
+
+def _fact(result: GateResult) -> str:
+    if result.limit.kind == "must":
+        done = "all pass" if result.status is Status.PASS else "must pass and does not"
+        return f"{done} ({words.counted(result.n, 'case')})"
+    if result.reason:
+        return result.reason
+    allowed = level(result, result.bound)
+    return f"within {allowed}" if result.status is Status.PASS else f"more than {allowed}"
+
+
+def headline(verdict: Verdict) -> str:
+    """How many gates failed, or what stood in the way of judging any."""
+    if verdict.problems:
+        return verdict.problems[0]
+    results = verdict.results
+    if not results:
+        return "there is nothing to judge"
+    counts = {
+        status: sum(one.status is status and one.mode != "advisory" for one in results)
+        for status in Status
+    }
+    total = sum(counts.values())
+    advisory = len(results) - total
+    gates = words.counted(total, "gate")
+    said = []
+    if counts[Status.FAIL]:
+        said.append(f"{counts[Status.FAIL]} of {gates} fail")
+    if counts[Status.ERROR]:
+        said.append(f"{counts[Status.ERROR]} could not be judged")
+    if counts[Status.INCONCLUSIVE]:
+        word = "inconclusive" if verdict.status is not Status.PASS else "without proof of harm"
+        said.append(f"{counts[Status.INCONCLUSIVE]} {word}")
+    if not counts[Status.FAIL]:
+        said.insert(0, f"{counts[Status.PASS]} of {gates} pass")
+    if advisory:
+        said.append(f"{advisory} advisory")
+    return ", ".join(said)
+
+
+def worst(verdict: Verdict) -> GateResult | None:
+    """The result the verdict rests on: the first that blocks, else the first that is not PASS."""
+    ordered = worst_first(verdict.results)
+    return ordered[0] if ordered and ordered[0].status is not Status.PASS else None

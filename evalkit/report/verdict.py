@@ -1,0 +1,289 @@
+"""A verdict on a terminal: the answer first, the evidence drawn, the next command last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.gate.result import CaseChange, Compared, GateResult, Status, Verdict
+from evalkit.model import Run
+from evalkit.report import gate_words, words
+from evalkit.report.screen import Column, Screen, flow, grid, labelled
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+LABEL = 7
+BAR = 26
+WIDE = 104
+"""Columns from which intervals are drawn; below they are printed."""
+
+
+def verdict_text(
+    verdict: Verdict,
+    screen: Screen,
+    *,
+    candidate: Run | None = None,
+    baseline: Run | None = None,
+    quiet: bool = False,
+) -> str:
+    """A verdict as text; ``quiet`` keeps the first line."""
+    parts: list[RenderableType] = [_first(verdict, screen)]
+    if quiet:
+        return screen.render(parts)
+    parts += _runs(verdict, screen, candidate, baseline)
+    parts += _cautions(verdict, screen)
+    if verdict.results:
+        parts += ["", grid(_columns(verdict, screen), screen)]
+        parts += _sentences(verdict, screen)
+    for one in verdict.compared:
+        parts += counts(one, screen, several=len(verdict.compared) > 1)
+    parts.append("")
+    parts += [
+        labelled("" if place else "next", command, LABEL)
+        for place, command in enumerate(_next(verdict))
+    ]
+    if verdict.results:
+        parts.append(labelled("noise", screen.say(verdict.promise), LABEL))
+    return screen.render(parts)
+
+
+def _first(verdict: Verdict, screen: Screen) -> RenderableType:
+    from rich.text import Text
+
+    glyph, _, style = gate_words.GLYPHS[verdict.status]
+    first = Text(f"{screen.say(glyph)} {verdict.status}", style=f"bold {style}")
+    said = words.clean(gate_words.headline(verdict), lines=False)
+    first.append(f"  {screen.say(said)}   exit {int(verdict.exit_code)}", "not bold default")
+    return first
+
+
+def _runs(
+    verdict: Verdict, screen: Screen, candidate: Run | None, baseline: Run | None
+) -> list[RenderableType]:
+    from rich.text import Text
+
+    old = _run(verdict.baseline[-1], baseline) if verdict.baseline else "none"
+    if len(verdict.baseline) > 1:
+        old += f" and {len(verdict.baseline) - 1} repeats"
+    parts = [f"baseline {old}", f"→ candidate {_run(verdict.candidate, candidate)}"]
+    pairs = sum(one.paired for one in verdict.compared)
+    if pairs:
+        parts.append(f"{words.count(pairs)} paired cases")
+    return [Text(flow([screen.say(one) for one in parts], screen.width))]
+
+
+def _run(run_id: str, run: Run | None) -> str:
+    if run is None or run.git is None:
+        return run_id
+    at = words.commit(run.git.commit, run.git.branch, dirty=run.git.dirty)
+    return f"{run_id} {words.clean(at, lines=False)}"
+
+
+def _cautions(verdict: Verdict, screen: Screen) -> list[RenderableType]:
+    """What is not equal, once for all targets; and waivers."""
+    said: dict[str, None] = {}
+    for one in verdict.compared:
+        for difference in one.differences:
+            mark = "change is" if difference.weight == "change" else "!"
+            said[f"{mark} {difference.text}"] = None
+    for line in (*verdict.problems[1:], verdict.hint, *verdict.warnings):
+        if line:
+            said[f"! {line}"] = None
+    cleaned = [screen.say(words.clean(one, lines=False)) for one in said]
+    from rich.text import Text
+
+    return [Text(one, style="yellow" if one.startswith("!") else "dim") for one in cleaned]
+
+
+def _columns(verdict: Verdict, screen: Screen) -> list[Column]:
+    shown = gate_words.worst_first(verdict.results)
+    several = len({one.target for one in shown if one.target}) > 1
+
+    def cells(say: object) -> list[str]:
+        assert callable(say)
+        return [screen.say(words.clean(say(one), lines=False)) for one in shown]
+
+    wide = screen.width >= WIDE
+    drawn = Column(
+        head=screen.say(f"{100 * shown[0].level:.3g} % interval" + (" vs limit" if wide else "")),
+        cells=[screen.say(bar(one) if wide else gate_words.interval(one)) for one in shown],
+        drop=3,
+    )
+    named = [Column(head="target", cells=cells(lambda one: one.target))] if several else []
+    return [
+        Column(head="", cells=cells(_status)),
+        Column(head="gate", cells=cells(gate_words.name), fold=True),
+        *named,
+        Column(head="rule", cells=cells(gate_words.rule), drop=2),
+        Column(
+            head="base", cells=cells(lambda one: gate_words.level(one, one.baseline)), right=True
+        ),
+        Column(
+            head="cand", cells=cells(lambda one: gate_words.level(one, one.candidate)), right=True
+        ),
+        Column(
+            head="change",
+            cells=cells(
+                lambda one: gate_words.change(one, one.difference) if one.about == "change" else ""
+            ),
+            right=True,
+        ),
+        drawn,
+        Column(
+            head="n", cells=cells(lambda one: words.count(one.n) if one.n else ""), right=True,
+            drop=1,
+        ),
+    ]  # fmt: skip
+
+
+def _status(result: GateResult) -> str:
+    glyph, word, _ = gate_words.GLYPHS[result.status]
+    aside = " (advisory)" if result.mode == "advisory" else ""
+    waived = " (waived)" if any(one.startswith("waived") for one in result.notes) else ""
+    return f"{glyph} {word}{aside}{waived}"
+
+
+def bar(result: GateResult, width: int = BAR) -> str:
+    """The interval with its estimate, the zero tick and the limit, on one line of characters.
+
+    An end without a bound has no stop; a limit inside the line shows through as ╪.
+    """
+    value = result.difference if result.about == "change" else result.candidate
+    if result.about == "fact" or value is None or result.bound is None:
+        return ""
+    zero = [0.0] if result.about == "change" else []
+    known = [one for one in (result.low, result.high) if one is not None]
+    points = [value, result.bound, *zero, *known]
+    low, high = min(points), max(points)
+    if not math.isfinite(high - low) or high == low:
+        return ""
+    pad = 0.06 * (high - low)
+
+    def at(point: float) -> int:
+        return round((point - low + pad) / (high - low + 2 * pad) * (width - 1))
+
+    line = [" "] * width
+    start = 0 if result.low is None else at(result.low)
+    end = width - 1 if result.high is None else at(result.high)
+    if known:
+        line[start : end + 1] = "─" * (end + 1 - start)
+        if result.low is not None:
+            line[start] = "├"
+        if result.high is not None:
+            line[end] = "┤"
+    for point in zero:
+        if line[at(point)] == " ":
+            line[at(point)] = "│"
+    place = at(result.bound)
+    line[place] = "╪" if line[place] == "─" else "┊"
+    line[at(value)] = "●"
+    return "".join(line)
+
+
+SHOWN = 4
+
+
+def _sentences(verdict: Verdict, screen: Screen) -> list[RenderableType]:
+    """The sentence of every gate that did not pass, the worst first; of the first that did."""
+    shown = [
+        one for one in gate_words.worst_first(verdict.results) if one.status is not Status.PASS
+    ] or list(verdict.results[:1])
+    lines = [
+        screen.say(words.clean(gate_words.sentence(one), lines=False)) for one in shown[:SHOWN]
+    ]
+    if len(shown) > SHOWN:
+        lines.append(f"and {len(shown) - SHOWN} more; see --json")
+    return ["", *(labelled("" if place else "why", one, LABEL) for place, one in enumerate(lines))]
+
+
+def counts(compared: Compared, screen: Screen, *, several: bool) -> list[RenderableType]:
+    """How many cases went which way, and the worst of them."""
+    if not compared.metric:
+        return []
+    said = [f"{compared.suite}/{compared.target}"] if several else []
+    tally = (
+        ("▼", compared.regressed, "regressed"),
+        ("✕", compared.errored, "errors"),
+        ("", compared.unscored, "unscored"),
+        ("", compared.flaky, "flaky"),
+        ("", len(compared.lost), "lost"),
+        ("+", len(compared.new), "new"),
+        ("", len(compared.removed), "removed"),
+        ("", len(compared.changed), "changed"),
+        ("▲", compared.improved, "improved"),
+        ("=", compared.same, "same"),
+    )
+    said += [
+        f"{glyph}{words.count(number)} {word}"
+        for glyph, number, word in tally
+        if number or word in {"regressed", "improved", "same"}
+    ]
+    line = words.clean(flow(said, screen.width - LABEL), lines=False)
+    parts: list[RenderableType] = ["", labelled("cases", screen.say(line), LABEL)]
+    fallen = [one for one in compared.moved if one.outcome == "regressed"]
+    if fallen:
+        one = fallen[0]
+        text = f"{one.name}  {words.quantity(one.before)} → {words.quantity(one.after)}"
+        parts.append(labelled("worst", screen.say(words.clean(text, lines=False)), LABEL))
+    return parts
+
+
+def _next(verdict: Verdict) -> list[str]:
+    if not verdict.baseline:
+        return [f"evalkit show {verdict.candidate}"]
+    lines = [f"evalkit diff {verdict.baseline[-1]} {verdict.candidate}"]
+    for one in verdict.compared:
+        fallen = [case for case in one.moved if case.outcome == "regressed"]
+        if fallen:
+            lines.append(f"evalkit show {verdict.candidate} {fallen[0].case_id}")
+            break
+    return lines
+
+
+def diff_text(
+    compared: tuple[Compared, ...], screen: Screen, *, outcome: str = "", limit: int = 40
+) -> str:
+    """Two runs case by case: what differs, the counts, and the cases that moved, worst first."""
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for one in compared:
+        title = words.clean(f"{one.suite}  {one.target}", lines=False)
+        parts += [*([""] if parts else []), Text(title, style="bold")]
+        for difference in one.differences:
+            mark = {"change": "change is ", "caution": "! ", "refused": "! not comparable: "}
+            said = mark[difference.weight] + difference.text
+            parts.append(Text(screen.say(words.clean(said, lines=False))))
+        parts += counts(one, screen, several=False)
+        moved = [case for case in one.moved if not outcome or case.outcome == outcome]
+        if moved:
+            parts += ["", grid(_moved(moved[:limit], screen), screen)]
+        if len(moved) > limit:
+            parts.append(Text(f"and {len(moved) - limit} more; see --limit and --json"))
+        for word in ("new", "removed", "changed", "lost"):
+            names = getattr(one, word)
+            if names:
+                shown = ", ".join(names[:8]) + (
+                    f" and {len(names) - 8} more" if len(names) > 8 else ""
+                )
+                parts.append(labelled(word, words.clean(shown, lines=False), LABEL + 1))
+    return screen.render(parts)
+
+
+def _moved(moved: Sequence[CaseChange], screen: Screen) -> list[Column]:
+    def number(value: float) -> str:
+        return screen.say(words.number(value, 2))
+
+    glyph = {"regressed": "▼", "improved": "▲"}
+    return [
+        Column(head="", cells=[screen.say(glyph[one.outcome]) for one in moved]),
+        Column(
+            head="case", cells=[words.clean(one.name, lines=False) for one in moved], fold=True
+        ),
+        Column(head="base", cells=[number(one.before) for one in moved], right=True),
+        Column(head="cand", cells=[number(one.after) for one in moved], right=True),
+        Column(head="change", cells=[number(one.change) for one in moved], right=True),
+        Column(head="metric", cells=[one.metric for one in moved], drop=1),
+    ]  # fmt: skip

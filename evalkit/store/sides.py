@@ -1,0 +1,141 @@
+"""The columns a comparison needs, for every suite and target of a run."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from evalkit.model import Run
+from evalkit.stats.sides import Side, SideScores
+from evalkit.store.reads import table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+_NUMBERS = ("latency_s", "ttft_s", "cost_usd", "input_tokens", "output_tokens")
+
+_TRIALS = """
+SELECT t.suite, t.target, t.case_id, c.input_id, t.case_name, t.status = 'ok' AS ok,
+    coalesce(t.provenance = 'live', false) AS live, t.model,
+    t.latency_s, t.ttft_s, t.cost_usd, t.input_tokens::DOUBLE AS input_tokens,
+    t.output_tokens::DOUBLE AS output_tokens, t.tags
+FROM trials AS t LEFT JOIN cases AS c USING (case_id) WHERE t.run_id = ?
+ORDER BY t.suite, t.target, t.case_id, t.trial
+"""
+
+_SCORES = """
+WITH numbered AS (
+    SELECT suite, target, case_id, trial,
+        row_number() OVER (PARTITION BY suite, target ORDER BY case_id, trial) - 1 AS row
+    FROM trials WHERE run_id = $run
+)
+SELECT s.suite, s.target, s.name, n.row, s.status = 'unscored' AS unscored,
+    CASE WHEN s.status = 'scored' THEN s.value END AS value,
+    CASE WHEN s.status <> 'scored' OR s.passed IS NULL THEN -1
+        WHEN s.passed THEN 1 ELSE 0 END::TINYINT AS passed, s.stats
+FROM scores AS s JOIN numbered AS n USING (suite, target, case_id, trial)
+WHERE s.run_id = $run ORDER BY s.suite, s.target, s.name, n.row
+"""
+
+
+def sides(connection: DuckDBPyConnection, run: Run) -> dict[tuple[str, str], Side]:
+    """The sides of a run by suite and target."""
+    scores = _scores(table(connection, _SCORES, {"run": run.id}))
+    return {
+        (key[0], key[1]): _side(key, run.id, rows, scores.get(key, {}))
+        for key, rows in _groups(table(connection, _TRIALS, [run.id]), 2)
+    }
+
+
+def _groups(rows: pa.Table, width: int) -> list[tuple[tuple[str, ...], pa.Table]]:
+    """Runs of equal values in the first columns, as slices: the rows are sorted by them."""
+    import numpy as np
+
+    if not rows.num_rows:
+        return []
+    codes = np.zeros(rows.num_rows, dtype=np.bool_)
+    for place in range(width):
+        column = rows.column(place).combine_chunks().dictionary_encode().indices.to_numpy()
+        codes[1:] |= column[1:] != column[:-1]
+    starts = [0, *np.flatnonzero(codes).tolist(), rows.num_rows]
+    return [
+        (
+            tuple(str(rows.column(place)[start].as_py()) for place in range(width)),
+            rows.slice(start, end - start),
+        )
+        for start, end in pairwise(starts)
+    ]
+
+
+def _floats(column: Any) -> Any:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    filled = pc.fill_null(column, float("nan")).to_numpy(zero_copy_only=False)
+    return np.asarray(filled, dtype=np.float64)
+
+
+def _side(key: tuple[str, ...], run_id: str, rows: pa.Table, scores: dict[str, pa.Table]) -> Side:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    ids = rows.column("case_id").combine_chunks().dictionary_encode()
+    owner = ids.indices.to_numpy().astype(np.intp)
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    head = rows.take(first)
+    counted = pc.value_counts(rows.column("model").drop_null()).to_pylist()
+    return Side(
+        suite=key[0],
+        target=key[1],
+        runs=(run_id,),
+        cases=ids.dictionary.to_pylist(),
+        inputs=head.column("input_id").to_pylist(),
+        names=head.column("case_name").to_pylist(),
+        tags=_tags(head.column("tags").to_pylist()),
+        owner=owner,
+        ok=np.asarray(rows.column("ok").to_numpy(zero_copy_only=False), dtype=np.bool_),
+        live=np.asarray(rows.column("live").to_numpy(zero_copy_only=False), dtype=np.bool_),
+        **{name: _floats(rows.column(name)) for name in _NUMBERS},
+        models={str(one["values"]): int(one["counts"]) for one in counted},
+        scores={name: _side_scores(one, len(owner)) for name, one in scores.items()},
+    )
+
+
+def _tags(rows: list[Any]) -> dict[str, list[str | None]]:
+    found: dict[str, list[str | None]] = {}
+    for place, row in enumerate(rows):
+        for tag, value in row or ():
+            if tag not in found:
+                found[tag] = [None] * len(rows)
+            found[tag][place] = value
+    return dict(sorted(found.items()))
+
+
+def _scores(rows: pa.Table) -> dict[tuple[str, ...], dict[str, pa.Table]]:
+    found: dict[tuple[str, ...], dict[str, pa.Table]] = {}
+    for (suite, target, name), part in _groups(rows, 3):
+        found.setdefault((suite, target), {})[name] = part
+    return found
+
+
+def _side_scores(rows: pa.Table, trials: int) -> SideScores:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    at = rows.column("row").to_numpy().astype(np.intp)
+    values = np.full(trials, np.nan)
+    values[at] = _floats(rows.column("value"))
+    passed = np.full(trials, -1, dtype=np.int8)
+    passed[at] = rows.column("passed").to_numpy()
+    unscored = np.zeros(trials, dtype=np.bool_)
+    unscored[at] = rows.column("unscored").to_numpy(zero_copy_only=False)
+    lengths = pc.fill_null(pc.list_value_length(rows.column("stats")), 0).to_numpy()
+    stats = None
+    width = int(lengths.max(initial=0))
+    if width and bool(np.isin(lengths, (0, width)).all()):
+        stats = np.full((trials, width), np.nan)
+        flat = pc.list_flatten(rows.column("stats")).cast(pa.float64())
+        stats[at[lengths == width]] = flat.to_numpy().reshape(-1, width)
+    return SideScores(values=values, passed=passed, unscored=unscored, stats=stats)

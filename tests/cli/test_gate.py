@@ -1,0 +1,259 @@
+"""``evalkit gate``, ``diff`` and ``baseline`` on a real store in a real repository."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from example_runs import START, example_case, example_run, example_trial, failed_trial
+
+from evalkit.cli.app import run_command
+from evalkit.errors import ExitCode
+from evalkit.model import GitState, RunStatus
+from evalkit.store import Store
+
+SUITE = """\
+dataset: golden/support.jsonl
+targets: [small]
+scorers: [exact_match, rouge_l, bleu]
+gates:
+  - {id: quality, metric: pass.rate, max_drop: 5%, mode: prove}
+  - {id: likeness, metric: rouge_l.mean, max_drop: 0.05}
+  - {id: corpus, metric: bleu.corpus, max_drop: 5, mode: advisory}
+  - {id: languages, metric: pass.rate, max_drop: 20%, by: [lang]}
+  - {id: rows, sql: gates/empty.sql}
+"""
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def commit(folder, name):
+    git(folder, "commit", "--allow-empty", "-qm", name)
+    return git(folder, "rev-parse", "HEAD")
+
+
+class Repository:
+    """A project with a main branch, a branch of a change, and runs at its commits."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name, text in {
+            "evalkit.yaml": "project: support-bot\ntargets:\n  small: {kind: builtin:extractive,"
+            " prompt: prompts/answer.j2}\n",
+            "prompts/answer.j2": "{{ question }}\n",
+            "golden/support.jsonl": '{"question": "q", "expected": "a"}\n',
+            "suites/support.yaml": SUITE,
+            "gates/empty.sql": "SELECT * FROM trials WHERE run_id = $run AND output LIKE '%PII%'",
+        }.items():
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        git(folder, "init", "-qb", "main")
+        self.main = commit(folder, "first")
+        git(folder, "checkout", "-qb", "change")
+        self.change = commit(folder, "change")
+        self.store = Store(folder / ".evalkit" / "evalkit.duckdb")
+        self.hours = 0
+
+    def run(self, name, at, *, worse=(), cases=range(90), failed=(), status=RunStatus.COMPLETE,
+            dirty=False):  # fmt: skip
+        self.hours += 1
+        start = START + timedelta(hours=self.hours)
+        branch = "main" if at == self.main else "change"
+        run = example_run(
+            name, started_at=start, git=GitState(commit=at, branch=branch, dirty=dirty)
+        )
+        many = len(list(cases))
+        data = replace(run.datasets[0], version=f"v{many}", cases=many, selected=many)
+        run = replace(run, targets=run.targets[:1], datasets=(data,))
+        self.store.create_run(run)
+        trials = []
+        for number in cases:
+            case = example_case(number)
+            quality = 0.2 if number in worse or number % 10 == 3 else 0.9
+            if number in failed:
+                trials.append(failed_trial(name, case, "small"))
+            else:
+                trials.append(example_trial(name, case, "small", quality=quality))
+        self.store.append(trials)
+        self.store.finish_run(name, status, start + timedelta(seconds=60))
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    return Repository(tmp_path)
+
+
+def judged(capsys, *arguments):
+    capsys.readouterr()
+    code = run_command(["gate", *arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_the_same_again_passes_against_where_the_branch_began(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    repository.run("20261121-110000-bbbb", repository.change)
+    code, verdict = judged(capsys)
+    assert code == ExitCode.PASS
+    assert verdict["baseline"] == ["20261121-100000-aaaa"]
+    assert {one["gate"]: one["status"] for one in verdict["results"]}["quality"] == "PASS"
+
+
+def test_a_run_of_the_branch_itself_is_no_baseline(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.change)
+    repository.run("20261121-110000-bbbb", repository.change)
+    code, verdict = judged(capsys)
+    assert code == ExitCode.UNDECIDED
+    assert verdict["status"] == "ERROR"
+    assert "no complete, clean run is stored where this branch began" in verdict["hint"]
+
+
+def test_one_language_that_is_hurt_blocks_and_is_named(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    spanish = [number for number in range(90) if number % 3 == 1]
+    repository.run("20261121-110000-bbbb", repository.change, worse=spanish[:20])
+    code, verdict = judged(capsys)
+    assert code == ExitCode.FAIL
+    failed = {one["where"] for one in verdict["results"] if one["status"] == "FAIL"}
+    assert "lang=es" in failed
+    assert not failed & {"lang=en", "lang=de"}
+    assert verdict["compared"][0]["regressed"] > 10
+    assert run_command(["gate", "--quiet"]) == ExitCode.FAIL
+    assert capsys.readouterr().out.startswith("x FAIL  ")
+
+
+def test_a_row_at_the_top_shows_no_regression(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main, cases=range(1, 91))
+    repository.run("20261121-110000-bbbb", repository.change, cases=range(91))
+    code, verdict = judged(capsys)
+    assert code == ExitCode.PASS
+    compared = verdict["compared"][0]
+    assert (compared["regressed"], compared["new"]) == (0, ["refund-000"])
+
+
+def test_repeats_of_the_baseline_are_pooled(repository, capsys):
+    for name in ("20261121-100000-aaaa", "20261121-101000-aaab", "20261121-102000-aaac"):
+        repository.run(name, repository.main)
+    repository.run("20261121-110000-bbbb", repository.change)
+    _, verdict = judged(capsys)
+    assert len(verdict["baseline"]) == 3
+    assert {one["gate"]: one["claim"] for one in verdict["results"]}["quality"] == "these cases"
+
+
+def test_dirty_and_partial_runs_are_no_baseline(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main, dirty=True)
+    repository.run("20261121-101000-aaab", repository.main, status=RunStatus.INTERRUPTED)
+    repository.run("20261121-110000-bbbb", repository.change)
+    assert judged(capsys)[0] == ExitCode.UNDECIDED
+
+
+def test_a_candidate_that_is_not_complete_is_not_judged(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    repository.run("20261121-110000-bbbb", repository.change, status=RunStatus.INTERRUPTED)
+    code, verdict = judged(capsys)
+    assert code == ExitCode.UNDECIDED
+    assert "is not complete" in verdict["results"][0]["reason"]
+
+
+def test_the_files_for_ci(repository, capsys, tmp_path):
+    repository.run("20261121-100000-aaaa", repository.main)
+    repository.run("20261121-110000-bbbb", repository.change, worse=range(60))
+    code = run_command(["gate", "--junit", "out/gate.xml", "--comment", "out/gate.md"])
+    assert code == ExitCode.FAIL
+    assert "<failure " in (tmp_path / "out/gate.xml").read_text()
+    assert "### ✕ FAIL" in (tmp_path / "out/gate.md").read_text()
+
+
+def test_a_query_that_finds_rows_blocks(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    repository.run("20261121-110000-bbbb", repository.change)
+    sql = "SELECT case_id FROM trials WHERE run_id = $run LIMIT 3"
+    (repository.folder / "gates/empty.sql").write_text(sql)
+    code, verdict = judged(capsys)
+    assert code == ExitCode.FAIL
+    (rows,) = [one for one in verdict["results"] if one["gate"] == "rows"]
+    assert (rows["candidate"], rows["status"]) == (3.0, "FAIL")
+
+
+def test_diff_names_the_cases_worst_first(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    repository.run("20261121-110000-bbbb", repository.change, worse=[4, 5])
+    assert run_command(["diff"]) == ExitCode.PASS
+    shown = capsys.readouterr().out
+    assert "refund-004" in shown
+    assert "-2 regressed" in shown
+    assert run_command(["diff", "--json", "latest", "latest~1"]) == ExitCode.PASS
+    (compared,) = json.loads(capsys.readouterr().out)
+    assert (compared["regressed"], compared["improved"]) == (0, 2)
+
+
+def test_a_promoted_baseline_is_enough_without_its_run(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    assert run_command(["baseline", "promote", "--name", "release"]) == ExitCode.PASS
+    assert run_command(["baseline", "list", "--json"]) == ExitCode.PASS
+    out = capsys.readouterr().out
+    assert "20261121-100000-aaaa" in out
+    repository.store.path.unlink()
+    repository.run("20261121-110000-bbbb", repository.change, worse=range(60))
+    code, verdict = judged(capsys, "--baseline", "file:baselines/release.json")
+    assert code == ExitCode.FAIL
+    assert verdict["baseline"] == ["20261121-100000-aaaa"]
+    path = repository.folder / "baselines/release.json"
+    path.write_text(path.read_text().replace('"project": "support-bot"', '"project": "other"'))
+    assert run_command(["gate", "-b", "file:baselines/release.json"]) == ExitCode.USAGE
+    assert "the baseline is damaged" in capsys.readouterr().err
+    assert run_command(["baseline", "list"]) == ExitCode.PASS
+    assert "does not match its hash" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"failed": [3]}, "1 of 90 trials failed"),
+        ({"status": RunStatus.INTERRUPTED}, "it is not complete"),
+        ({"dirty": True}, "files differed from the commit"),
+    ],
+)
+def test_an_unfit_run_is_not_promoted_unless_forced_with_a_reason(repository, capsys, fields, why):
+    repository.run("20261121-100000-aaaa", repository.main, **fields)
+    assert run_command(["baseline", "promote"]) == ExitCode.USAGE
+    assert why in capsys.readouterr().err
+    assert run_command(["baseline", "promote", "--force"]) == ExitCode.USAGE
+    forced = ["baseline", "promote", "--force", "--reason", "the provider was down"]
+    assert run_command(forced) == ExitCode.PASS
+    capsys.readouterr()
+    assert run_command(["baseline", "show"]) == ExitCode.PASS
+    assert json.loads(capsys.readouterr().out)["promoted"]["reason"] == "the provider was down"
+
+
+def test_bad_names_say_what_to_do(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    for arguments, said in [
+        (["gate", "-b", "latest"], "is the candidate itself"),
+        (["gate", "-b", "file:baselines/none.json"], "there is no such baseline"),
+        (["gate", "--suite", "suport"], "has no suite 'suport'"),
+        (["run", "--baseline", "latest"], "--baseline is what --gate compares with"),
+        (["baseline", "promote", "--name", "../x"], "cannot be a file's name"),
+    ]:
+        assert run_command(arguments) in {ExitCode.USAGE, ExitCode.UNDECIDED}
+        assert said in capsys.readouterr().err
+
+
+def test_a_suite_without_gates_is_no_pass(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    repository.run("20261121-110000-bbbb", repository.change)
+    (repository.folder / "suites/support.yaml").write_text(SUITE.partition("gates:")[0])
+    code, verdict = judged(capsys)
+    assert (code, verdict["problems"]) == (ExitCode.UNDECIDED, ["no suite of this run has a gate"])

@@ -1,0 +1,468 @@
+"""What a gate must never do, and what it must always see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit.config.spec import Waiver
+from evalkit.errors import ExitCode
+from evalkit.gate.decide import decide
+from evalkit.gate.result import Status
+from evalkit.stats.planning import structural_cases
+from tests.gate.benches import TODAY, gate, limit, only, pairs, side, stored, suite, verdict
+
+ORDER = {Status.FAIL: 0, Status.ERROR: 0, Status.INCONCLUSIVE: 1, Status.PASS: 2}
+FAST = settings(max_examples=60, deadline=None)
+
+
+def test_unchanged_on_enough_cases_passes():
+    result = only(verdict(*pairs(180, 0, 0, 20), gate(mode="prove")))
+    assert result.status is Status.PASS
+    assert result.n == 200
+    assert result.difference == 0
+    assert result.low is not None
+    assert result.low < 0 < result.high
+
+
+def test_a_real_drop_fails_and_names_its_numbers():
+    found = verdict(*pairs(150, 2, 40, 8), gate(mode="prove"))
+    result = only(found)
+    assert found.status is Status.FAIL
+    assert found.exit_code is ExitCode.FAIL
+    assert result.difference == pytest.approx(-0.19)
+    assert (result.worse, result.better) == (40, 2)
+    assert result.high < 0
+    assert result.bound == -0.05
+
+
+def test_a_drop_inside_the_tolerance_passes_and_says_so():
+    result = only(verdict(*pairs(4_800, 0, 50, 150), gate(mode="prove")))
+    assert result.status is Status.PASS
+    assert result.high < 0
+
+
+def test_too_little_is_inconclusive_and_says_how_much_more():
+    found = verdict(*pairs(40, 3, 3, 4), gate(mode="prove"))
+    result = only(found)
+    assert found.status is result.status is Status.INCONCLUSIVE
+    assert found.exit_code is ExitCode.UNDECIDED
+    assert result.needs_more > 0
+
+
+@FAST
+@given(st.integers(1, 60), st.sampled_from([0.02, 0.03, 0.05, 0.1]), st.booleans())
+def test_never_a_pass_below_the_structural_n(n, margin, repeats):
+    trials = [[1.0, 1.0]] if repeats else [[1.0]]
+    old, new = side(trials * n, run="old"), side(trials * n, run="new")
+    result = only(
+        verdict(
+            old,
+            new,
+            gate("pass.rate", limit("max_drop", margin), mode="prove"),
+            estimand="population",
+        )
+    )
+    if n < structural_cases(margin):
+        assert result.status is not Status.PASS
+
+
+counts = st.tuples(st.integers(0, 120), st.integers(0, 12), st.integers(0, 12), st.integers(0, 30))
+
+
+@FAST
+@given(counts.filter(lambda one: sum(one) > 0), st.randoms())
+def test_the_order_of_cases_is_of_no_account(four, dice):
+    old, new = pairs(*four)
+    first = verdict(old, new, gate(mode="prove"), gate("pass.rate", limit("min", 0.7), id="floor"))
+    order = list(range(sum(four)))
+    dice.shuffle(order)
+    shuffled = []
+    for one in (old, new):
+        values = [[float(one.scores["exact_match"].values[place])] for place in order]
+        shuffled.append(side(values, cases=[one.cases[p] for p in order], run=one.runs[0]))
+    second = verdict(
+        *shuffled, gate(mode="prove"), gate("pass.rate", limit("min", 0.7), id="floor")
+    )
+    assert first.results == second.results
+    assert first.compared == second.compared
+
+
+@FAST
+@given(counts.filter(lambda one: sum(one) > 0))
+def test_swapping_the_sides_turns_the_change_around(four):
+    old, new = pairs(*four)
+    there = only(verdict(old, new, gate()))
+    back = only(verdict(new, old, gate()))
+    assert there.difference == pytest.approx(-back.difference)
+    assert there.low == pytest.approx(-back.high, abs=1e-9)
+    assert there.high == pytest.approx(-back.low, abs=1e-9)
+
+
+@FAST
+@given(counts.filter(lambda one: one[0] + one[1] > 0), st.data())
+def test_a_success_that_becomes_a_failure_never_helps(four, data):
+    old, new = pairs(*four)
+    gates = (
+        gate(mode="prove"),
+        gate("pass.rate", limit("min", 0.6), id="floor"),
+        gate("pass.rate", limit("max_drop", 0.1), id="guard"),
+    )
+    before = verdict(old, new, *gates)
+    values = new.scores["exact_match"].values
+    place = data.draw(st.sampled_from(np.flatnonzero(values == 1).tolist()))
+    worse = [[0.0 if at == place else float(one)] for at, one in enumerate(values)]
+    after = verdict(old, side(worse, run="new"), *gates)
+    for one, two in zip(before.results, after.results, strict=True):
+        assert ORDER[two.status] <= ORDER[one.status]
+    assert ORDER[after.status] <= ORDER[before.status]
+
+
+@FAST
+@given(counts.filter(lambda one: sum(one) > 0), st.data(), st.booleans(), st.booleans())
+def test_losing_a_result_never_helps(four, data, from_candidate, whole):
+    old, new = pairs(*four)
+    gates = (
+        gate(mode="prove"),
+        gate("pass.rate", limit("min", 0.6), id="floor"),
+        gate("error.rate", limit("max", 0.2), id="errors"),
+        gate("latency.p95", limit("max", 0.6), id="slow"),
+        gate("cost.mean", limit("max_rise", 0.1, relative=True), id="dear"),
+    )
+    before = verdict(old, new, *gates, max_missing=0.5)
+    n = sum(four)
+    gone = set(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=4)))
+    loser = new if from_candidate else old
+    values = loser.scores["exact_match"].values.tolist()
+    if whole:
+        kept = [one for one in range(n) if one not in gone]
+        if not kept:
+            return
+        lost = side([[values[one]] for one in kept], cases=[loser.cases[one] for one in kept])
+    else:
+        lost = side([[None if at in gone else one] for at, one in enumerate(values)])
+    lost = replace(lost, runs=loser.runs)
+    run = stored(loser).run
+    both = [replace(stored(lost), run=run), stored(old if from_candidate else new)]
+    after = verdict(*(both[::-1] if from_candidate else both), *gates, max_missing=0.5)
+    for one, two in zip(before.results, after.results, strict=True):
+        if one.gate == "errors" and not from_candidate:
+            continue
+        assert ORDER[two.status] <= ORDER[one.status], (one.gate, one.status, two.status)
+
+
+@FAST
+@given(counts.filter(lambda one: sum(one) > 1))
+def test_no_interval_without_a_width(four):
+    found = verdict(
+        *pairs(*four),
+        gate(),
+        gate("pass.rate", limit("min", 0.6), id="floor"),
+        gate("latency.p95", limit("max", 0.6), id="slow"),
+        gate("cost.mean", limit("max", 0.6), id="dear"),
+        gate("cost.mean", limit("max_rise", 0.1, relative=True), id="dearer"),
+    )
+    for one in found.results:
+        assert one.low is None or one.high is None or one.high > one.low
+
+
+def test_the_same_again_is_the_same_to_the_last_digit():
+    dice = np.random.default_rng(3)
+    times = dice.lognormal(0, 0.5, 300)
+    old, new = (
+        side([[1.0]] * 300, latency=times * one, cost=times / 100, run=name)
+        for one, name in ((1.0, "old"), (1.2, "new"))
+    )
+    gates = (
+        gate("latency.p95", limit("max_rise", 0.1, relative=True)),
+        gate("cost.mean", limit("max_rise", 0.1, relative=True)),
+    )
+    assert repr(verdict(old, new, *gates)) == repr(verdict(old, new, *gates))
+
+
+def test_a_row_inserted_at_the_top_shows_no_regression():
+    old, _ = pairs(150, 0, 0, 50)
+    values = old.scores["exact_match"].values.tolist()
+    new = side([[0.0], *([one] for one in values)], cases=["0-first", *old.cases], run="new")
+    found = verdict(stored(old), stored(new, version="e5e5"), gate(mode="prove"))
+    assert only(found).status is Status.PASS
+    assert only(found).worse == 0
+    compared = found.compared[0]
+    assert compared.new == ("0-first",)
+    assert (compared.regressed, compared.improved, compared.removed) == (0, 0, ())
+    assert [one.kind for one in compared.differences] == ["dataset"]
+
+
+def test_a_changed_expectation_is_neither_new_nor_removed():
+    old = side([[1.0]] * 60, run="old")
+    new = side(
+        [[0.0]] + [[1.0]] * 59,
+        cases=["case-x", *old.cases[1:]],
+        inputs=[old.inputs[0], *old.inputs[1:]],
+        run="new",
+    )
+    compared = verdict(stored(old), stored(new, version="e5"), gate()).compared[0]
+    assert (compared.changed, compared.new, compared.removed) == (("case-x",), (), ())
+
+
+def test_one_language_hurt_blocks_with_that_slice_named():
+    dice = np.random.default_rng(11)
+    langs = [("en", "es", "de", "fr")[one % 4] for one in range(800)]
+    base = [float(one < 0.9) for one in dice.random(800)]
+    hurt = [
+        0.0 if lang == "es" and dice.random() < 0.25 else one
+        for lang, one in zip(langs, base, strict=True)
+    ]
+    tags = {"lang": langs}
+    old = side([[one] for one in base], tags=tags, run="old")
+    new = side([[one] for one in hurt], tags=tags, run="new")
+    found = verdict(old, new, gate("pass.rate", limit("max_drop", 0.1), by=("lang",)))
+    assert found.status is Status.FAIL
+    failed = [one for one in found.results if one.status is Status.FAIL]
+    assert [one.where for one in failed] == ["lang=es"]
+
+
+def noisy(seed: int, kappa: float, n: int, names: tuple[str, ...], trials: int = 1):
+    dice = np.random.default_rng(seed)
+    truth = dice.beta(0.86 * kappa, 0.14 * kappa, n)
+    return [side(np.repeat(truth, 1)[:, None] > dice.random((n, trials)), run=one) for one in names]
+
+
+def test_the_same_configuration_again_is_seldom_blocked():
+    blocked = 0
+    for seed in range(200):
+        old, new = noisy(seed, 0.5, 200, ("old", "new"))
+        tags = {"lang": [("en", "es", "de", "fr")[one % 4] for one in range(200)]}
+        found = verdict(
+            replace(old, tags=tags),
+            replace(new, tags=tags),
+            gate("pass.rate", limit("max_drop", 0.05)),
+            gate("pass.rate", limit("max_drop", 0.1), by=("lang",), id="groups"),
+            gate("exact_match.rate", limit("max_drop", 0.05), id="rate"),
+        )
+        blocked += found.status in {Status.FAIL, Status.ERROR}
+    # 5 % promised; 3 standard errors of 200 runs are 4.6 points
+    assert blocked / 200 <= 0.05 + 0.046
+
+
+def test_three_stored_runs_test_the_suite_and_say_so():
+    from evalkit.stats.sides import pooled
+
+    found = []
+    for seed in range(80):
+        *old, new = noisy(seed, 0.156, 200, ("a", "b", "c", "d", "e", "new"))
+        primary = gate("pass.rate", limit("max_drop", 0.03), mode="prove")
+        found.append(verdict(pooled(old), new, primary))
+        result = only(found[-1])
+        assert result.claim == "these cases"
+        assert result.population is not None
+        assert found[-1].baseline == ("a", "b", "c", "d", "e")
+    # one run of 200 cases settles an unchanged low-noise suite nearly always
+    statuses = [one.status for one in found]
+    assert statuses.count(Status.FAIL) / 80 <= 0.05 + 0.073
+    assert statuses.count(Status.PASS) / 80 >= 0.8
+
+
+def test_nothing_is_never_a_pass():
+    old, new = pairs(100, 0, 0, 0)
+    assert verdict(old, new).status is Status.ERROR
+    empty = side([], run="new")
+    assert verdict(old, empty, gate()).status is Status.ERROR
+    assert verdict(None, new, gate()).status is Status.ERROR
+    assert only(verdict(None, new, gate())).reason == "there is no baseline"
+    silent = side([[None]] * 100, run="new")
+    for one in (gate(), gate("pass.rate", limit("min", 0.5)), gate("cost.mean", limit("max", 1))):
+        assert verdict(old, silent, one).status is Status.ERROR
+    unknown = gate("rouge_q.mean", limit("min", 0.5))
+    assert verdict(old, new, unknown).status is Status.ERROR
+    advisory = verdict(old, new, gate(mode="advisory"))
+    assert only(advisory).status is Status.PASS
+    assert advisory.status is Status.INCONCLUSIVE
+
+
+def test_runs_that_are_not_complete_are_not_compared():
+    old, new = pairs(100, 0, 0, 0)
+    partial = stored(new, status="interrupted")
+    result = only(verdict(old, partial, gate()))
+    assert (result.status, result.reason) == (
+        Status.ERROR,
+        "the candidate new is not complete: interrupted",
+    )
+
+
+def test_another_scorer_is_not_a_regression():
+    old, new = stored(pairs(100, 0, 0, 0)[0]), stored(pairs(100, 0, 0, 0)[1])
+    (scorer,) = new.run.scorers
+    other = replace(new.run, scorers=(replace(scorer, signature="exact_match|v:2"),))
+    found = verdict(
+        old,
+        replace(new, run=other),
+        gate(),
+        gate("error.rate", limit("max", 0.2), id="errors"),
+    )
+    quality, errors = found.results
+    assert quality.status is Status.ERROR
+    assert quality.reason == "scorer 'exact_match' differs: v:1 → v:2"
+    assert errors.status is Status.PASS
+
+
+def test_floors_and_ceilings():
+    _, new = pairs(299, 0, 0, 0)
+    assert only(verdict(None, new, gate("error.rate", limit("max", 0.01)))).status is Status.PASS
+    _, less = pairs(298, 0, 0, 0)
+    result = only(verdict(None, less, gate("error.rate", limit("max", 0.01), mode="prove")))
+    assert (result.status, result.needs_more) == (Status.INCONCLUSIVE, 1)
+    _, poor = pairs(60, 0, 0, 40)
+    assert only(verdict(None, poor, gate("pass.rate", limit("min", 0.8)))).status is Status.FAIL
+    assert only(verdict(None, poor, gate("pass.rate", limit("min", 0.5)))).status is Status.PASS
+
+
+def test_slow_answers():
+    fast = side([[1.0]] * 59, latency=[0.1] * 59)
+    one = gate("latency.p95", limit("max", 0.2), mode="prove")
+    assert only(verdict(None, fast, one)).status is Status.PASS
+    few = side([[1.0]] * 58, latency=[0.1] * 58)
+    assert only(verdict(None, few, one)).status is Status.INCONCLUSIVE
+    assert only(verdict(None, few, one)).needs_more == 1
+    slow = side([[1.0]] * 100, latency=[0.1] * 80 + [0.5] * 20)
+    assert only(verdict(None, slow, one)).status is Status.FAIL
+    cached = side([[1.0]] * 100, latency=[0.1] * 100, live=False)
+    assert only(verdict(None, cached, one)).status is Status.ERROR
+    assert only(verdict(None, cached, one)).reason == "no live answer was timed"
+
+
+def test_latency_of_another_day_cannot_block():
+    old = side([[1.0]] * 400, latency=[0.1 + 0.0001 * one for one in range(400)], run="old")
+    new = side([[1.0]] * 400, latency=[0.2 + 0.0001 * one for one in range(400)], run="new")
+    found = verdict(
+        old, new, gate("latency.p95", limit("max_rise", 0.1, relative=True)), gate(mode="prove")
+    )
+    assert [one.status for one in found.results] == [Status.FAIL, Status.PASS]
+    assert found.results[0].mode == "advisory"
+    assert found.status is Status.PASS
+
+
+def test_bills():
+    old = side([[1.0]] * 50, cost=[0.01] * 50, run="old")
+    new = side([[1.0]] * 50, cost=[0.02] * 50, run="new")
+    rise, total = verdict(
+        old,
+        new,
+        gate("cost.mean", limit("max_rise", 0.05, relative=True), limit("total", 0.9)),
+    ).results
+    assert rise.status is total.status is Status.FAIL
+    assert rise.difference == pytest.approx(1.0)
+    assert total.candidate == pytest.approx(1.0)
+    assert total.low is None
+
+
+def test_gaps_between_groups():
+    tags = {"dialect": ["a"] * 200 + ["b"] * 200 + ["c"] * 2}
+    values = [[1.0]] * 195 + [[0.0]] * 5 + [[1.0]] * 150 + [[0.0]] * 50 + [[0.0]] * 2
+    one = gate("pass.rate", limit("max_gap", 0.03), by=("dialect",))
+    result = only(verdict(None, side(values, tags=tags), one))
+    assert result.status is Status.FAIL
+    assert result.where == "dialect: b below a"
+    assert result.candidate == pytest.approx(0.225)
+    assert result.notes == ("below 30 cases: c (2)",)
+    fair = [[1.0]] * 190 + [[0.0]] * 10
+    even = side([*fair, *fair], tags={"dialect": ["a"] * 200 + ["b"] * 200})
+    assert only(verdict(None, even, one)).status is Status.INCONCLUSIVE
+    wide = gate("pass.rate", limit("max_gap", 0.2), by=("dialect",))
+    assert only(verdict(None, even, wide)).status is Status.PASS
+    small = side([[1.0]] * 4, tags={"dialect": ["a", "a", "b", "b"]})
+    assert only(verdict(None, small, one)).status is Status.ERROR
+    assert "two groups of 30 cases" in only(verdict(None, small, one)).reason
+
+
+def test_cases_that_must_pass():
+    tags = {"must_not_fail": ["yes", "yes", "no"]}
+    one = gate("", limit("must", 2), cases=("tag:must_not_fail",), id="critical")
+
+    def judged(*trials):
+        return only(verdict(None, side(trials, tags=tags), one))
+
+    assert judged([1.0], [1.0], [0.0]).status is Status.PASS
+    assert judged([1.0], [0.0], [1.0]).status is Status.INCONCLUSIVE
+    assert judged([1.0] * 3, [0.0, 1.0, 0.0], [1.0] * 3).status is Status.FAIL
+    assert judged([1.0] * 3, [0.0, 1.0, 0.0], [1.0] * 3).where == "case-00001"
+    flaky = judged([1.0] * 3, [0.0, 1.0, 1.0], [1.0] * 3)
+    assert flaky.status is Status.PASS
+    assert flaky.notes == ("flaky: case-00001",)
+    assert judged([1.0], [None], [1.0]).status is Status.ERROR
+    unknown = gate("", limit("must", 0), cases=("case-0000",), id="critical")
+    result = only(verdict(None, side([[1.0]] * 3), unknown))
+    assert result.status is Status.ERROR
+    assert "did you mean 'case-0000" in result.reason
+
+
+def test_waivers():
+    def judged(until):
+        waiver = Waiver(owner="ana", reason="the provider is changing", until=until)
+        old, new = pairs(100, 0, 40, 0)
+        return verdict(old, new, gate(mode="prove", waiver=waiver))
+
+    held = judged(TODAY)
+    assert held.status is Status.PASS
+    assert only(held).status is Status.FAIL
+    assert "waived by ana until 2026-11-21" in only(held).notes[0]
+    ended = judged(TODAY.replace(day=20))
+    assert ended.status is Status.FAIL
+    assert only(ended).reason == "the waiver of ana ended on 2026-11-20"
+
+
+def test_a_lost_failure_cannot_hide():
+    """Ten lost answers of a bad candidate make neither a pass nor a silent guard."""
+    old, new = pairs(460, 0, 12, 28)
+    bad = only(verdict(old, new, gate("pass.rate", limit("max_drop", 0.02))))
+    assert bad.status is Status.FAIL
+    values = new.scores["exact_match"].values.tolist()
+    hidden = side([[None if 460 <= at < 470 else one] for at, one in enumerate(values)], run="new")
+    found = verdict(old, hidden, gate("pass.rate", limit("max_drop", 0.02)))
+    assert found.status is Status.ERROR
+    assert only(found).reason == "the 10 missing results would decide"
+
+
+def test_many_guards_share_one_error_rate():
+    old, new = pairs(185, 1, 8, 6)
+    alone = verdict(old, new, gate("pass.rate", limit("max_drop", 0.05)))
+    assert alone.status is Status.FAIL
+    many = verdict(
+        old,
+        new,
+        gate("pass.rate", limit("max_drop", 0.05)),
+        *(gate("latency.p95", limit("max", 0.6), id=f"guard-{one}") for one in range(9)),
+    )
+    assert many.results[0].status is Status.INCONCLUSIVE
+    assert "not among this many guards" in many.results[0].reason
+    assert "at most 5 %" in many.promise
+
+
+def test_queries_count_rows():
+    old, new = pairs(100, 0, 0, 0)
+    one = gate("", limit("sql", 0), id="pii", sql=Path("gates/no_pii.sql"))
+    suites = [suite(one)]
+
+    def judged(**rows):
+        found = {("support", name): count for name, count in rows.items()}
+        return decide(suites, stored(new), stored(old), today=TODAY, rows=found)
+
+    assert judged(pii=0).status is Status.PASS
+    assert judged(pii=3).status is Status.FAIL
+    assert judged().status is Status.ERROR
+
+
+def test_clusters():
+    owners = [f"doc-{one // 10}" for one in range(60)]
+    tags = {"document": owners}
+    old = side([[1.0]] * 60, tags=tags, run="old")
+    new = side([[1.0]] * 60, tags=tags, run="new")
+    result = only(verdict(old, new, gate(mode="prove"), cluster="document"))
+    assert result.status is Status.INCONCLUSIVE
+    assert result.reason == "fewer than 8 clusters prove nothing"
+    assert result.method == "clustered t"

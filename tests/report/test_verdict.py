@@ -1,0 +1,151 @@
+"""A verdict in words, drawn, and as the files CI reads."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import pytest
+
+from evalkit.report import gate_words
+from evalkit.report.screen import Screen
+from evalkit.report.verdict import BAR, bar, diff_text, verdict_text
+from evalkit.report.verdict_files import (
+    COMMENT_LIMIT,
+    MARKER,
+    verdict_json,
+    verdict_junit,
+    verdict_markdown,
+)
+from tests.gate.benches import gate, limit, only, pairs, side, verdict
+
+
+@pytest.fixture(scope="module")
+def failed():
+    old, new = pairs(420, 9, 40, 31)
+    return verdict(
+        old,
+        new,
+        gate("pass.rate", limit("max_drop", 0.03), id="quality", mode="prove"),
+        gate("error.rate", limit("max", 0.01), id="errors"),
+        gate("latency.p95", limit("max", 0.2), id="slow"),
+        gate("latency.p95", limit("max_rise", 0.1, relative=True), id="slower"),
+        gate("cost.mean", limit("max_rise", 0.05, relative=True), limit("total", 5.0), id="cost"),
+    )
+
+
+def test_the_sentence_of_a_pass():
+    old, new = pairs(440, 19, 22, 19)
+    found = only(verdict(old, new, gate("pass.rate", limit("max_drop", 0.03), id="quality")))
+    assert gate_words.sentence(found) == (
+        "PASS quality on bot −0.6 pt (90 % interval −2.8 pt … +1.5 pt): a drop larger than 3.0 pt"
+        " on 500 cases is ruled out. 22 worse, 19 better."
+    )
+
+
+def test_the_sentence_of_a_failure(failed):
+    assert gate_words.sentence(failed.results[0]).startswith(
+        "FAIL quality on bot −6.2 pt (90 % interval −8.6 pt … −4.0 pt): a drop larger than 3.0 pt"
+        " on 500 cases is shown. 40 worse, 9 better."
+    )
+
+
+@pytest.mark.parametrize("width", [80, 100, 110, 140])
+@pytest.mark.parametrize("unicode", [True, False])
+def test_the_screen_keeps_every_number_whole(failed, width, unicode, snapshot):
+    text = verdict_text(failed, Screen(width=width, unicode=unicode))
+    assert max(map(len, text.splitlines())) <= width
+    assert text.splitlines()[0].split("  ")[0] in {"✕ FAIL", "x FAIL"}
+    assert "−6.2 pt" in text or "-6.2 pt" in text
+    assert unicode or text.isascii()
+    if width in {80, 110} and unicode:
+        assert text == snapshot
+
+
+def test_the_sentence_of_a_smaller_drop_and_of_one_not_settled():
+    quality = gate("pass.rate", limit("max_drop", 0.03), id="quality")
+    smaller = gate_words.sentence(only(verdict(*pairs(440, 5, 19, 36), quality)))
+    assert smaller.startswith("FAIL quality on bot −2.8 pt (90 % interval −4.")
+    assert "a real drop is shown, and a drop larger than 3.0 pt" in smaller
+    assert smaller.endswith("on 500 cases is not ruled out. 19 worse, 5 better.")
+    open_ = gate_words.sentence(only(verdict(*pairs(170, 5, 7, 18), quality)))
+    assert "a drop larger than 3.0 pt on 200 cases is neither shown nor ruled out" in open_
+    assert "more cases would settle it." in open_
+    assert gate_words.sentence(only(verdict(None, pairs(9, 0, 0, 0)[1], quality))) == (
+        "ERROR quality on bot: there is no baseline."
+    )
+
+
+def test_quiet_is_the_first_line(failed):
+    text = verdict_text(failed, Screen(), quiet=True)
+    assert text == "x FAIL  2 of 5 gates fail, 1 advisory   exit 1\n"
+
+
+def test_the_bar_shows_zero_limit_and_estimate(failed):
+    drawn = bar(failed.results[0])
+    assert len(drawn) == BAR
+    assert drawn.count("●") == drawn.count("├") == drawn.count("┤") == drawn.count("│") == 1
+    assert drawn.index("├") < drawn.index("●") < drawn.index("┤")
+    assert drawn.index("┤") < drawn.index("┊") or "╪" in drawn
+    assert drawn.rstrip().endswith("│")
+    assert bar(replace(failed.results[0], about="fact")) == ""
+
+
+def test_json_has_every_number_and_the_sentence(failed):
+    value = json.loads(verdict_json(failed))
+    assert (value["status"], value["exit_code"]) == ("FAIL", 1)
+    assert value["results"][0]["difference"] == pytest.approx(-0.062)
+    assert value["results"][0]["sentence"] == gate_words.sentence(failed.results[0])
+
+
+def test_junit(failed):
+    suites = ET.fromstring(verdict_junit(failed))
+    assert (suites.get("tests"), suites.get("failures"), suites.get("errors")) == ("6", "2", "0")
+    names = {one.get("name"): one for one in suites.iter("testcase")}
+    assert names["quality Δ≥−3.0 pt"].find("failure") is not None
+    assert names["slower Δ≤+10.0 %"].find("skipped") is not None
+    old, new = pairs(40, 0, 1, 4)
+    unsure = ET.fromstring(verdict_junit(verdict(old, new, gate(mode="prove"))))
+    assert unsure.get("errors") == "1"
+    nothing = ET.fromstring(verdict_junit(verdict(old, new)))
+    assert nothing.get("errors") == "1"
+
+
+def test_markdown(failed):
+    text = verdict_markdown(failed)
+    assert text.startswith(f"{MARKER}\n### ✕ FAIL · 2 of 5 gates fail, 1 advisory\n")
+    assert "| ✕ FAIL | quality bot | Δ≥−3.0 pt |" in text
+    assert "40 cases regressed" in text
+
+
+HOSTILE = "</script><img src=x onerror=alert(1)> @team #1 [x](http://e) `x` \x1b[31m \u202e | \x00"
+
+
+def test_hostile_names_stay_text():
+    old = side([[1.0]] * 60, names=[HOSTILE] * 60, run="old")
+    new = side([[0.0]] * 60, names=[HOSTILE] * 60, run="new")
+    found = verdict(old, new, gate("pass.rate", limit("max_drop", 0.05), id="quality"))
+    text = verdict_markdown(found)
+    assert "<img" not in text
+    assert "@team" not in text
+    assert "#1" not in text
+    assert "](http" not in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    ET.fromstring(verdict_junit(found))
+    shown = verdict_text(found, Screen(unicode=True))
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "\x1b" not in diff_text(found.compared, Screen(unicode=True))
+
+
+def test_a_comment_never_grows_too_long():
+    old, new = pairs(60, 0, 30, 0)
+    gates = [
+        gate("pass.rate", limit("max_drop", 0.05), id=f"gate-{one}-{'x' * 60}")
+        for one in range(900)
+    ]
+    text = verdict_markdown(verdict(old, new, *gates))
+    assert len(text) < COMMENT_LIMIT
+    assert "more | | |" in text
