@@ -14,7 +14,7 @@ from evalkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from evalkit.config.spec import CacheSpec
-    from evalkit.runner.cache import Part
+    from evalkit.runner.cache_file import Part
 
 app = new_app(
     no_args_is_help=True,
@@ -33,7 +33,7 @@ _SIZES = {"": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 def stats(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
     """Show how many answers of each target are kept, how big they are and what they saved."""
     from evalkit.cli.stored import emit, shown_path
-    from evalkit.runner.cache import parts
+    from evalkit.runner.cache_file import parts
 
     spec = _spec(project)
     found = parts(spec.path)
@@ -87,8 +87,8 @@ def prune(
     By age, by size, by target, or all three: first the old ones go, then the longest unused.
     """
     from evalkit.cli.stored import emit
-    from evalkit.runner.cache import Prune
-    from evalkit.runner.cache import prune as take_out
+    from evalkit.runner.cache_file import Prune
+    from evalkit.runner.cache_file import prune as take_out
 
     if not (older_than or max_size or target or all_):
         raise UsageError(

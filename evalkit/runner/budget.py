@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from evalkit.errors import TargetError
 from evalkit.hashing import canonical
-from evalkit.model import Output, Provenance, Request, Spend, Usage
+from evalkit.model import NOTHING_SPENT, Output, Provenance, Request, Spend, Usage
 
 Unit: TypeAlias = Literal["usd", "tokens"]
+Number = TypeVar("Number", int, float)
 
 ASSUMED_OUTPUT = 4_096
 """Tokens of an answer whose length nothing bounds, until answers were seen."""
@@ -102,38 +103,33 @@ NO_HOLD = Hold()
 
 
 class Tab:
-    """What one trial runs up over its attempts, and a route over the calls of its children."""
+    """What a route runs up over the calls of its children."""
 
-    __slots__ = ("_assumed_tokens", "_assumed_usd", "_saved_usd", "_tokens", "_usd")
+    __slots__ = ("spend",)
 
     def __init__(self) -> None:
-        self._usd: float | None = None
-        self._tokens: int | None = None
-        self._saved_usd: float | None = None
-        self._assumed_usd = 0.0
-        self._assumed_tokens = 0
+        self.spend = NOTHING_SPENT
 
     def add(self, spend: Spend) -> None:
         """Add one call."""
-        if spend.usd is not None:
-            self._usd = (self._usd or 0.0) + spend.usd
-        if spend.tokens is not None:
-            self._tokens = (self._tokens or 0) + spend.tokens
-        if spend.saved_usd is not None:
-            self._saved_usd = (self._saved_usd or 0.0) + spend.saved_usd
-        self._assumed_usd += spend.assumed_usd
-        self._assumed_tokens += spend.assumed_tokens
+        self.spend = added(self.spend, spend)
 
-    @property
-    def spend(self) -> Spend:
-        """Everything added so far."""
-        return Spend(
-            usd=self._usd,
-            tokens=self._tokens,
-            assumed_usd=self._assumed_usd,
-            assumed_tokens=self._assumed_tokens,
-            saved_usd=self._saved_usd,
-        )
+
+def added(one: Spend, other: Spend) -> Spend:
+    """Two spends as one; what neither knows stays unknown."""
+    return Spend(
+        usd=_sum(one.usd, other.usd),
+        tokens=_sum(one.tokens, other.tokens),
+        assumed_usd=one.assumed_usd + other.assumed_usd,
+        assumed_tokens=one.assumed_tokens + other.assumed_tokens,
+        saved_usd=_sum(one.saved_usd, other.saved_usd),
+    )
+
+
+def _sum(one: Number | None, other: Number | None) -> Number | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one + other
 
 
 _ROUTE: ContextVar[Tab | None] = ContextVar("evalkit_route_tab", default=None)
@@ -224,14 +220,14 @@ class Ledger:
 
     def settle(self, purses: Sequence[Purse], hold: Hold, spend: Spend) -> None:
         """Replace a reservation by what the call took, and let those who wait try again."""
-        spent = Hold(
-            (spend.usd or 0.0) + spend.assumed_usd, (spend.tokens or 0) + spend.assumed_tokens
-        )
-        for one in purses:
-            one.settle(_amount(one, hold), _amount(one, spent))
-        self._usd += spent.usd
-        self._tokens += spent.tokens
-        self._wake()
+        usd = (spend.usd or 0.0) + spend.assumed_usd
+        tokens = (spend.tokens or 0) + spend.assumed_tokens
+        self._usd += usd
+        self._tokens += tokens
+        if purses:
+            for one in purses:
+                one.settle(_amount(one, hold), usd if one.unit == "usd" else tokens)
+            self._wake()
 
     def scored(self, usd: float) -> None:
         """Count what scorers say that their own calls cost; an empty purse ends the run."""

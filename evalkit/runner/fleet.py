@@ -180,7 +180,7 @@ class _Builder:
             ),
             prompt=prompt,
             children=children,
-            identity=identity(plugin, options),
+            identity=identity(plugin, options, spec.options),
             bound=Bound(
                 output_tokens=_output_tokens(plugin, options),
                 overhead=_overhead(options),

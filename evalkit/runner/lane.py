@@ -29,7 +29,7 @@ from evalkit.model import (
     Target,
     Usage,
 )
-from evalkit.runner.budget import NO_HOLD, Account, Hold, Tab, route_tab, saved
+from evalkit.runner.budget import NO_HOLD, Account, Hold, added, route_tab, saved
 from evalkit.runner.cache import LaneCache
 from evalkit.runner.health import Health
 from evalkit.runner.limits import Clock, Limiter, Sleep, TokenEstimate
@@ -155,11 +155,13 @@ class Lane:
 
     async def _ask(self, request: Request, begun: float) -> Answer:
         if not self.route:
-            return await self._ask_until(request, begun, Tab())
+            return await self._ask_until(request, begun)
         with route_tab() as spent:
-            return await self._ask_until(request, begun, spent)
+            answer = await self._ask_until(request, begun)
+        return replace(answer, spend=spent.spend)
 
-    async def _ask_until(self, request: Request, begun: float, spent: Tab) -> Answer:
+    async def _ask_until(self, request: Request, begun: float) -> Answer:
+        spent = NOTHING_SPENT
         clock = self.clock
         started_at = datetime.now(UTC)
         queued = begun
@@ -185,7 +187,8 @@ class Lane:
             if output is not None:
                 output = self._completed(output, clock() - sent)
             if self.account is not None:
-                spent.add(self.account.settled(hold, request, output or error))
+                spend = self.account.settled(hold, request, output or error)
+                spent = spend if attempts == 1 else added(spent, spend)
             if output is not None:
                 self._settle(reserved, output.usage.total_tokens)
                 self.health.answered()
@@ -197,7 +200,7 @@ class Lane:
                     ended - begun,
                     output,
                     None,
-                    spent.spend,
+                    spent,
                 )
             assert error is not None
             wait = None
@@ -212,7 +215,7 @@ class Lane:
                     clock() - begun,
                     None,
                     error,
-                    spent.spend,
+                    spent,
                 )
             if error.retry_after_s is not None:
                 self._limiter.hold(error.retry_after_s)

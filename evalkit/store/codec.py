@@ -1,4 +1,4 @@
-"""A trial as one line of JSON and back, without losing anything.
+"""A trial from one line of JSON; ``lines`` writes it, and nothing is lost on the way.
 
 Lone surrogates are written as the three bytes that encode them (``surrogatepass``), NUL and line
 breaks as JSON escapes, so a line is a line and every Python text comes back as it was.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from evalkit.errors import ErrorClass
@@ -106,17 +106,6 @@ def trial_from(value: Mapping[str, Any], case: Case) -> Trial:
     )
 
 
-def spend_json(spend: Spend) -> tuple[float | None, ...]:
-    """What a trial spent, as ``trial_line`` writes it."""
-    return (
-        spend.usd,
-        spend.tokens,
-        spend.assumed_usd,
-        spend.assumed_tokens,
-        spend.saved_usd,
-    )
-
-
 def _spend_from(value: list[Any]) -> Spend:
     usd, tokens, assumed_usd, assumed_tokens, saved_usd = value
     return Spend(
@@ -125,16 +114,6 @@ def _spend_from(value: list[Any]) -> Spend:
         assumed_usd=assumed_usd,
         assumed_tokens=assumed_tokens,
         saved_usd=saved_usd,
-    )
-
-
-def _usage_json(usage: Usage) -> tuple[int | None, ...]:
-    return (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cached_tokens,
-        usage.cache_write_tokens,
-        usage.reasoning_tokens,
     )
 
 
@@ -147,49 +126,6 @@ def _usage_from(value: list[int | None]) -> Usage:
         cache_write_tokens=written,
         reasoning_tokens=reasoning,
     )
-
-
-def output_json(output: Output) -> dict[str, Any]:
-    """Everything an answer is; what is empty is left out."""
-    value: dict[str, Any] = {
-        "text": output.text,
-        "finish_reason": output.finish_reason,
-        "model": output.model,
-        "usage": _usage_json(output.usage),
-        "latency_s": output.latency_s,
-        "ttft_s": output.ttft_s,
-        "cost_usd": output.cost_usd,
-        "provenance": output.provenance,
-    }
-    if output.tool_calls:
-        value["tool_calls"] = [(one.name, one.arguments, one.id) for one in output.tool_calls]
-    if output.context:
-        value["context"] = output.context
-    if output.inter_token is not None:
-        gaps = output.inter_token
-        value["inter_token"] = (gaps.count, gaps.mean_s, gaps.p95_s, gaps.max_s)
-    if output.legs:
-        value["legs"] = _legs_json(output.legs)
-    if output.extra:
-        value["extra"] = output.extra
-    if output.origin is not None:
-        origin = output.origin
-        value["origin"] = (origin.run_id, origin.answered_at.astimezone(UTC).isoformat())
-    return value
-
-
-def _legs_json(legs: Iterable[Leg]) -> list[tuple[Any, ...]]:
-    return [
-        (
-            one.target,
-            one.model,
-            _usage_json(one.usage),
-            one.cost_usd,
-            one.latency_s,
-            one.error_class,
-        )
-        for one in legs
-    ]
 
 
 def _legs_from(value: Iterable[Any]) -> tuple[Leg, ...]:
@@ -207,7 +143,7 @@ def _legs_from(value: Iterable[Any]) -> tuple[Leg, ...]:
 
 
 def output_from(value: Mapping[str, Any]) -> Output:
-    """The answer that ``output_json`` wrote."""
+    """The answer that ``lines.output_line`` wrote."""
     origin = value.get("origin")
     gaps = value.get("inter_token")
     return Output(
@@ -235,20 +171,6 @@ def output_from(value: Mapping[str, Any]) -> Output:
     )
 
 
-def _record_json(record: ScoreRecord) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "name": record.name,
-        "signature": record.signature,
-        "status": record.status,
-        "elapsed_s": record.elapsed_s,
-    }
-    if record.reason is not None:
-        value["reason"] = record.reason
-    if record.score is not None:
-        value["score"] = _score_json(record.score)
-    return value
-
-
 def _record_from(value: Mapping[str, Any]) -> ScoreRecord:
     score = value.get("score")
     return ScoreRecord(
@@ -259,26 +181,6 @@ def _record_from(value: Mapping[str, Any]) -> ScoreRecord:
         reason=value.get("reason"),
         elapsed_s=value["elapsed_s"],
     )
-
-
-def _score_json(score: Score) -> dict[str, Any]:
-    value: dict[str, Any] = {"value": score.value}
-    if score.passed is not None:
-        value["passed"] = score.passed
-    if score.label is not None:
-        value["label"] = score.label
-    if score.reason is not None:
-        value["reason"] = score.reason
-    if score.evidence:
-        value["evidence"] = [
-            (one.source, one.start, one.end, one.text, one.reason, one.value)
-            for one in score.evidence
-        ]
-    if score.stats:
-        value["stats"] = score.stats
-    if score.cost_usd is not None:
-        value["cost_usd"] = score.cost_usd
-    return value
 
 
 def _score_from(value: Mapping[str, Any]) -> Score:

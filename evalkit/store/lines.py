@@ -19,10 +19,11 @@ from evalkit.model import (
     Score,
     ScoreRecord,
     ScoreStatus,
+    Spend,
     Trial,
     Usage,
 )
-from evalkit.store.codec import encode, spend_json
+from evalkit.store.codec import encode
 
 _NUMBER = "0123456789.e+-"
 
@@ -51,7 +52,7 @@ def trial_line(trial: Trial) -> bytes:
     if trial.http_status is not None:
         parts.append(f',"http_status":{_whole(trial.http_status)}')
     if trial.spend != NOTHING_SPENT:
-        parts.append(f',"spend":{encode(spend_json(trial.spend))}')
+        parts.append(f',"spend":{_spend(trial.spend)}')
     if trial.failed_legs:
         parts.append(f',"failed_legs":[{",".join(map(_leg, trial.failed_legs))}]')
     if trial.step is not None:
@@ -114,11 +115,22 @@ def _output(output: Output) -> str:
     if output.extra:
         parts.append(f',"extra":{encode(output.extra)}')
     if output.origin is not None:
-        origin = output.origin
-        at = origin.answered_at.astimezone(UTC).isoformat()
-        parts.append(f',"origin":[{quoted(origin.run_id)},"{at}"]')
+        at = output.origin.answered_at.astimezone(UTC).isoformat()
+        parts.append(f',"origin":[{quoted(output.origin.run_id)},"{at}"]')
     parts.append("}")
     return "".join(parts)
+
+
+def output_line(output: Output) -> bytes:
+    """An answer as one line, without what it was an answer to."""
+    return _output(output).encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _spend(spend: Spend) -> str:
+    return (
+        f"[{_number(spend.usd)},{_whole(spend.tokens)},{_number(spend.assumed_usd)}"
+        f",{_whole(spend.assumed_tokens)},{_number(spend.saved_usd)}]"
+    )
 
 
 def _usage(usage: Usage) -> str:

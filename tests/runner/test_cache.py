@@ -19,7 +19,8 @@ import pytest
 from evalkit.errors import ConfigError, ExitCode, StoreVersionError
 from evalkit.model import Case, InterToken, Message, Output, Provenance, Request, ToolCall, Usage
 from evalkit.registry import Kind, TargetPlugin, get
-from evalkit.runner.cache import AnswerCache, Prune, identity, is_complete, parts, prune
+from evalkit.runner.cache import AnswerCache, identity, is_complete
+from evalkit.runner.cache_file import Prune, parts, prune
 from evalkit.runner.veil import Veil
 from evalkit.secrets import Redactor
 from tests.runner.projects import ROOT, SmallProject, rows, wire
@@ -413,23 +414,31 @@ def plugin(name: str) -> TargetPlugin:
 
 def test_the_identity_of_a_target_leaves_secrets_out_and_nothing_else() -> None:
     wired = plugin("openai_compatible")
-    base = {
+    written: dict[str, Any] = {
         "model": "m",
-        "api_key": "one-secret",
-        "headers": {"X-Tenant": "a", "X-Api-Key": "s"},
-        "params": {"max_completion_tokens": 5},
+        "base_url": "${env:URL}",
+        "api_key": "${env:KEY}",
+        "headers": {"X-Tenant": "${env:TENANT}", "Authorization": "Bearer ${env:KEY}"},
+        "params": {"max_completion_tokens": 5, "tokenizer": "a"},
     }
 
-    def named(**changed: Any) -> str | None:
-        return identity(wired, {**base, **changed})
+    def named(key: str = "k", url: str = "u", tenant: str = "t", **changed: Any) -> str | None:
+        resolved = {
+            **written,
+            "base_url": url,
+            "api_key": key,
+            "headers": {"X-Tenant": tenant, "Authorization": f"Bearer {key}"},
+        }
+        return identity(wired, {**resolved, **changed}, {**written, **changed})
 
-    assert named() == named(api_key="another") is not None
-    assert named() == named(headers={"X-Tenant": "a", "X-Api-Key": "t"})
-    assert named() != named(headers={"X-Tenant": "b", "X-Api-Key": "s"})
-    assert named() != named(params={"max_completion_tokens": 6})
+    assert named() == named(key="another") is not None
+    assert named() != named(url="elsewhere")
+    assert named() != named(tenant="other")
+    assert named() != named(params={"max_completion_tokens": 6, "tokenizer": "a"})
+    assert named() != named(params={"max_completion_tokens": 5, "tokenizer": "b"})
     assert named() != named(model="n")
     for kind in ("python", "command", "http", "replay", "fallback", "extractive"):
-        assert identity(plugin(kind), {}) is None
+        assert identity(plugin(kind), {}, {}) is None
 
 
 def test_a_target_that_sends_the_seed_is_told_apart_by_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evalkit.errors import ConfigError
+from evalkit.runner.cache_file import parts
 from evalkit.runner.estimate import Interval, between, dollars
 from tests.runner.projects import PROMPT, SmallProject, rows, wire
 from tests.servers import ModelServer, Reply, Seen
@@ -71,13 +72,10 @@ def test_what_is_missing_and_what_is_kept_is_not_counted(small: SmallProject) ->
         assert (found.calls, found.kept) == (15, 5)
         assert small.estimate(cache="refresh").calls == 20
         run = small.run(max_usd=10)
-        small.store.query("SELECT 1")
         rest = small.estimate(resume=run.run_id)
     assert (rest.calls, rest.kept, rest.run_id) == (0, 0, run.run_id)
     hits = small.estimate()
     assert (hits.calls, hits.kept) == (0, 20)
-    from evalkit.runner.cache import parts
-
     (part,) = parts(small.folder / ".evalkit" / "cache.sqlite")
     assert part.hits == 5, "looking is not using"
 

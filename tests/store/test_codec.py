@@ -15,11 +15,13 @@ from evalkit.model import (
     InterToken,
     Leg,
     Message,
+    Origin,
     Output,
     Provenance,
     Score,
     ScoreRecord,
     ScoreStatus,
+    Spend,
     ToolCall,
     Trial,
     TrialStatus,
@@ -50,6 +52,19 @@ usages = st.builds(
     reasoning_tokens=tokens,
 )
 error_classes = st.none() | st.sampled_from(ErrorClass)
+instants = st.integers(0, 2**32).map(lambda second: datetime.fromtimestamp(second, UTC))
+legs = st.lists(
+    st.builds(
+        Leg,
+        target=text,
+        model=maybe_text,
+        usage=usages,
+        cost_usd=maybe_real,
+        latency_s=maybe_real,
+        error_class=error_classes,
+    ),
+    max_size=2,
+).map(tuple)
 outputs = st.builds(
     Output,
     text=text,
@@ -66,19 +81,17 @@ outputs = st.builds(
     | st.builds(InterToken, count=st.integers(0, 9), mean_s=real, p95_s=real, max_s=real),
     cost_usd=maybe_real,
     provenance=st.sampled_from(Provenance),
-    legs=st.lists(
-        st.builds(
-            Leg,
-            target=text,
-            model=maybe_text,
-            usage=usages,
-            cost_usd=maybe_real,
-            latency_s=maybe_real,
-            error_class=error_classes,
-        ),
-        max_size=2,
-    ).map(tuple),
+    legs=legs,
     extra=st.dictionaries(text, values | real, max_size=2),
+    origin=st.none() | st.builds(Origin, run_id=text, answered_at=instants),
+)
+spends = st.builds(
+    Spend,
+    usd=maybe_real,
+    tokens=st.none() | st.integers(0, 2**70),
+    assumed_usd=real,
+    assumed_tokens=st.integers(0, 2**70),
+    saved_usd=maybe_real,
 )
 scores = st.builds(
     Score,
@@ -129,7 +142,7 @@ trials = st.builds(
     case=cases,
     index=st.integers(0, 99),
     status=st.sampled_from(TrialStatus),
-    started_at=st.integers(0, 2**32).map(lambda second: datetime.fromtimestamp(second, UTC)),
+    started_at=instants,
     request_hash=text,
     messages=st.lists(
         st.builds(Message, role=st.sampled_from(["system", "user"]), content=text), max_size=2
@@ -143,6 +156,8 @@ trials = st.builds(
     queue_s=real,
     total_s=real,
     scores=st.lists(records, max_size=2).map(tuple),
+    spend=spends,
+    failed_legs=legs,
 )
 
 
