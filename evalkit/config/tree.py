@@ -24,6 +24,7 @@ _EMPTY = "'evalkit init' writes one of each kind into an empty folder, to start 
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 64
 MAX_NODES = 200_000
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 ErrorType: TypeAlias = type[ConfigError] | type[PromptError]
 Scalar: TypeAlias = str | int | float | bool | None
@@ -248,9 +249,7 @@ class _Builder:
 
         event = loader.get_event()
         if depth > MAX_DEPTH:
-            raise self._error(
-                f"nested deeper than {MAX_DEPTH} levels", where=self._at(event.start_mark)
-            )
+            raise self._error(_TOO_DEEP, where=self._at(event.start_mark))
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         if event.tag is not None:
@@ -396,6 +395,8 @@ class _Builder:
         if line[column : column + 1] == "\t":
             where = Position(self._path, self._first + mark.line, column + 1)
             return self._error("YAML does not allow a tab here", where=where, hint="use spaces")
+        if "nesting depth" in (problem.problem or ""):  # libyaml reads ahead, to a limit of its own
+            return self._error(_TOO_DEEP, where=self._at(mark))
         what = (problem.problem or "").replace("'\\t'", "a tab") or "the structure is broken"
         return self._error(
             f"not valid YAML: {what}", where=self._at(mark), hint=self._advice(problem)
