@@ -118,12 +118,17 @@ def decide(
 
 def compare(suites: Sequence[str], candidate: Stored, baseline: Stored) -> tuple[Compared, ...]:
     """How two runs differ, case by case, without any gate."""
+    return tuple(one.compared() for one in benches(suites, candidate, baseline))
+
+
+def benches(suites: Sequence[str], candidate: Stored, baseline: Stored | None) -> list[Bench]:
+    """Every target of the suites on both sides, without any gate."""
     found = []
     for name in suites:
         for target in _targets(candidate, name):
             spec = SuiteSpec(name=name, path=_NOWHERE, datasets=(), targets=(), scorers=())
-            found.append(Bench.of(spec, target, candidate, baseline).compared())
-    return tuple(found)
+            found.append(Bench.of(spec, target, candidate, baseline))
+    return found
 
 
 def _targets(candidate: Stored, suite: str) -> list[str]:

@@ -113,9 +113,7 @@ def _trial(trial: Trial, screen: Screen, *, repeated: bool) -> list[RenderableTy
     else:
         parts += _output(trial.output, trial, screen)
     parts.append(
-        _field(
-            "took", flow([screen.say(one) for one in _took(trial)], screen.width - LABEL), screen
-        )
+        _field("took", flow([screen.say(one) for one in took(trial)], screen.width - LABEL), screen)
     )
     if trial.scores:
         parts.append(_scores(trial.scores, screen))
@@ -170,7 +168,8 @@ def _highlighted(text: str, pieces: Sequence[Evidence]) -> Text:
     return found if text else Text('""')
 
 
-def _took(trial: Trial) -> list[str]:
+def took(trial: Trial) -> list[str]:
+    """What a trial took, a fact a text: times, tokens, cost, provenance, attempts."""
     said = []
     output = trial.output
     if output is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.gate.result import CaseChange, Compared, GateResult, Status, Verdict
 from evalkit.model import Run
 from evalkit.report import gate_words, words
+from evalkit.report.bars import bar_of
 from evalkit.report.screen import Column, Screen, flow, grid, labelled
 
 if TYPE_CHECKING:
@@ -150,35 +150,27 @@ def bar(result: GateResult, width: int = BAR) -> str:
 
     An end without a bound has no stop; a limit inside the line shows through as ╪.
     """
-    value = result.difference if result.about == "change" else result.candidate
-    if result.about == "fact" or value is None or result.bound is None:
+    places = bar_of(result)
+    if places is None:
         return ""
-    zero = [0.0] if result.about == "change" else []
-    known = [one for one in (result.low, result.high) if one is not None]
-    points = [value, result.bound, *zero, *known]
-    low, high = min(points), max(points)
-    if not math.isfinite(high - low) or high == low:
-        return ""
-    pad = 0.06 * (high - low)
 
-    def at(point: float) -> int:
-        return round((point - low + pad) / (high - low + 2 * pad) * (width - 1))
+    def at(place: float) -> int:
+        return round(place * (width - 1))
 
     line = [" "] * width
-    start = 0 if result.low is None else at(result.low)
-    end = width - 1 if result.high is None else at(result.high)
-    if known:
+    start = 0 if places.low is None else at(places.low)
+    end = width - 1 if places.high is None else at(places.high)
+    if places.low is not None or places.high is not None:
         line[start : end + 1] = "─" * (end + 1 - start)
-        if result.low is not None:
+        if places.low is not None:
             line[start] = "├"
-        if result.high is not None:
+        if places.high is not None:
             line[end] = "┤"
-    for point in zero:
-        if line[at(point)] == " ":
-            line[at(point)] = "│"
-    place = at(result.bound)
+    if places.zero is not None and line[at(places.zero)] == " ":
+        line[at(places.zero)] = "│"
+    place = at(places.limit)
     line[place] = "╪" if line[place] == "─" else "┊"
-    line[at(value)] = "●"
+    line[at(places.value)] = "●"
     return "".join(line)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -199,28 +199,38 @@ def _target(row: Row) -> TargetVersion:
     )
 
 
-def trials_from(connection: DuckDBPyConnection, run_id: str, case_id: str) -> tuple[Trial, ...]:
-    """Every trial of a case in a run with its scores, in the order of suite, target and trial."""
+def trials_from(
+    connection: DuckDBPyConnection, run_id: str, case_ids: Sequence[str]
+) -> dict[str, tuple[Trial, ...]]:
+    """Every trial of these cases in a run with its scores, by case.
+
+    A case's trials are in the order of suite, target and trial; cases the run has not are left out.
+    """
+    chosen = list(case_ids)
     rows = fetch(
         connection,
         "SELECT t.*, c.inputs, c.expected, c.context, c.metadata FROM trials AS t"
-        " JOIN cases AS c USING (case_id) WHERE t.run_id = ? AND t.case_id = ?"
-        " ORDER BY suite, target, trial",
-        [run_id, case_id],
+        " JOIN cases AS c USING (case_id) WHERE t.run_id = $run"
+        " AND t.case_id IN (SELECT unnest($cases)) ORDER BY suite, target, trial",
+        {"run": run_id, "cases": chosen},
     )
-    records: dict[tuple[str, str, int], list[ScoreRecord]] = {}
+    records: dict[tuple[str, str, str, int], list[ScoreRecord]] = {}
     for row in fetch(
         connection,
-        "SELECT * FROM scores WHERE run_id = ? AND case_id = ?"
+        "SELECT * FROM scores WHERE run_id = $run AND case_id IN (SELECT unnest($cases))"
         " ORDER BY suite, target, trial, position",
-        [run_id, case_id],
+        {"run": run_id, "cases": chosen},
     ):
-        key = (row["suite"], row["target"], row["trial"])
-        records.setdefault(key, []).append(_record(row))
-    return tuple(
-        _trial(row, tuple(records.get((row["suite"], row["target"], row["trial"]), ())))
-        for row in rows
-    )
+        records.setdefault(_key(row), []).append(_record(row))
+    found: dict[str, list[Trial]] = {}
+    for row in rows:
+        trial = _trial(row, tuple(records.get(_key(row), ())))
+        found.setdefault(trial.case.id, []).append(trial)
+    return {case: tuple(trials) for case, trials in found.items()}
+
+
+def _key(row: Row) -> tuple[str, str, str, int]:
+    return (row["case_id"], row["suite"], row["target"], row["trial"])
 
 
 def _trial(row: Row, scores: tuple[ScoreRecord, ...]) -> Trial:

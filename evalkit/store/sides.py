@@ -48,6 +48,24 @@ def sides(connection: DuckDBPyConnection, run: Run) -> dict[tuple[str, str], Sid
     }
 
 
+_REWORDED = """
+WITH told AS (
+    SELECT run_id, suite, target, case_id, list(output ORDER BY trial) AS outputs
+    FROM trials WHERE run_id IN ($before, $after) GROUP BY ALL
+)
+SELECT suite, target, case_id FROM told AS a JOIN told AS b USING (suite, target, case_id)
+WHERE a.run_id = $before AND b.run_id = $after AND a.outputs IS DISTINCT FROM b.outputs
+"""
+
+
+def reworded(
+    connection: DuckDBPyConnection, before: str, after: str
+) -> frozenset[tuple[str, str, str]]:
+    """Suite, target and id of the cases whose answers are not the same texts in both runs."""
+    rows = table(connection, _REWORDED, {"before": before, "after": after})
+    return frozenset(zip(*(one.to_pylist() for one in rows.columns), strict=True))
+
+
 def _groups(rows: pa.Table, width: int) -> list[tuple[tuple[str, ...], pa.Table]]:
     """Runs of equal values in the first columns, as slices: the rows are sorted by them."""
     import numpy as np

@@ -429,7 +429,20 @@ class Store:
                 " ORDER BY case_name, case_id",
                 [run_id],
             )
-            return trials_from(connection, run_id, self._case(rows, case))
+            case_id = self._case(rows, case)
+            return trials_from(connection, run_id, [case_id])[case_id]
+
+    def trials(self, run_id: str, case_ids: Sequence[str]) -> dict[str, tuple[Trial, ...]]:
+        """Every trial of these cases in a run, by case id; those it has not are left out."""
+        with self._reading() as connection:
+            return trials_from(connection, run_id, case_ids)
+
+    def reworded(self, baseline: str, candidate: str) -> frozenset[tuple[str, str, str]]:
+        """Suite, target and id of the cases that the two runs answered in other words."""
+        from evalkit.store.sides import reworded
+
+        with self._reading() as connection:
+            return reworded(connection, baseline, candidate)
 
     def _case(self, rows: Sequence[dict[str, Any]], case: str) -> str:
         names = {row["case_id"]: row["case_name"] or "" for row in rows}
