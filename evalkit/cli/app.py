@@ -34,6 +34,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "runs": "List stored runs.",
         "show": "Show one run, or one case of it.",
         "diff": "Show which cases moved between two runs.",
+        "report": "Write one run, or what changed between two, as an HTML page.",
         "sql": "Query the run store.",
     },
     "Configure": {

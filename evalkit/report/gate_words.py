@@ -15,8 +15,12 @@ _ORDER = (Status.FAIL, Status.ERROR, Status.INCONCLUSIVE, Status.PASS)
 
 
 def worst_first(results: tuple[GateResult, ...]) -> list[GateResult]:
-    """The results that block first, then by status, else as they were written."""
-    return sorted(results, key=lambda one: (one.effect == "none", _ORDER.index(one.status)))
+    """The results that block first, then those that do not pass, else as they were written."""
+
+    def rank(one: GateResult) -> tuple[bool, bool, int]:
+        return one.status is Status.PASS, one.effect == "none", _ORDER.index(one.status)
+
+    return sorted(results, key=rank)
 
 
 def name(result: GateResult) -> str:
@@ -91,8 +95,13 @@ def interval(result: GateResult) -> str:
 
 
 def sentence(result: GateResult) -> str:
+    """The status and what was found; moved cases and what is needed follow it."""
+    return f"{result.status} {finding(result)}"
+
+
+def finding(result: GateResult) -> str:
     """What was found, in one sentence; moved cases and what is needed follow it."""
-    head = f"{result.status} {name(result)}"
+    head = name(result)
     if result.target:
         head += f" on {result.target}"
     measured = _measured(result)

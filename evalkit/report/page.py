@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.config.prompt_diff import Hunk
-from evalkit.gate.result import Verdict
+from evalkit.gate.result import Compared, Verdict
 from evalkit.report.view import RunView
 
 FORMAT = 1
@@ -216,6 +216,7 @@ class ReportView:
     run: RunView
     baseline: RunFacts | None = None
     verdict: Verdict | None = None
+    compared: tuple[Compared, ...] = ()
     changes: tuple[Change, ...] = ()
     lifts: tuple[Lift, ...] = ()
     least_cases: int = 0

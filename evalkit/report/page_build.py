@@ -12,7 +12,7 @@ import numpy as np
 
 from evalkit.config.prompt_diff import diff_words
 from evalkit.gate.decide import Stored
-from evalkit.gate.result import Verdict
+from evalkit.gate.result import Compared, Verdict
 from evalkit.gate.table import OUTCOMES, CaseTable, Outcome
 from evalkit.model import Run
 from evalkit.report import words
@@ -66,6 +66,7 @@ def report_view(
     candidate: Stored,
     baseline: Stored | None,
     verdict: Verdict | None,
+    compared: Sequence[Compared],
     run: RunView,
     spent_before: float | None,
     tables: Sequence[CaseTable],
@@ -84,6 +85,7 @@ def report_view(
         baseline=None if baseline is None else _facts(baseline, spent_before),
         run=run,
         verdict=verdict,
+        compared=tuple(compared),
         changes=() if baseline is None else tuple(changes(baseline.run, candidate.run)),
         lifts=lifts(rows),
         least_cases=LEAST_CASES,
@@ -206,7 +208,7 @@ def lifts(rows: CaseRows) -> tuple[Lift, ...]:
             lift=fallen[name] / size / rate,
         )
         for name, size in sizes.items()
-        if size >= LEAST_CASES and fallen[name]
+        if size >= LEAST_CASES and fallen[name] >= min(2, overall)
     ]
     return tuple(sorted(found, key=lambda one: (-one.lift, -one.regressed, one.slice))[:LIFTS])
 

@@ -17,7 +17,7 @@ Fetch = Callable[[Sequence[str]], Mapping[str, tuple[Trial, ...]]]
 CHUNK = 128
 LONGEST = 20_000
 """Characters of one text; a longer one is cut, and the page says how much is missing."""
-SAMPLE = 100
+SAMPLE = 1_000
 """Cases where nothing changed whose texts are kept, if there is room: for comparison."""
 _FIRST = ("regressed", "error", "lost", "failed", "unscored")
 _THEN = ("improved", "changed", "new", "removed", "flaky", "reworded", "scored", "passed")

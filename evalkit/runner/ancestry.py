@@ -37,6 +37,16 @@ def past_commits(root: Path, ref: str) -> list[str]:
     return _git(root, "rev-list", f"--max-count={DEPTH}", "--end-of-options", ref)
 
 
+def tagged_commits(root: Path) -> dict[str, str]:
+    """The tag of every commit that has one; of several the one whose name sorts last."""
+    shape = "--format=%(objectname):%(*objectname):%(refname:short)"
+    found = {}
+    for line in _git(root, "for-each-ref", "refs/tags", shape):
+        direct, annotated, name = line.split(":", 2)
+        found[annotated or direct] = name
+    return found
+
+
 def _git(root: Path, *arguments: str) -> list[str]:
     # settings of a repository can name programs that even a question would start
     safe = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")

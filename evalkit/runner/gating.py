@@ -25,11 +25,21 @@ POOLED_AT_MOST = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A verdict with the two runs it is about."""
+    """A verdict with the two sides it is about."""
 
     verdict: Verdict
-    candidate: Run
-    baseline: Run | None
+    stored: Stored
+    against: Stored | None
+
+    @property
+    def candidate(self) -> Run:
+        """The run that was judged."""
+        return self.stored.run
+
+    @property
+    def baseline(self) -> Run | None:
+        """The run it was judged against."""
+        return None if self.against is None else self.against.run
 
 
 def judge(
@@ -71,7 +81,43 @@ def judge(
         rows=_rows(store, specs, run.id, None if old is None else old.run.id),
         no_baseline=why,
     )
-    return Judged(verdict=verdict, candidate=run, baseline=None if old is None else old.run)
+    return Judged(verdict=verdict, stored=stored, against=old)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A run with what it is compared with; ``verdict`` is there when its suites have gates."""
+
+    candidate: Stored
+    baseline: Stored | None
+    verdict: Verdict | None
+    compared: tuple[Compared, ...] = ()
+
+
+def pair_of(project: Project, store: Store, runs: Sequence[str]) -> Pair:
+    """A baseline and a candidate by name, one run alone, or the latest beside its baseline."""
+    name = runs[-1] if runs else "latest"
+    if len(runs) == 1:
+        run = store.load_run(store.resolve(name))
+        return Pair(candidate=_stored(store, run), baseline=None, verdict=None)
+    judged = judge(project, store, name, baseline=runs[0] if runs else None)
+    run = judged.candidate
+    if judged.against is None and not runs:
+        return Pair(candidate=_stored(store, run), baseline=None, verdict=None)
+    verdict = judged.verdict
+    return Pair(
+        candidate=judged.stored,
+        baseline=judged.against,
+        verdict=verdict if verdict.results else None,
+        compared=verdict.compared
+        or (
+            compare(run.suites, judged.stored, judged.against) if judged.against is not None else ()
+        ),
+    )
+
+
+def _stored(store: Store, run: Run) -> Stored:
+    return Stored(run=run, sides=store.sides(run.id))
 
 
 def difference(store: Store, baseline: str, candidate: str) -> tuple[Compared, ...]:
