@@ -8,7 +8,6 @@ collection. Without a browser only the writer is measured.
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -16,14 +15,15 @@ from pathlib import Path
 
 from measure import process
 
-WORDS = (
+SENTENCE = (
     "the refund is paid within days after we received your parcel at the warehouse and a message"
     " tells you about it unless the item was damaged on its way back to us in which case support"
     " asks for a photo first"
-).split()
+)
+WORDS = SENTENCE.split()
 LANGUAGES = ["en", "es", "ar", "hi", "de", "ja"]
 
-ANSWERS = '''
+ANSWERS = """
 import random
 WORDS = {words!r}
 version = open({version!r}).read()
@@ -38,7 +38,7 @@ async def answer(request):
             words[5] = "surely"
     return {{"text": " ".join(words), "ttft_s": 0.1 + dice.random() / 10, "cost_usd": 0.001,
             "usage": {{"input_tokens": 100, "output_tokens": len(words)}}}}
-'''
+"""
 
 PROJECT = """
 project: bench
@@ -90,39 +90,7 @@ def evalkit(root: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "evalkit", arguments[0], *flags, *arguments[1:]]
 
 
-MEASURE = """async () => {
-  const wait = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  const time = async (act) => { const begun = performance.now(); await act(); return performance.now() - begun; };
-  const q = document.getElementById("q"), list = document.getElementById("list");
-  const type = (text) => { q.value = text; q.dispatchEvent(new Event("input")); };
-  const until = async (test) => {
-    const end = performance.now() + 5000;
-    while (!test() && performance.now() < end) await new Promise((done) => setTimeout(done, 1));
-  };
-  type(""); await new Promise((done) => setTimeout(done, 200));
-  const all = document.getElementById("count").textContent;
-  const filters = [];
-  for (const text of ["s:regressed", "lang:es", "support/0000", "d:<-0.2", "-s:same"]) {
-    
-    filters.push(await time(async () => { type(text); await until(() => decodeURIComponent(location.hash).includes(text)); }));
-  }
-  type("s:regressed"); await new Promise((done) => setTimeout(done, 200));
-  const opens = [];
-  for (let turn = 0; turn < 5; turn++) {
-    const option = [...list.querySelectorAll("[role=option]")].find((one) => Number(one.dataset.at) === turn);
-    opens.push(await time(async () => { option.click(); await until(() => document.querySelector("#panel .head .name")?.textContent === option.children[1].textContent && document.querySelectorAll("#panel section").length > 3); }));
-  }
-  type(""); await new Promise((done) => setTimeout(done, 200));
-  const frames = [];
-  let last = performance.now();
-  for (let turn = 0; turn < 120; turn++) {
-    list.scrollTop += 700;
-    await new Promise((done) => requestAnimationFrame(done));
-    const now = performance.now(); frames.push(now - last); last = now;
-  }
-  frames.sort((a, b) => a - b);
-  return {count: all, ready: Number(document.documentElement.dataset.ready), filter: Math.max(...filters), open: Math.max(...opens), scroll: frames[Math.floor(frames.length * 0.95)]};
-}"""
+MEASURE = (Path(__file__).parent / "report_page.js").read_text()
 
 
 def browse(page: Path, browser: str) -> dict:
@@ -157,14 +125,14 @@ def main() -> None:
             project(root, cases)
             for version in ("1", "2"):
                 (root / "version").write_text(version)
-                process(evalkit(root, "run", "--quiet", "--no-progress"), env={**os.environ})
+                process(evalkit(root, "run", "--quiet", "--no-progress"))
             page = root / "report.html"
             took = process(evalkit(root, "report", "latest~1", "latest", "--out", str(page)))
             seen = browse(page, given.browser) if given.browser else {}
             row = [f"{cases:,}", f"{took.wall_s:.1f}", f"{took.cpu_s:.1f}", f"{took.peak_mb:,.0f}"]
             row.append(f"{page.stat().st_size / 1e6:.2f}")
-            for name in ("ready", "filter", "open", "scroll", "heap"):
-                row.append(f"{seen[name]:.0f}" if seen else "-")
+            figures = ("ready", "filter", "open", "scroll", "heap")
+            row += [f"{seen[name]:.0f}" if seen else "-" for name in figures]
             print("".join(f"{one:>11}" for one in row), flush=True)
 
 

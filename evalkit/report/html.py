@@ -10,8 +10,9 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -108,9 +109,14 @@ def _template() -> Any:
     return environment.from_string((_ASSETS / "page.html.j2").read_text(encoding="utf-8"))
 
 
+_COMMENTS = re.compile(r"/\*\*.*?\*/ ?|^\s*//[^\n]*\n|^\s+", re.DOTALL | re.MULTILINE)
+
+
 @cache
 def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")
+    """A file of the page; the script without its comments and indentation."""
+    text = (_ASSETS / name).read_text(encoding="utf-8")
+    return _COMMENTS.sub("", text) if name.endswith(".js") else text
 
 
 def _sha256(text: str) -> str:
@@ -147,12 +153,7 @@ def pack(view: ReportView, *, budget: int, wide: float) -> Packed:
 
 
 def _block(rows: CaseRows, chunk: Sequence[CaseText]) -> bytes:
-    return _squeezed(
-        [
-            {"id": rows.id[one.row]} | {k: v for k, v in asdict(one).items() if k != "row"}
-            for one in chunk
-        ]
-    )
+    return _squeezed([{"id": rows.id[one.row], **_fields(one)} for one in chunk])
 
 
 def _index(view: ReportView, place: Sequence[int]) -> Mapping[str, Any]:
@@ -161,8 +162,6 @@ def _index(view: ReportView, place: Sequence[int]) -> Mapping[str, Any]:
     return {
         **value,
         "id": _short(rows.id),
-        "groups": [asdict(one) for one in rows.groups],
-        "tags": {name: asdict(one) for name, one in rows.tags.items()},
         "text": place,
         "candidate": view.candidate.run_id,
         "baseline": "" if view.baseline is None else view.baseline.run_id,
@@ -178,7 +177,11 @@ def _short(ids: Sequence[str]) -> list[str]:
     return [one[:length] for one in ids]
 
 
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
 def _squeezed(value: object) -> bytes:
     # ASCII only: a lone surrogate of a model's answer survives as its escape
-    text = json.dumps(value, separators=(",", ":"))
+    text = json.dumps(value, separators=(",", ":"), default=_fields)
     return gzip.compress(text.encode("ascii"), compresslevel=6, mtime=0)

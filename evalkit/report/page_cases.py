@@ -14,13 +14,15 @@ from evalkit.secrets import redact
 Fetch = Callable[[Sequence[str]], Mapping[str, tuple[Trial, ...]]]
 """The trials of these case ids, by id."""
 
-CHUNK = 128
+CHUNK = 1_024
+"""Cases fetched at a time."""
 LONGEST = 20_000
 """Characters of one text; a longer one is cut, and the page says how much is missing."""
 SAMPLE = 1_000
-"""Cases where nothing changed whose texts are kept, if there is room: for comparison."""
+"""Cases of each kind where nothing moved whose texts are kept, if there is room: to compare."""
 _FIRST = ("regressed", "error", "lost", "failed", "unscored")
-_THEN = ("improved", "changed", "new", "removed", "flaky", "reworded", "scored", "passed")
+_THEN = ("improved", "changed", "new", "removed", "flaky")
+_SAMPLED = ("scored", "reworded", "same", "passed")
 
 
 def in_order(rows: CaseRows) -> list[int]:
@@ -32,9 +34,10 @@ def in_order(rows: CaseRows) -> list[int]:
     order.sort()
     for name in _THEN:
         order += by_outcome.get(name, ())
-    same = by_outcome.get("same", [])
-    step = max(1, len(same) // SAMPLE)
-    return [*order, *same[::step][:SAMPLE]]
+    for name in _SAMPLED:
+        found = by_outcome.get(name, [])
+        order += found[:: max(1, -(-len(found) // SAMPLE))]
+    return order
 
 
 def case_texts(

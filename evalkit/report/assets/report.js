@@ -3,41 +3,14 @@
 // Whatever a model wrote reaches the page as text nodes only.
 "use strict";
 (() => {
-  /** @typedef {{values: string[], codes: number[]}} Tag */
-  /** @typedef {{suite: string, target: string, metric: string, unit: string, gain: number}} Group */
-  /**
-   * @typedef {object} Index
-   * @property {Group[]} groups
-   * @property {string[]} outcomes
-   * @property {number[]} group
-   * @property {number[]} outcome
-   * @property {string[]} id
-   * @property {string[]} name
-   * @property {number[]} flaky
-   * @property {(number|null)[]} before
-   * @property {(number|null)[]} after
-   * @property {(number|null)[]} before_ms
-   * @property {(number|null)[]} after_ms
-   * @property {Record<string, Tag>} tags
-   * @property {number[]} text
-   * @property {string} candidate
-   * @property {string} baseline
-   */
-  /** @typedef {{source: string, start: number, end: number, text: string, reason: string, value: number|null}} Mark */
-  /** @typedef {{name: string, signature: string, value: number|null, passed: boolean|null, label: string, reason: string, marks: Mark[]}} ScoreText */
-  /** @typedef {{text: string|null, error: string, cut: number, facts: string[], context: string[], calls: string[], scores: ScoreText[]}} TrialText */
-  /** @typedef {{id: string, inputs: [string, string][], expected: string|null, context: string[], messages: [string, string][], before: TrialText[], after: TrialText[]}} CaseText */
-  /** @typedef {{decision: string, note: string}} Decision */
-
   const PER_BLOCK = 128;
   const ROW = 32;
   const SPARE = 6;
   const SHARED = 0.35;
   const GLYPH = /** @type {Record<string, string>} */ ({
-    regressed: "▼", error: "✕", lost: "✕", flaky: "≈", changed: "≠", new: "＋", removed: "−",
+    regressed: "▼", error: "✕", lost: "✕", flaky: "≈", changed: "≠", new: "+", removed: "−",
     improved: "▲", reworded: "~", same: "=", failed: "✕", unscored: "?", scored: "·", passed: "✓",
   });
-  GLYPH.new = "+";
   const BAD = new Set(["regressed", "error", "lost", "failed"]);
   const GOOD = new Set(["improved", "passed"]);
 
@@ -72,7 +45,6 @@
 
   // ---- text ---------------------------------------------------------------------------------
 
-  // eslint-disable-next-line no-control-regex
   const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Cs}/gu;
 
   /** Text without what could hide or turn it. @param {string} text */
@@ -92,8 +64,6 @@
   const segments = typeof Intl.Segmenter === "function" ? new Intl.Segmenter(undefined, { granularity: "word" }) : null;
   /** @param {string} text @returns {string[]} */
   const wordsOf = (text) => (segments ? Array.from(segments.segment(text), (one) => one.segment) : text.match(/\w+|\s+|[^\w\s]/gu) ?? []);
-
-  /** @typedef {["same"|"del"|"ins", string]} Piece */
 
   /**
    * The words both have and those one of them has; null when that is too much work.
@@ -525,15 +495,15 @@
 
   function tally() {
     const all = [...decided.values()], count = (/** @type {string} */ name) => all.filter((one) => one.decision === name).length;
-    at("decisions").hidden = !all.length;
+    at("decisions").hidden = !all.length || !index.baseline;
     at("tally").textContent = `${count("accept")} accepted, ${count("flag")} flagged`;
   }
 
   function decisions() {
     const rows = index.id.map((_, row) => row).filter((row) => decided.has(keyOf(row)));
     return JSON.stringify({
-      kind: "evalkit-decisions", format: 1, baseline: index.baseline || null, candidate: index.candidate,
-      decisions: rows.map((row) => ({ suite: groupOf(row).suite, target: groupOf(row).target, case: index.id[row], name: index.name[row], ...decided.get(keyOf(row)) })),
+      kind: "evalkit.decisions", format: 1, baseline: index.baseline, candidate: index.candidate,
+      decisions: rows.map((row) => ({ suite: groupOf(row).suite, target: groupOf(row).target, case_id: index.id[row], name: index.name[row], ...decided.get(keyOf(row)) })),
     }, null, 2);
   }
 
