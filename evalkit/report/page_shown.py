@@ -340,8 +340,8 @@ def _left_out(view: ReportView, left_out: int) -> str:
         return ""
     run = view.candidate.run_id
     return (
-        f"The texts of {words.counted(left_out, 'case')}, the least telling ones, are not in this page;"
-        f" evalkit show {run} CASE prints them."
+        f"The texts of {words.counted(left_out, 'case')}, the least telling ones, are not in this"
+        f" page; evalkit show {run} CASE prints them."
     )
 
 

@@ -174,7 +174,7 @@ def test_hostile_texts_stay_texts(tmp_path):
         before.append(trial_of(BEFORE, case, evil))
         after.append(trial_of(AFTER, case, evil + "!", passed=False, reason=evil, evidence=(mark,)))
     text = page_html(view_of(stored(tmp_path, {BEFORE: before, AFTER: after})))
-    calm = Page(page_html(view_of(two_runs(tmp_path / "calm", {0: ("answer 0", "x")}))))
+    calm = Page(page_html(view_of(two_runs(tmp_path / "calm", MIXED))))
     page = Page(text)
     # no tag or attribute that a harmless page has not
     harmless = {(tag, tuple(sorted(attrs))) for tag, attrs in calm.tags}
