@@ -92,6 +92,28 @@ def lock(session: nox.Session) -> None:
 
 
 @nox.session
+def ui(session: nox.Session) -> None:
+    """The report in a real browser, its script type-checked; needs Chromium and npm."""
+    session.install("-e", ".[test]", "playwright>=1.55")
+    folder = session.create_tmp()
+    session.run(
+        "npm", "install", "--silent", "--prefix", folder, "axe-core", "typescript", external=True
+    )
+    session.run(f"{folder}/node_modules/.bin/tsc", "-p", "tests/report/page", external=True)
+    axe = f"{folder}/node_modules/axe-core/axe.min.js"
+    session.run(
+        "python", "-m", "pytest", "tests/report/page", *session.posargs, env={"EVALKIT_AXE": axe}
+    )
+
+
+@nox.session
+def example(session: nox.Session) -> None:
+    """Write the example report under ``reports/`` anew."""
+    session.install("-e", ".")
+    session.run("python", "reports/make.py")
+
+
+@nox.session
 def changelog(session: nox.Session) -> None:
     """Show the changelog the fragments under ``changes/`` make."""
     session.install(*tools("towncrier"))

@@ -290,7 +290,7 @@ def _metric(row: MetricRow) -> Shown:
 
 
 def _frontiers(view: ReportView) -> list[Shown]:
-    found = []
+    found: list[Shown] = []
     for suite in dict.fromkeys(one.suite for one in view.frontier):
         targets = [one for one in view.frontier if one.suite == suite]
         if len(targets) < 2:
