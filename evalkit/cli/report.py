@@ -18,7 +18,7 @@ app = new_app()
     epilog=examples(
         "evalkit report latest",
         "evalkit report latest~1 latest --out reports/change.html",
-        "evalkit report latest --json > run.json",
+        "evalkit report latest --json",
     )
 )
 def report(

@@ -15,6 +15,7 @@ from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store import arrays
 from evalkit.store.access import Access
+from evalkit.store.case_names import case_named
 from evalkit.store.columns import KEY, TrialColumns, trial_columns
 from evalkit.store.journal import (
     Segment,
@@ -429,7 +430,7 @@ class Store:
                 " ORDER BY case_name, case_id",
                 [run_id],
             )
-            case_id = self._case(rows, case)
+            case_id = case_named(rows, case)
             return trials_from(connection, run_id, [case_id])[case_id]
 
     def trials(self, run_id: str, case_ids: Sequence[str]) -> dict[str, tuple[Trial, ...]]:
@@ -443,24 +444,6 @@ class Store:
 
         with self._reading() as connection:
             return reworded(connection, baseline, candidate)
-
-    def _case(self, rows: Sequence[dict[str, Any]], case: str) -> str:
-        names = {row["case_id"]: row["case_name"] or "" for row in rows}
-        exact = [key for key, name in names.items() if case in {key, name}]
-        found = (
-            exact
-            or [key for key, name in names.items() if key.startswith(case) or name.startswith(case)]
-            or [key for key, name in names.items() if case in name or case in key]
-        )
-        if len(found) == 1:
-            return str(found[0])
-        if found and case:
-            shown = ", ".join(names[one] or one for one in found[:6])
-            if len({names[one] for one in found}) < len(found):
-                shown = ", ".join(found[:6])
-            more = " …" if len(found) > 6 else ""
-            raise UsageError(f"{case!r} could be {len(found)} cases", hint=f"one of: {shown}{more}")
-        raise UnknownName("case", case, [name or key for key, name in names.items()])
 
     def query(self, sql: str) -> pa.Table:
         """The result of one statement that only reads.
