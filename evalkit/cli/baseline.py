@@ -41,7 +41,7 @@ def promote(
     """
     from evalkit.config import find_project, load_project
     from evalkit.errors import UsageError
-    from evalkit.runner.gating import promote as write
+    from evalkit.runner.baselines import promote as write
 
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] == ".":
         raise UsageError(f"{name!r} cannot be a file's name", hint="letters, digits, '-', '_', '.'")
@@ -60,7 +60,7 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
     from evalkit.config import find_project, load_project
     from evalkit.report import words
     from evalkit.report.screen import Column, Screen, grid
-    from evalkit.runner.gating import baseline_files
+    from evalkit.runner.baselines import baseline_files
 
     found = baseline_files(load_project(find_project(file=project)))
     rows = [_row(path, held) for path, held in found]
@@ -108,7 +108,7 @@ def show(
 ) -> ExitCode:
     """Print what a baseline holds, without its packed columns, after checking its hash."""
     from evalkit.config import find_project, load_project
-    from evalkit.runner.gating import read_baseline
+    from evalkit.runner.baselines import read_baseline
 
     root = load_project(find_project(file=project)).root
     path = Path(name) if name.endswith(".json") else root / "baselines" / f"{name}.json"

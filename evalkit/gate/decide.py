@@ -66,17 +66,21 @@ def decide(
     today: date,
     rows: Mapping[tuple[str, str], int] = {},
     no_baseline: str = "",
+    said: Sequence[str] = (),
+    problems: Sequence[str] = (),
     seed: int = 0,
 ) -> Verdict:
     """Judge every gate of the suites; ``rows`` has the count of each ``sql`` gate's query.
 
-    ``no_baseline`` says why there is none. Whatever cannot be judged is an ERROR of its own gate.
+    ``no_baseline`` says why there is none; ``said`` is shown with the verdict, and any of
+    ``problems`` lets nothing pass. Whatever cannot be judged is an ERROR of its own gate.
     """
     gates = {(one.name, gate.id): gate for one in suites for gate in one.gates}
     policies = {one.name: one.policy for one in suites}
     results: list[GateResult] = []
     compared: list[Compared] = []
-    problems: list[str] = []
+    problems = list(problems)
+    said = list(said)
     for suite in suites:
         targets = _targets(candidate, suite.name)
         if not targets and suite.gates:
@@ -88,6 +92,7 @@ def decide(
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
         results += [_query(suite, gate, rows) for gate in suite.gates if gate.sql is not None]
+        said += _left_out(suite, targets, baseline)
         problems += [
             f"gate {gate.id!r} is about target {gate.target!r}, which was not run"
             for gate in suite.gates
@@ -111,7 +116,7 @@ def decide(
         promise=promise(effective, alpha),
         problems=tuple(problems),
         hint=no_baseline if baseline is None else "",
-        warnings=waivers(gates, today),
+        warnings=(*said, *waivers(gates, today)),
         policy=content_id(sorted(one.content_hash for one in policies.values())),
     )
 
@@ -130,6 +135,15 @@ def _targets(candidate: Stored, suite: str) -> list[str]:
     have = {target for name, target in candidate.sides if name == suite}
     order = [one.name for one in candidate.run.targets if one.name in have]
     return [*order, *sorted(have - set(order))]
+
+
+def _left_out(suite: SuiteSpec, targets: Sequence[str], baseline: Stored | None) -> list[str]:
+    """Targets that only the baseline has: nothing says whether they got worse."""
+    had = [] if baseline is None else [one for name, one in baseline.sides if name == suite.name]
+    return [
+        f"target {one!r} is in the baseline and was not run now"
+        for one in sorted(set(had) - set(targets))
+    ]
 
 
 def _query(suite: SuiteSpec, gate: GateSpec, rows: Mapping[tuple[str, str], int]) -> GateResult:

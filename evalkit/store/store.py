@@ -291,26 +291,27 @@ class Store:
         with self._reading() as connection:
             return self._run(connection, run_id)
 
-    def resolve(self, name: str) -> str:
+    def resolve(self, name: str, *, kind: RunKind | None = None) -> str:
         """The id of the run that ``name`` means.
 
-        ``latest`` is the run started last, ``latest~1`` the one before; any other name is an id or
-        a part of exactly one. Raises ``UnknownName``, or ``UsageError`` with the candidates.
+        ``latest`` is the run started last, ``latest~1`` the one before, of this ``kind`` if one is
+        given; any other name is an id or a part of exactly one. Raises ``UnknownName``, or
+        ``UsageError`` with the candidates.
         """
         with self._reading() as connection:
-            ids = [
-                row["run_id"]
-                for row in fetch(
-                    connection, "SELECT run_id FROM runs ORDER BY started_at DESC, run_id DESC"
-                )
-            ]
+            rows = fetch(
+                connection, "SELECT run_id, kind FROM runs ORDER BY started_at DESC, run_id DESC"
+            )
+        ids = [row["run_id"] for row in rows]
         relative = _LATEST.fullmatch(name)
         if relative:
+            ids = [row["run_id"] for row in rows if kind is None or row["kind"] == kind]
             back = int(relative[1] or 0)
             if back < len(ids):
                 return str(ids[back])
+            what = "" if kind is None else f" of kind {kind}"
             raise UsageError(
-                f"there is no run {name!r}: the store holds {len(ids)}",
+                f"there is no run {name!r}: the store holds {len(ids)}{what}",
                 where=self.path,
                 hint="see: evalkit runs",
             )
@@ -398,16 +399,16 @@ class Store:
         with self._reading() as connection:
             return sides(connection, self._run(connection, run_id))
 
-    def offending(self, sql: str, *, run: str, baseline: str | None) -> int:
+    def offending(self, sql: str, *, run: str, baseline: str | None, limit_s: float = 30.0) -> int:
         """How many rows a gate's query returns; ``$run`` and ``$baseline`` in it are the two runs.
 
-        Raises as ``query``.
+        Raises as ``query``, and when it takes longer than ``limit_s`` seconds.
         """
-        from evalkit.store.query import query
+        from evalkit.store.query import count_rows
 
+        named = {"run": run, "baseline": baseline}
         with self._reading() as connection:
-            rows = query(connection, sql, {"run": run, "baseline": baseline})
-        return int(rows.num_rows)
+            return count_rows(connection, sql, named, limit_s=limit_s)
 
     def load_steps(self, run_id: str) -> tuple[LoadStep, ...]:
         """The steps of a load test in order; empty when it died before they were stored."""
