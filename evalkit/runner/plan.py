@@ -7,7 +7,6 @@ can satisfy, and a selection that selects nothing.
 
 from __future__ import annotations
 
-import getpass
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from evalkit.config.spec import CacheMode, Project
 from evalkit.errors import UnknownName
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
+from evalkit.runner.audit import user_name
 from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
@@ -190,7 +190,7 @@ def _run(
             options, suites=options.suites or tuple(one.name for one in suites)
         ).settings(),
         evalkit_version=__version__,
-        user=_user(),
+        user=user_name(),
     )
 
 
@@ -208,11 +208,3 @@ def _prompts(project: Project, targets: Iterable[PlannedTarget]) -> tuple[Prompt
                 description=prompt.description or None,
             )
     return tuple(found.values())
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        # a container may run as a user that has no name
-        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ from evalkit.errors import ErrorClass, UnknownName, UsageError
 from evalkit.model import NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
 from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
-from evalkit.store import arrays
 from evalkit.store.access import Access
 from evalkit.store.columns import KEY, TrialColumns, trial_columns
+from evalkit.store.events import Event, add_event, events_from
 from evalkit.store.journal import (
     Segment,
     disown,
@@ -267,7 +267,19 @@ class Store:
             )
             _record(connection, "run.recovered", run, {})
 
+    def record(self, event: Event) -> None:
+        """Add one event to the audit trail."""
+        with self._access.writing() as connection:
+            add_event(connection, event)
+
     # ---- reading -------------------------------------------------------------------------------
+
+    def events(self, *kinds: str, run_id: str | None = None) -> tuple[Event, ...]:
+        """The audit trail, oldest first; ``kinds`` such as ``run.started``, or ``run.`` for all."""
+        if not self.exists:
+            return ()
+        with self._access.reading() as connection:
+            return events_from(connection, kinds=kinds, run_id=run_id)
 
     def finished(
         self, run_id: str, *, retry: Collection[ErrorClass] | None = None
@@ -577,17 +589,13 @@ def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
 
 
 def _record(connection: DuckDBPyConnection, kind: str, run: Run, details: dict[str, Any]) -> None:
-    from evalkit import __version__
-
-    connection.execute(
-        "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            datetime.now(UTC),
-            kind,
-            run.user,
-            run.id,
-            run.git.commit if run.git else None,
-            __version__,
-            arrays.as_json(details),
-        ],
+    add_event(
+        connection,
+        Event(
+            kind=kind,
+            actor=run.user,
+            run_id=run.id,
+            git_commit=run.git.commit if run.git else None,
+            details=details,
+        ),
     )
