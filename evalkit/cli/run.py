@@ -182,7 +182,7 @@ def run(
     from evalkit.runner.gating import judge
 
     judged = judge(found, store, outcome.run_id, baseline=baseline)
-    show_verdict(judged, as_json=as_json, quiet=quiet)
+    show_verdict(judged, store, root=found.root, as_json=as_json, quiet=quiet)
     return judged.verdict.exit_code
 
 

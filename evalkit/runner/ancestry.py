@@ -44,6 +44,13 @@ def commit_of(root: Path, ref: str) -> str:
     return found[0] if found else ""
 
 
+def from_top(root: Path, path: Path) -> str:
+    """A path as the repository around ``root`` names it; as it is outside of one."""
+    top = _git(root, "rev-parse", "--show-prefix")
+    inside = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return "".join(top) + inside
+
+
 def file_at(root: Path, commit: str, name: str) -> bytes | None:
     """A file at a commit, by its path from ``root``; ``None`` where it is not there."""
     return _asked(root, "cat-file", "blob", f"{commit}:./{name}")

@@ -28,6 +28,7 @@ class Judged:
     verdict: Verdict
     candidate: Run
     baseline: Run | None
+    specs: tuple[SuiteSpec, ...] = ()
 
 
 def judge(
@@ -80,7 +81,9 @@ def judge(
         said=(*rules.said, *(leak if named == "rolling" and policy.anchor is None else ())),
         problems=rules.problems,
     )
-    return Judged(verdict=verdict, candidate=run, baseline=None if old is None else old.run)
+    return Judged(
+        verdict=verdict, candidate=run, baseline=None if old is None else old.run, specs=specs
+    )
 
 
 def difference(store: Store, baseline: str, candidate: str) -> tuple[Compared, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from evalkit.stats.samples import Samples
 from evalkit.store.access import Access
 from evalkit.store.columns import KEY, TrialColumns, trial_columns
 from evalkit.store.events import Event, add_event, events_from
+from evalkit.store.gates import GateRow, gate_table
 from evalkit.store.journal import (
     Segment,
     disown,
@@ -26,6 +26,7 @@ from evalkit.store.journal import (
     segments,
 )
 from evalkit.store.migrate import stored_version
+from evalkit.store.names import case_named, run_named
 from evalkit.store.reads import fetch, single, table
 from evalkit.store.rows import run_from, run_tables, trials_from, utc
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _USING = ", ".join(KEY)
 _SPENT = ("spent_usd", "spent_tokens", "assumed_usd", "assumed_tokens")
-_LATEST = re.compile(r"latest(?:~(\d+))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +272,13 @@ class Store:
         with self._access.writing() as connection:
             add_event(connection, event)
 
+    def record_gates(self, rows: Sequence[GateRow], events: Sequence[Event]) -> None:
+        """Store what gates said of a run, with the events that belong to it."""
+        with self._access.writing() as connection:
+            _insert(connection, "gates", gate_table(rows))
+            for one in events:
+                add_event(connection, one)
+
     # ---- reading -------------------------------------------------------------------------------
 
     def events(self, *kinds: str, run_id: str | None = None) -> tuple[Event, ...]:
@@ -314,30 +321,7 @@ class Store:
             rows = fetch(
                 connection, "SELECT run_id, kind FROM runs ORDER BY started_at DESC, run_id DESC"
             )
-        ids = [row["run_id"] for row in rows]
-        relative = _LATEST.fullmatch(name)
-        if relative:
-            ids = [row["run_id"] for row in rows if kind is None or row["kind"] == kind]
-            back = int(relative[1] or 0)
-            if back < len(ids):
-                return str(ids[back])
-            what = "" if kind is None else f" of kind {kind}"
-            raise UsageError(
-                f"there is no run {name!r}: the store holds {len(ids)}{what}",
-                where=self.path,
-                hint="see: evalkit runs",
-            )
-        if name in ids:
-            return name
-        found = [one for one in ids if one.startswith(name)] or [one for one in ids if name in one]
-        if len(found) == 1:
-            return str(found[0])
-        if found and name:
-            shown = ", ".join(found[:6]) + (" …" if len(found) > 6 else "")
-            raise UsageError(
-                f"{name!r} could be {len(found)} runs", where=self.path, hint=f"one of: {shown}"
-            )
-        raise UnknownName("run", name, [*ids, "latest"], where=self.path)
+        return run_named(rows, name, kind=kind, where=self.path)
 
     def runs(self, *, limit: int | None = None, suite: str | None = None) -> list[RunRow]:
         """The stored runs, the last started first; ``suite`` keeps those that ran it."""
@@ -442,25 +426,7 @@ class Store:
                 " ORDER BY case_name, case_id",
                 [run_id],
             )
-            return trials_from(connection, run_id, self._case(rows, case))
-
-    def _case(self, rows: Sequence[dict[str, Any]], case: str) -> str:
-        names = {row["case_id"]: row["case_name"] or "" for row in rows}
-        exact = [key for key, name in names.items() if case in {key, name}]
-        found = (
-            exact
-            or [key for key, name in names.items() if key.startswith(case) or name.startswith(case)]
-            or [key for key, name in names.items() if case in name or case in key]
-        )
-        if len(found) == 1:
-            return str(found[0])
-        if found and case:
-            shown = ", ".join(names[one] or one for one in found[:6])
-            if len({names[one] for one in found}) < len(found):
-                shown = ", ".join(found[:6])
-            more = " …" if len(found) > 6 else ""
-            raise UsageError(f"{case!r} could be {len(found)} cases", hint=f"one of: {shown}{more}")
-        raise UnknownName("case", case, [name or key for key, name in names.items()])
+            return trials_from(connection, run_id, case_named(rows, case))
 
     def query(self, sql: str) -> pa.Table:
         """The result of one statement that only reads.

@@ -170,7 +170,7 @@ def test_a_candidate_that_is_not_complete_is_not_judged(repository, capsys):
 def test_the_files_for_ci(repository, capsys, tmp_path):
     repository.run("20261121-100000-aaaa", repository.main)
     repository.run("20261121-110000-bbbb", repository.change, worse=range(60))
-    code = run_command(["gate", "--junit", "out/gate.xml", "--comment", "out/gate.md"])
+    code = run_command(["gate", "--junit", "out/gate.xml", "--markdown", "out/gate.md"])
     assert code == ExitCode.FAIL
     assert "<failure " in (tmp_path / "out/gate.xml").read_text()
     assert "### ✕ FAIL" in (tmp_path / "out/gate.md").read_text()
@@ -284,7 +284,10 @@ def test_a_load_test_is_neither_candidate_nor_baseline(repository, capsys):
     )
     repository.store.create_run(load)
     repository.store.finish_run(load.id, RunStatus.COMPLETE, START + timedelta(hours=6))
-    assert run_command(["gate"]) == ExitCode.USAGE
+    assert run_command(["gate", load.id]) == ExitCode.USAGE
     assert "is a load test" in capsys.readouterr().err
-    assert run_command(["baseline", "promote"]) == ExitCode.USAGE
+    assert run_command(["baseline", "promote", load.id]) == ExitCode.USAGE
     assert "it is a load test" in capsys.readouterr().err
+    # "latest" is the latest that can be judged
+    _, verdict = judged(capsys)
+    assert verdict["candidate"] == "20261121-100000-aaaa"
