@@ -26,7 +26,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "init": "Write a small working project.",
         "run": "Run suites on targets, score and store every answer.",
         "gate": "Compare a run with its baseline and judge its gates.",
-        "baseline": "Promote, list and show baselines.",
+        "baseline": "Promote, list, show and compare baselines.",
         "plan": "Show what the gates can see, before any money is spent.",
         "load": "Measure how a target holds up under load.",
     },

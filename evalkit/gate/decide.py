@@ -18,6 +18,7 @@ from evalkit import registry
 from evalkit.config.gate_metrics import MetricInfo, known_metrics, metric_info
 from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
 from evalkit.errors import EvalkitError
+from evalkit.gate.anchor import anchored, tolerated, with_budget
 from evalkit.gate.change import max_change, max_ratio, max_slower
 from evalkit.gate.comparability import differences, same_data
 from evalkit.gate.facts import must_pass, offending_rows
@@ -66,13 +67,15 @@ def decide(
     today: date,
     rows: Mapping[tuple[str, str], int] = {},
     no_baseline: str = "",
+    anchors: Mapping[str, tuple[Stored | None, str]] = {},
     said: Sequence[str] = (),
     problems: Sequence[str] = (),
     seed: int = 0,
 ) -> Verdict:
     """Judge every gate of the suites; ``rows`` has the count of each ``sql`` gate's query.
 
-    ``no_baseline`` says why there is none; ``said`` is shown with the verdict, and any of
+    ``no_baseline`` says why there is none; ``anchors`` has the release that the drift of a suite is
+    counted from, or ``None`` and why there is none. ``said`` is shown with the verdict, and any of
     ``problems`` lets nothing pass. Whatever cannot be judged is an ERROR of its own gate.
     """
     gates = {(one.name, gate.id): gate for one in suites for gate in one.gates}
@@ -91,6 +94,15 @@ def decide(
             for gate in suite.gates:
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
+            if suite.policy.anchor is None:
+                continue
+            since, why = anchors.get(suite.name, (None, "its anchor was not looked for"))
+            bench = Bench.of(suite, target, candidate, since, no_baseline=why, seed=seed)
+            for gate in anchored(suite, bench.infos):
+                if gate.target in {"", target}:
+                    gates[suite.name, gate.id] = gate
+                    budget = suite.policy.anchor.budget
+                    results += [with_budget(one, budget) for one in bench.judge(gate)]
         results += [_query(suite, gate, rows) for gate in suite.gates if gate.sql is not None]
         said += _left_out(suite, targets, baseline)
         problems += [
@@ -103,7 +115,12 @@ def decide(
     alphas = [one.policy.alpha for one in suites] or [0.05]
     alpha = min(alphas)
     effective = [
-        with_effect(one, policies[one.suite], gates[one.suite, one.gate].waiver, today)
+        with_effect(
+            tolerated(one, policies[one.suite]),
+            policies[one.suite],
+            gates[one.suite, one.gate].waiver,
+            today,
+        )
         for one in corrected(results, alpha)
     ]
     lenient = all(one.on_inconclusive == "pass" for one in policies.values())

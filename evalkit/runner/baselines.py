@@ -12,6 +12,7 @@ from evalkit.errors import EvalkitError, UsageError
 from evalkit.gate.decide import Stored
 from evalkit.gate.frozen import freeze, thaw
 from evalkit.model import Provenance, RunKind, RunStatus
+from evalkit.runner.audit import acting, note
 from evalkit.store import Store
 
 
@@ -46,11 +47,11 @@ def promote(
     name: str,
     path: Path,
     *,
-    by: str,
+    by: str | None = None,
     reason: str = "",
     force: bool = False,
 ) -> Stored:
-    """Write a run with its stored repeats as a baseline file.
+    """Write a run as a baseline file, and who promoted it and why into the audit trail.
 
     Raises ``UsageError`` for a run that is not complete, has failed or cached answers, or was made
     from changed files, unless ``force`` with a ``reason``.
@@ -63,12 +64,36 @@ def promote(
             f"the run {run.id} is not fit to be a baseline: {'; '.join(problems)}",
             hint="promote another, or this one with --force --reason WHY",
         )
-    value = freeze(stored, by=by, reason=reason, at=datetime.now(UTC).replace(microsecond=0))
+    value = freeze(
+        stored,
+        by=acting(project.root, by),
+        reason=reason,
+        at=datetime.now(UTC).replace(microsecond=0),
+    )
+    note(
+        project,
+        store,
+        "baseline.promoted",
+        by=by,
+        run_id=run.id,
+        baseline=path.stem,
+        replaces=_held(path),
+        reason=reason,
+        forced=list(problems),
+        hash=value["hash"],
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
     path.write_text(text, encoding="utf-8", newline="\n")
-    del project
     return stored
+
+
+def _held(path: Path) -> str | None:
+    """The run that a baseline file held so far."""
+    try:
+        return read_baseline(path).run.id
+    except EvalkitError:
+        return None
 
 
 def unfit(stored: Stored) -> list[str]:

@@ -71,6 +71,7 @@ def judge(
     named = baseline or policy.baseline
     old, why = finder.find(named)
     leak = ("a rolling baseline leaks: drops too small to see add up; set gate.anchor",)
+    anchors = {one.name: finder.find(one.policy.anchor.ref) for one in specs if one.policy.anchor}
     verdict = decide(
         specs,
         stored,
@@ -78,6 +79,7 @@ def judge(
         today=datetime.now(UTC).date(),
         rows=_rows(store, specs, run.id, None if old is None else old.run.id),
         no_baseline=why,
+        anchors=anchors,
         said=(*rules.said, *(leak if named == "rolling" and policy.anchor is None else ())),
         problems=rules.problems,
     )
@@ -86,15 +88,19 @@ def judge(
     )
 
 
-def difference(store: Store, baseline: str, candidate: str) -> tuple[Compared, ...]:
-    """How two stored runs differ, case by case."""
-    kind = RunKind.EVALUATION
-    old, new = (store.load_run(store.resolve(one, kind=kind)) for one in (baseline, candidate))
-    return compare(
-        new.suites,
-        Stored(run=new, sides=store.sides(new.id)),
-        Stored(run=old, sides=store.sides(old.id)),
-    )
+def difference(
+    project: Project, store: Store, baseline: str, candidate: str
+) -> tuple[Compared, ...]:
+    """How two runs differ, case by case; each is stored, or a baseline as ``file:PATH``."""
+    old, new = (_one(project, store, name) for name in (baseline, candidate))
+    return compare(new.run.suites, new, old)
+
+
+def _one(project: Project, store: Store, name: str) -> Stored:
+    if name.startswith("file:"):
+        return read_baseline(project.root / name.removeprefix("file:"))
+    run = store.load_run(store.resolve(name.removeprefix("run:"), kind=RunKind.EVALUATION))
+    return Stored(run=run, sides=store.sides(run.id))
 
 
 def _rows(
