@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
+from evalkit.cli.untrusted import Untrusted, enter
 from evalkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from evalkit.runner.estimate import Estimate
 
 app = new_app()
+_NAMED = {"merge-base", "rolling"}
 
 
 @app.command(
@@ -81,6 +83,11 @@ def run(
         str | None,
         typer.Option(metavar="RUN", help="What --gate compares with; as the suite says without."),
     ] = None,
+    policy_ref: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Gates as they are at this branch or commit."),
+    ] = None,
+    untrusted: Untrusted = False,
     offline: Annotated[
         bool,
         typer.Option(
@@ -118,6 +125,7 @@ def run(
 
     from evalkit.cli.stored import print_run
     from evalkit.config import find_project, load_project
+    from evalkit.model import RunKind
     from evalkit.offline import offline_if
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
@@ -140,12 +148,15 @@ def run(
         )
     if baseline is not None and not gate:
         raise UsageError("--baseline is what --gate compares with", hint="add --gate")
+    if policy_ref is not None and not gate:
+        raise UsageError("--policy-ref is what --gate judges by", hint="add --gate")
+    allow_code = enter(untrusted=untrusted, allow_code=allow_code)
     with offline_if(offline):
         found = load_project(find_project(file=project), allow_code=allow_code)
         store = Store(found.store)
-        if baseline is not None and ":" not in baseline and baseline != "merge-base":
+        if baseline is not None and ":" not in baseline and baseline not in _NAMED:
             # "latest" is the run before this one, not this one
-            baseline = f"run:{store.resolve(baseline)}"
+            baseline = f"run:{store.resolve(baseline, kind=RunKind.EVALUATION)}"
         display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
         options = RunOptions(
             suites=tuple(suites or ()),
@@ -181,7 +192,7 @@ def run(
     from evalkit.cli.judged import show_verdict
     from evalkit.runner.gating import judge
 
-    judged = judge(found, store, outcome.run_id, baseline=baseline)
+    judged = judge(found, store, outcome.run_id, baseline=baseline, policy_ref=policy_ref or "")
     show_verdict(judged, store, root=found.root, as_json=as_json, quiet=quiet)
     return judged.verdict.exit_code
 

@@ -53,6 +53,7 @@ class _Thread:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - as above
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
+            error.close()
             hint = "the token must be allowed to write comments" if error.code in {401, 403} else ""
             raise InfrastructureError(
                 f"{self.name} refused the comment: HTTP {error.code}",
