@@ -27,6 +27,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "run": "Run suites on targets, score and store every answer.",
         "gate": "Compare a run with its baseline and judge its gates.",
         "baseline": "Promote, list, show and compare baselines.",
+        "policy": "Take over gates that were written for other tools.",
         "plan": "Show what the gates can see, before any money is spent.",
         "load": "Measure how a target holds up under load.",
     },
@@ -34,6 +35,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "runs": "List stored runs.",
         "show": "Show one run, or one case of it.",
         "diff": "Show which cases moved between two runs.",
+        "why": "Show why a case moved: prompt, answers and scores side by side.",
         "sql": "Query the run store.",
     },
     "Configure": {

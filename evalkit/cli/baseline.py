@@ -105,11 +105,11 @@ def diff_(
     found = load_project(find_project(file=project))
     if (found.root / "baselines" / f"{other}.json").is_file() or other.endswith(".json"):
         other = f"file:{_file(other)}"
-    compared = difference(found, open_store(project), f"file:{_file(name)}", other)
+    compared, runs = difference(found, open_store(project), f"file:{_file(name)}", other)
     if as_json:
         emit(json.dumps([asdict(one) for one in compared], indent=2, ensure_ascii=False) + "\n")
     else:
-        emit(diff_text(compared, Screen.of(sys.stdout), limit=limit))
+        emit(diff_text(compared, Screen.of(sys.stdout), runs=runs, limit=limit))
     return ExitCode.PASS
 
 

@@ -47,10 +47,10 @@ def diff(
 
     store = open_store(project, allow_code=allow_code)
     found = load_project(find_project(file=project), allow_code=allow_code)
-    compared = difference(found, store, baseline, candidate)
+    compared, runs = difference(found, store, baseline, candidate)
     if as_json:
         emit(json.dumps([asdict(one) for one in compared], indent=2, ensure_ascii=False) + "\n")
     else:
         screen = Screen.of(sys.stdout)
-        emit(diff_text(compared, screen, outcome=only or "", limit=limit))
+        emit(diff_text(compared, screen, runs=runs, outcome=only or "", limit=limit))
     return ExitCode.PASS

@@ -8,12 +8,14 @@ import numpy as np
 
 from evalkit.config.gate_metrics import MetricInfo
 from evalkit.gate.measure import measure
-from evalkit.gate.result import CaseChange, Compared, Difference
+from evalkit.gate.result import CaseChange, Compared, Difference, Place
 from evalkit.gate.selection import Cases
-from evalkit.stats.sides import Side
+from evalkit.stats.sides import Bools, Side
 
 MOVED = 1_000
 """Cases that moved and are named at most, the worst first."""
+PLACES, SMALLEST, VALUES = 5, 5, 100
+"""Slices that are named, cases that one must have, and values that a tag may have to be one."""
 
 
 def outcomes(
@@ -61,6 +63,7 @@ def outcomes(
         removed=pairing.removed,
         changed=pairing.changed,
         lost=pairing.lost,
+        places=_places(cases, known, fell),
         moved=tuple(
             CaseChange(
                 case_id=pairing.ids[one],
@@ -74,6 +77,24 @@ def outcomes(
         ),
         **common,  # type: ignore[arg-type]  # the fields above
     )
+
+
+def _places(cases: Cases, known: Bools, fell: Bools) -> tuple[Place, ...]:
+    """The slices in which cases regressed more often than elsewhere, by how much more often."""
+    total, regressed = int(known.sum()), int(fell.sum())
+    if not regressed:
+        return ()
+    found = []
+    for tag in cases.after.tags:
+        groups = cases.groups(tag)
+        if len(groups) > VALUES:
+            continue
+        for value, mask in groups.items():
+            size, hits = int((mask & known).sum()), int((mask & fell).sum())
+            lift = hits / size / (regressed / total) if size else 0.0
+            if size >= SMALLEST and hits > 1 and lift > 1 and size < total:
+                found.append(Place(slice=f"{tag}={value}", regressed=hits, cases=size, lift=lift))
+    return tuple(sorted(found, key=lambda one: (-one.lift, -one.regressed, one.slice))[:PLACES])
 
 
 def _primary(metrics: Mapping[str, MetricInfo], deciders: Sequence[str]) -> MetricInfo | None:

@@ -39,7 +39,7 @@ def verdict_markdown(
         shown, room = _table(bad, room)
         body += ["", *shown, ""]
         body += [f"- {_text(gate_words.sentence(one))}" for one in bad[:3]]
-        places = [one.where for one in bad if one.where and one.status is Status.FAIL]
+        places = [gate_words.place(each) for one in verdict.compared for each in one.places]
         if places:
             body.append(f"- where: {_text(', '.join(dict.fromkeys(places)))}")
     if good:
@@ -127,8 +127,8 @@ def _commands(verdict: Verdict) -> list[str]:
         return []
     return [
         "```sh",
-        f"evalkit diff {verdict.baseline[-1]} {verdict.candidate}",
-        f"evalkit gate {verdict.candidate} --baseline {verdict.baseline[-1]}",
+        f"evalkit diff {verdict.against or verdict.baseline[-1]} {verdict.candidate}",
+        f"evalkit gate {verdict.candidate} --baseline {verdict.against or verdict.baseline[-1]}",
         "```",
     ]
 

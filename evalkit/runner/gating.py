@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from evalkit.config.spec import GatePolicy, Project, SuiteSpec
@@ -83,6 +83,8 @@ def judge(
         said=(*rules.said, *(leak if named == "rolling" and policy.anchor is None else ())),
         problems=rules.problems,
     )
+    if named.startswith("file:"):
+        verdict = replace(verdict, against=named)
     return Judged(
         verdict=verdict, candidate=run, baseline=None if old is None else old.run, specs=specs
     )
@@ -90,10 +92,18 @@ def judge(
 
 def difference(
     project: Project, store: Store, baseline: str, candidate: str
-) -> tuple[Compared, ...]:
-    """How two runs differ, case by case; each is stored, or a baseline as ``file:PATH``."""
+) -> tuple[tuple[Compared, ...], tuple[Run, Run]]:
+    """How two runs differ, case by case, and both; each is stored, or a baseline as ``file:PATH``.
+
+    A baseline's file keeps no prompts; they are the stored run's, where that is known.
+    """
     old, new = (_one(project, store, name) for name in (baseline, candidate))
-    return compare(new.run.suites, new, old)
+    runs = [
+        store.load_run(one.run.id) if any(one.run.id == row.run_id for row in store.runs())
+        else one.run
+        for one in (old, new)
+    ]  # fmt: skip
+    return compare(new.run.suites, new, old), (runs[0], runs[1])
 
 
 def _one(project: Project, store: Store, name: str) -> Stored:
