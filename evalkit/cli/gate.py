@@ -71,6 +71,13 @@ def gate(
             " and nothing moved."
         ),
     ] = None,
+    rescore: Annotated[
+        Literal["auto", "judges", "off"],
+        typer.Option(
+            help="Score the baseline's stored answers again where a scorer changed; judges: also"
+            " with those that ask a model, which costs money."
+        ),
+    ] = "auto",
     untrusted: Untrusted = False,
     allow_code: AllowCode = False,
     project: ProjectFile = None,
@@ -108,6 +115,8 @@ def gate(
         baseline=baseline,
         suites=suite or (),
         policy_ref=policy_ref or "",
+        rescore=rescore,
+        allow_code=allow_code,
     )
     files = Files(
         junit=junit,

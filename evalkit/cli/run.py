@@ -12,7 +12,11 @@ from evalkit.cli.untrusted import Untrusted, enter
 from evalkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from evalkit.config.spec import Project
     from evalkit.runner.estimate import Estimate
+    from evalkit.runner.plan import RunOptions
+    from evalkit.runner.progress import Display
+    from evalkit.store import Store
 
 app = new_app()
 _NAMED = {"merge-base", "rolling"}
@@ -189,11 +193,53 @@ def run(
         typer.echo(redact(line), err=True)
     if not gate or outcome.exit_code:
         return outcome.exit_code
-    from evalkit.cli.judged import show_verdict
-    from evalkit.runner.gating import judge
+    return _gated(
+        found,
+        store,
+        outcome.run_id,
+        options,
+        baseline=baseline,
+        policy_ref=policy_ref or "",
+        display=display,
+        as_json=as_json,
+        quiet=quiet,
+    )
 
-    judged = judge(found, store, outcome.run_id, baseline=baseline, policy_ref=policy_ref or "")
-    show_verdict(judged, store, root=found.root, as_json=as_json, quiet=quiet)
+
+def _gated(
+    project: Project,
+    store: Store,
+    run_id: str,
+    options: RunOptions,
+    *,
+    baseline: str | None,
+    policy_ref: str,
+    display: Display,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Confirm what failed once where a gate asks for it, then judge."""
+    from evalkit.cli.judged import show_verdict
+    from evalkit.runner.confirm import confirm
+    from evalkit.runner.gating import judge
+    from evalkit.runner.rules import rules_of
+    from evalkit.secrets import redact
+
+    rules = rules_of(project, store.load_run(run_id).suites, policy_ref)
+    again = confirm(project, store, run_id, rules, options, display=display)
+    if again is not None and again.exit_code:
+        for line in again.lines():
+            typer.echo(redact(line), err=True)
+        return again.exit_code
+    judged = judge(
+        project,
+        store,
+        run_id,
+        baseline=baseline,
+        policy_ref=policy_ref,
+        allow_code=options.allow_code,
+    )
+    show_verdict(judged, store, root=project.root, as_json=as_json, quiet=quiet)
     return judged.verdict.exit_code
 
 

@@ -21,7 +21,7 @@ from evalkit.errors import EvalkitError
 from evalkit.gate.anchor import anchored, tolerated, with_budget
 from evalkit.gate.change import max_change, max_ratio, max_slower
 from evalkit.gate.comparability import differences, same_data
-from evalkit.gate.facts import must_pass, offending_rows
+from evalkit.gate.facts import must_pass, offending_rows, to_confirm
 from evalkit.gate.groups import max_gap
 from evalkit.gate.level import bill, floor_or_ceiling, slowest
 from evalkit.gate.measure import Measured, deciding, lose, measure
@@ -34,7 +34,7 @@ from evalkit.gate.selection import Cases
 from evalkit.hashing import content_id
 from evalkit.model import Run
 from evalkit.registry import ScorerPlugin
-from evalkit.stats.sides import Bools, Side
+from evalkit.stats.sides import Bools, Side, pooled
 
 Sides = Mapping[tuple[str, str], Side]
 CHANGES = frozenset({"max_drop", "max_rise"})
@@ -52,11 +52,15 @@ _NOTHING = Measured(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A run with its columns; of pooled runs the newest, with all their rows."""
+    """A run with its columns; of pooled runs the newest, with all their rows.
+
+    ``confirming`` has the trials that were made because others had failed.
+    """
 
     run: Run
     sides: Sides
     runs: tuple[str, ...] = ()
+    confirming: Sides = field(default_factory=dict)
 
 
 def decide(
@@ -138,6 +142,20 @@ def decide(
     )
 
 
+def unconfirmed(
+    suites: Sequence[SuiteSpec], candidate: Stored
+) -> dict[tuple[str, str], dict[str, int]]:
+    """What ``must: pass`` gates need confirmed: trials by case id, by suite and target."""
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for suite in suites:
+        for target in _targets(candidate, suite.name):
+            bench = Bench.of(suite, target, candidate, None)
+            for gate in suite.gates:
+                if gate.target in {"", target}:
+                    found.setdefault((suite.name, target), {}).update(bench.unconfirmed(gate))
+    return {key: cases for key, cases in found.items() if cases}
+
+
 def compare(suites: Sequence[str], candidate: Stored, baseline: Stored) -> tuple[Compared, ...]:
     """How two runs differ, case by case, without any gate."""
     found = []
@@ -193,6 +211,7 @@ class Bench:
     no_baseline: str
     seed: int
     infos: Mapping[str, MetricInfo]
+    confirming: Side | None = None
     measured: dict[tuple[str, bool], tuple[Measured | None, Measured]] = field(default_factory=dict)
 
     @classmethod
@@ -220,6 +239,7 @@ class Bench:
             no_baseline=no_baseline,
             seed=seed,
             infos=metrics_of(candidate.run, suite.name),
+            confirming=candidate.confirming.get((suite.name, target)),
         )
 
     @cached_property
@@ -294,10 +314,8 @@ class Bench:
         if limit.kind == "max_gap":
             return self._gaps(gate, limit, info, cases, mask)
         if limit.kind == "must":
-            _, after = self._measure(info, cases, change=False)
-            kept = mask & after.concerned
-            question = self._question(gate, limit, info, after.of_cases(kept), None)
-            names = [cases.pairing.names[one] for one in np.flatnonzero(kept).tolist()]
+            question, places = self._must(gate, limit, cases, mask)
+            names = [cases.pairing.names[one] for one in places]
             return [must_pass(question, names)]
         if not gate.by:
             return [self._on(gate, limit, info, cases, mask)]
@@ -320,6 +338,35 @@ class Bench:
             if small:
                 question = self._question(gate, limit, info, _NOTHING, None, where=tag)
                 found.append(_too_small(question, small))
+        return found
+
+    def _must(
+        self, gate: GateSpec, limit: GateLimit, cases: Cases, mask: Bools
+    ) -> tuple[Question, list[int]]:
+        """The chosen cases with all their trials, confirming ones too, and their places."""
+        side = self.after
+        if self.confirming is not None:
+            side = pooled([side, self.confirming])
+        place = {case: number for number, case in enumerate(side.cases)}
+        chosen = np.array([place.get(one, -1) for one in cases.pairing.ids], dtype=np.intp)
+        after = measure(_FACT, side, chosen, deciders=self.deciders)
+        kept = mask & after.concerned
+        question = self._question(gate, limit, _FACT, after.of_cases(kept), None)
+        return question, np.flatnonzero(kept).tolist()
+
+    def unconfirmed(self, gate: GateSpec) -> dict[str, int]:
+        """The cases that failed once where more trials may confirm it: how many, by case id."""
+        found: dict[str, int] = {}
+        for limit in gate.limits:
+            if limit.kind != "must":
+                continue
+            cases = self.everything
+            mask, problem = cases.chosen(gate.cases)
+            if problem or self._refusal(limit, _FACT):
+                continue
+            question, places = self._must(gate, limit, cases, mask)
+            for row, more in to_confirm(question.after, int(limit.value)).items():
+                found[cases.pairing.ids[places[row]]] = more
         return found
 
     def _refusal(self, limit: GateLimit, info: MetricInfo) -> str:

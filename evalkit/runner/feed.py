@@ -39,12 +39,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The trials of one suite on the feed's target."""
+    """The trials of one suite on the feed's target, numbered from ``first``."""
 
     suite: str
     cases: Callable[[], Iterable[Case]]
     trials: int
     done: Done = frozenset()
+    first: int = 0
 
 
 def trial_seed(run_seed: int, case_id: str, index: int) -> int:
@@ -84,7 +85,9 @@ class Feed:
         for part in parts:
             for case in part.cases():
                 wanted = [
-                    index for index in range(part.trials) if (case.id, index) not in part.done
+                    index
+                    for index in range(part.first, part.first + part.trials)
+                    if (case.id, index) not in part.done
                 ]
                 if wanted:
                     yield from self._of_case(part.suite, case, wanted)

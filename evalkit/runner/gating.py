@@ -14,7 +14,8 @@ from evalkit.gate.result import Compared, Verdict
 from evalkit.model import Run, RunKind, RunStatus
 from evalkit.runner.ancestry import file_at, merge_base_commits, past_commits
 from evalkit.runner.baselines import read_baseline, thawed
-from evalkit.runner.rules import rules_at, rules_here
+from evalkit.runner.rescore import Rescore, Rescorer
+from evalkit.runner.rules import rules_of
 from evalkit.stats.sides import pooled
 from evalkit.store import Store
 
@@ -39,12 +40,15 @@ def judge(
     baseline: str | None = None,
     suites: Sequence[str] = (),
     policy_ref: str = "",
+    rescore: Rescore = "auto",
+    allow_code: bool = False,
 ) -> Judged:
     """Judge the gates of a stored run.
 
     ``baseline`` is ``merge-base``, ``rolling``, ``latest~N``, ``run:ID``, ``tag:NAME``,
     ``file:PATH`` or a part of a run's id; without it the policy of the first suite says. ``suites``
     keeps only these. With ``policy_ref`` gates, policy and baseline files are those of that commit.
+    A stored baseline that other scorers had judged is scored again as ``rescore`` allows.
     Raises ``Undecided`` when the run had none of the suites.
     """
     run = store.load_run(store.resolve(candidate, kind=RunKind.EVALUATION))
@@ -59,15 +63,14 @@ def judge(
             f"the run {run.id} has no suite {suites[0]!r}" if suites else "the run has no suite",
             hint="it ran: " + ", ".join(run.suites),
         )
-    rules = (
-        rules_at(project, policy_ref, wanted, every=not suites)
-        if policy_ref
-        else rules_here(project, wanted)
-    )
+    rules = rules_of(project, wanted, policy_ref, every=not suites)
     specs = rules.specs
     policy = specs[0].policy if specs else GatePolicy()
-    stored = Stored(run=run, sides=store.sides(run.id))
-    finder = Finder(project, store, run, policy.baseline_runs, policy_ref, rules.commit)
+    stored = Stored(
+        run=run, sides=store.sides(run.id), confirming=store.sides(run.id, confirming=True)
+    )
+    scoring = Rescorer(project, store, specs, run, rescore, allow_code)
+    finder = Finder(project, store, run, policy.baseline_runs, policy_ref, rules.commit, scoring)
     named = baseline or policy.baseline
     old, why = finder.find(named)
     leak = ("a rolling baseline leaks: drops too small to see add up; set gate.anchor",)
@@ -80,7 +83,11 @@ def judge(
         rows=_rows(store, specs, run.id, None if old is None else old.run.id),
         no_baseline=why,
         anchors=anchors,
-        said=(*rules.said, *(leak if named == "rolling" and policy.anchor is None else ())),
+        said=(
+            *rules.said,
+            *scoring.said,
+            *(leak if named == "rolling" and policy.anchor is None else ()),
+        ),
         problems=rules.problems,
     )
     if named.startswith("file:"):
@@ -145,6 +152,7 @@ class Finder:
     repeats: int
     against: str = ""
     commit: str = ""
+    scoring: Rescorer | None = None
 
     def find(self, wanted: str) -> tuple[Stored | None, str]:
         """The baseline that is meant, stored repeats pooled; or ``None`` and why there is none."""
@@ -171,7 +179,7 @@ class Finder:
                 )
         if run is None:
             return None, f"{why}; name one with --baseline"
-        return _with_repeats(store, run, candidate, self.repeats), ""
+        return _with_repeats(store, run, candidate, self.repeats, self.scoring), ""
 
     def _file(self, name: str) -> Stored:
         root = self.project.root
@@ -239,7 +247,9 @@ def repeats_of(store: Store, run: Run) -> Stored:
     return _with_repeats(store, run, None, POOLED_AT_MOST)
 
 
-def _with_repeats(store: Store, run: Run, candidate: Run | None, most: int) -> Stored:
+def _with_repeats(
+    store: Store, run: Run, candidate: Run | None, most: int, scoring: Rescorer | None = None
+) -> Stored:
     """The run with older and newer runs of its very configuration, the candidate never."""
     repeats = [run]
     identity = _identity(run)
@@ -259,7 +269,12 @@ def _with_repeats(store: Store, run: Run, candidate: Run | None, most: int) -> S
             if _identity(other) == identity:
                 repeats.append(other)
     repeats.sort(key=lambda one: (one.started_at, one.id))
-    sides = [store.sides(one.id) for one in repeats]
+    if scoring is None:
+        sides = [store.sides(one.id) for one in repeats]
+    else:
+        pairs = [scoring.run_and_sides(one) for one in repeats]
+        sides = [one for _, one in pairs]
+        run = next(one for one, _ in pairs if one.id == run.id)
     keys = {key for one in sides for key in one}
     return Stored(
         run=run,

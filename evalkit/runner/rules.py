@@ -30,6 +30,13 @@ class Rules:
     commit: str = ""
 
 
+def rules_of(
+    project: Project, suites: Sequence[str], ref: str = "", *, every: bool = False
+) -> Rules:
+    """The gates as they are written now, or with a ``ref`` as they were there; see below."""
+    return rules_at(project, ref, suites, every=every) if ref else rules_here(project, suites)
+
+
 def rules_here(project: Project, suites: Sequence[str]) -> Rules:
     """The gates as they are written now."""
     known = suite_names(project)

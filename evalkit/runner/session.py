@@ -353,6 +353,7 @@ def _engine(
                 cases=one.cases.__iter__,
                 trials=one.trials,
                 done=done.get((one.name, name), frozenset()),
+                first=one.first_trial,
             )
             for one in suites
         ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ErrorClass, UnknownName, UsageError
-from evalkit.model import NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
+from evalkit.model import CONFIRMING, NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
 from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store.access import Access
@@ -28,7 +28,7 @@ from evalkit.store.journal import (
 from evalkit.store.migrate import stored_version
 from evalkit.store.names import case_named, run_named
 from evalkit.store.reads import fetch, single, table
-from evalkit.store.rows import run_from, run_tables, trials_from, utc
+from evalkit.store.rows import run_from, run_tables, target_trials, trials_from, utc
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -299,9 +299,9 @@ class Store:
         with self._access.reading() as connection:
             keys = table(
                 connection,
-                "SELECT suite, target, case_id, trial FROM trials WHERE run_id = ?"
+                "SELECT suite, target, case_id, trial FROM trials WHERE run_id = ? AND trial < ?"
                 " AND (status = 'ok' OR NOT list_contains(?::VARCHAR[], error_class))",
-                [run_id, [str(one) for one in again]],
+                [run_id, CONFIRMING, [str(one) for one in again]],
             )
         return set(zip(*(column.to_pylist() for column in keys.columns), strict=True))
 
@@ -388,12 +388,15 @@ class Store:
         with self._reading() as connection:
             return samples(connection, self._run(connection, run_id))
 
-    def sides(self, run_id: str) -> dict[tuple[str, str], Side]:
-        """The columns a comparison of the run needs, by suite and target."""
+    def sides(self, run_id: str, *, confirming: bool = False) -> dict[tuple[str, str], Side]:
+        """The columns a comparison of the run needs, by suite and target.
+
+        Of all trials but those that confirm failures, or of those alone.
+        """
         from evalkit.store.sides import sides
 
         with self._reading() as connection:
-            return sides(connection, self._run(connection, run_id))
+            return sides(connection, self._run(connection, run_id), confirming=confirming)
 
     def offending(self, sql: str, *, run: str, baseline: str | None, limit_s: float = 30.0) -> int:
         """How many rows a gate's query returns; ``$run`` and ``$baseline`` in it are the two runs.
@@ -427,6 +430,11 @@ class Store:
                 [run_id],
             )
             return trials_from(connection, run_id, case_named(rows, case))
+
+    def trials(self, run_id: str, suite: str, target: str) -> tuple[Trial, ...]:
+        """The trials of one target in one suite of a run, by case and trial, as ``sides`` has."""
+        with self._reading() as connection:
+            return target_trials(connection, run_id, suite, target)
 
     def query(self, sql: str) -> pa.Table:
         """The result of one statement that only reads.
