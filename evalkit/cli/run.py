@@ -91,6 +91,14 @@ def run(
         str | None,
         typer.Option(metavar="REF", help="Gates as they are at this branch or commit."),
     ] = None,
+    interleave: Annotated[
+        bool,
+        typer.Option(
+            "--interleave",
+            help="With --gate: also ask the baseline's targets, side by side, so that a rise of"
+            " latency may block.",
+        ),
+    ] = False,
     untrusted: Untrusted = False,
     offline: Annotated[
         bool,
@@ -131,6 +139,7 @@ def run(
     from evalkit.config import find_project, load_project
     from evalkit.model import RunKind
     from evalkit.offline import offline_if
+    from evalkit.runner.interleave import interleaved_with
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
     from evalkit.runner.session import estimate_run, resume_run, start_run
@@ -148,12 +157,14 @@ def run(
                 "--sample": sample,
                 "--tags": tags,
                 "--filter": filter,
+                "--interleave": interleave,
             }
         )
     if baseline is not None and not gate:
         raise UsageError("--baseline is what --gate compares with", hint="add --gate")
-    if policy_ref is not None and not gate:
-        raise UsageError("--policy-ref is what --gate judges by", hint="add --gate")
+    if (policy_ref is not None or interleave) and not gate:
+        flag = "--policy-ref" if policy_ref is not None else "--interleave"
+        raise UsageError(f"{flag} is for --gate", hint="add --gate")
     allow_code = enter(untrusted=untrusted, allow_code=allow_code)
     with offline_if(offline):
         found = load_project(find_project(file=project), allow_code=allow_code)
@@ -178,6 +189,10 @@ def run(
             max_tokens=max_tokens,
             cache=cache,
         )
+        if interleave:
+            options = interleaved_with(
+                found, store, options, baseline=baseline, policy_ref=policy_ref or ""
+            )
         if dry_run:
             _print_estimate(estimate_run(found, options, store, resume=resume), as_json=as_json)
             return ExitCode.PASS

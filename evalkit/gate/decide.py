@@ -19,9 +19,10 @@ from evalkit.config.gate_metrics import MetricInfo, known_metrics, metric_info
 from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
 from evalkit.errors import EvalkitError
 from evalkit.gate.anchor import anchored, tolerated, with_budget
+from evalkit.gate.beside import beside, is_beside
 from evalkit.gate.change import max_change, max_ratio, max_slower
 from evalkit.gate.comparability import differences, same_data
-from evalkit.gate.facts import must_pass, offending_rows, to_confirm
+from evalkit.gate.facts import must_pass, offending_rows
 from evalkit.gate.groups import max_gap
 from evalkit.gate.level import bill, floor_or_ceiling, slowest
 from evalkit.gate.measure import Measured, deciding, lose, measure
@@ -38,7 +39,7 @@ from evalkit.stats.sides import Bools, Side, pooled
 
 Sides = Mapping[tuple[str, str], Side]
 CHANGES = frozenset({"max_drop", "max_rise"})
-_FACT = MetricInfo(name="pass.rate", source="pass", kind="rate", direction="higher", unit="%")
+FACT = MetricInfo(name="pass.rate", source="pass", kind="rate", direction="higher", unit="%")
 
 _NOWHERE = Path()
 _NOTHING = Measured(
@@ -89,7 +90,7 @@ def decide(
     problems = list(problems)
     said = list(said)
     for suite in suites:
-        targets = _targets(candidate, suite.name)
+        targets = targets_of(candidate, suite.name)
         if not targets and suite.gates:
             problems.append(f"nothing of suite {suite.name!r} was run")
         for target in targets:
@@ -142,32 +143,19 @@ def decide(
     )
 
 
-def unconfirmed(
-    suites: Sequence[SuiteSpec], candidate: Stored
-) -> dict[tuple[str, str], dict[str, int]]:
-    """What ``must: pass`` gates need confirmed: trials by case id, by suite and target."""
-    found: dict[tuple[str, str], dict[str, int]] = {}
-    for suite in suites:
-        for target in _targets(candidate, suite.name):
-            bench = Bench.of(suite, target, candidate, None)
-            for gate in suite.gates:
-                if gate.target in {"", target}:
-                    found.setdefault((suite.name, target), {}).update(bench.unconfirmed(gate))
-    return {key: cases for key, cases in found.items() if cases}
-
-
 def compare(suites: Sequence[str], candidate: Stored, baseline: Stored) -> tuple[Compared, ...]:
     """How two runs differ, case by case, without any gate."""
     found = []
     for name in suites:
-        for target in _targets(candidate, name):
+        for target in targets_of(candidate, name):
             spec = SuiteSpec(name=name, path=_NOWHERE, datasets=(), targets=(), scorers=())
             found.append(Bench.of(spec, target, candidate, baseline).compared())
     return tuple(found)
 
 
-def _targets(candidate: Stored, suite: str) -> list[str]:
-    have = {target for name, target in candidate.sides if name == suite}
+def targets_of(candidate: Stored, suite: str) -> list[str]:
+    """The targets of a suite in the order of the run, without those asked beside them."""
+    have = {target for name, target in candidate.sides if name == suite and not is_beside(target)}
     order = [one.name for one in candidate.run.targets if one.name in have]
     return [*order, *sorted(have - set(order))]
 
@@ -178,6 +166,7 @@ def _left_out(suite: SuiteSpec, targets: Sequence[str], baseline: Stored | None)
     return [
         f"target {one!r} is in the baseline and was not run now"
         for one in sorted(set(had) - set(targets))
+        if not is_beside(one)
     ]
 
 
@@ -186,7 +175,7 @@ def _query(suite: SuiteSpec, gate: GateSpec, rows: Mapping[tuple[str, str], int]
     question = Question(
         gate=gate,
         limit=limit,
-        info=replace(_FACT, name="", unit="rows"),
+        info=replace(FACT, name="", unit="rows"),
         policy=suite.policy,
         suite=suite.name,
         target="",
@@ -200,7 +189,11 @@ def _query(suite: SuiteSpec, gate: GateSpec, rows: Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """One target of one suite on both sides, with what was measured so far."""
+    """One target of one suite on both sides, with what was measured so far.
+
+    ``twin`` compares with the baseline's target as it was asked beside the candidate's, where it
+    was: that bench is ``interleaved``.
+    """
 
     suite: SuiteSpec
     target: str
@@ -212,6 +205,8 @@ class Bench:
     seed: int
     infos: Mapping[str, MetricInfo]
     confirming: Side | None = None
+    twin: Bench | None = None
+    interleaved: bool = False
     measured: dict[tuple[str, bool], tuple[Measured | None, Measured]] = field(default_factory=dict)
 
     @classmethod
@@ -240,6 +235,7 @@ class Bench:
             seed=seed,
             infos=metrics_of(candidate.run, suite.name),
             confirming=candidate.confirming.get((suite.name, target)),
+            twin=_twin(suite, target, candidate, baseline, seed),
         )
 
     @cached_property
@@ -299,26 +295,34 @@ class Bench:
         return [one for limit in gate.limits for one in self._limit(gate, limit)]
 
     def _limit(self, gate: GateSpec, limit: GateLimit) -> list[GateResult]:
-        info = _FACT if limit.kind == "must" else metric_info(gate.metric, self.infos)
+        info = FACT if limit.kind == "must" else metric_info(gate.metric, self.infos)
         if info is None:
-            unknown = replace(_FACT, name=gate.metric)
+            unknown = replace(FACT, name=gate.metric)
             question = self._question(gate, limit, unknown, _NOTHING, None)
             return [question.error(f"this run has no metric {gate.metric!r}")]
+        if self.twin is not None and limit.kind in CHANGES and info.kind == "quantile":
+            return self.twin._limit(gate, limit)
         if limit.kind == "total":
             info = replace(self.infos["cost.total"], name=gate.metric)
         cases = self.pairs if limit.kind in CHANGES else self.everything
         mask, problem = cases.chosen(gate.cases)
-        refusal = problem or self._refusal(limit, info)
+        refusal = problem or self.refusal(limit, info)
         if refusal:
             return [self._question(gate, limit, info, _NOTHING, None).error(refusal)]
         if limit.kind == "max_gap":
             return self._gaps(gate, limit, info, cases, mask)
         if limit.kind == "must":
-            question, places = self._must(gate, limit, cases, mask)
+            question, places = self.must(gate, limit, cases, mask)
             names = [cases.pairing.names[one] for one in places]
             return [must_pass(question, names)]
         if not gate.by:
             return [self._on(gate, limit, info, cases, mask)]
+        return self._in_groups(gate, limit, info, cases, mask)
+
+    def _in_groups(
+        self, gate: GateSpec, limit: GateLimit, info: MetricInfo, cases: Cases, mask: Bools
+    ) -> list[GateResult]:
+        """One limit in every group of the gate's tags; the small ones in one result."""
         _, after = self._measure(info, cases, change=limit.kind in CHANGES)
         concerned = np.ones_like(mask) if info.kind == "quantile" else after.concerned
         found = []
@@ -340,7 +344,7 @@ class Bench:
                 found.append(_too_small(question, small))
         return found
 
-    def _must(
+    def must(
         self, gate: GateSpec, limit: GateLimit, cases: Cases, mask: Bools
     ) -> tuple[Question, list[int]]:
         """The chosen cases with all their trials, confirming ones too, and their places."""
@@ -349,27 +353,12 @@ class Bench:
             side = pooled([side, self.confirming])
         place = {case: number for number, case in enumerate(side.cases)}
         chosen = np.array([place.get(one, -1) for one in cases.pairing.ids], dtype=np.intp)
-        after = measure(_FACT, side, chosen, deciders=self.deciders)
+        after = measure(FACT, side, chosen, deciders=self.deciders)
         kept = mask & after.concerned
-        question = self._question(gate, limit, _FACT, after.of_cases(kept), None)
+        question = self._question(gate, limit, FACT, after.of_cases(kept), None)
         return question, np.flatnonzero(kept).tolist()
 
-    def unconfirmed(self, gate: GateSpec) -> dict[str, int]:
-        """The cases that failed once where more trials may confirm it: how many, by case id."""
-        found: dict[str, int] = {}
-        for limit in gate.limits:
-            if limit.kind != "must":
-                continue
-            cases = self.everything
-            mask, problem = cases.chosen(gate.cases)
-            if problem or self._refusal(limit, _FACT):
-                continue
-            question, places = self._must(gate, limit, cases, mask)
-            for row, more in to_confirm(question.after, int(limit.value)).items():
-                found[cases.pairing.ids[places[row]]] = more
-        return found
-
-    def _refusal(self, limit: GateLimit, info: MetricInfo) -> str:
+    def refusal(self, limit: GateLimit, info: MetricInfo) -> str:
         """Why the limit cannot be judged at all; empty when it can."""
         change = limit.kind in CHANGES
         if change and self.before is None:
@@ -427,7 +416,10 @@ class Bench:
             gate, limit, info, after, before, where=where, clusters=self._clusters(cases, kept)
         )
         result = _rule(question)
-        if change and info.kind == "quantile":
+        if self.interleaved:
+            notes = (*result.notes, "asked side by side with the baseline")
+            result = replace(result, notes=notes)
+        elif change and info.kind == "quantile":
             note = "not measured side by side with the baseline, so it cannot block"
             result = replace(result, mode="advisory", notes=(*result.notes, note))
         return result
@@ -483,6 +475,25 @@ class Bench:
             clusters=clusters,
             seed=self.seed,
         )
+
+
+def _twin(
+    suite: SuiteSpec, target: str, candidate: Stored, baseline: Stored | None, seed: int
+) -> Bench | None:
+    """The bench of a target and its baseline's, when this run asked both side by side."""
+    other = candidate.sides.get((suite.name, beside(target)))
+    known = () if baseline is None else (*baseline.runs, baseline.run.id)
+    if other is None or candidate.run.settings.get("interleave") not in known:
+        return None
+    run, key = candidate.run, (suite.name, target)
+    bench = Bench.of(
+        suite,
+        target,
+        Stored(run=run, sides={key: candidate.sides[key]}),
+        Stored(run=run, sides={key: other}),
+        seed=seed,
+    )
+    return replace(bench, interleaved=True)
 
 
 def _too_small(question: Question, groups: Mapping[str, int]) -> GateResult:
