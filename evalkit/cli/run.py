@@ -139,7 +139,7 @@ def run(
     from evalkit.config import find_project, load_project
     from evalkit.model import RunKind
     from evalkit.offline import offline_if
-    from evalkit.runner.interleave import interleaved_with
+    from evalkit.runner.before_gate import before_gate
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
     from evalkit.runner.session import estimate_run, resume_run, start_run
@@ -189,9 +189,15 @@ def run(
             max_tokens=max_tokens,
             cache=cache,
         )
-        if interleave:
-            options = interleaved_with(
-                found, store, options, baseline=baseline, policy_ref=policy_ref or ""
+        if gate and resume is None:
+            options = before_gate(
+                found,
+                store,
+                options,
+                baseline=baseline,
+                policy_ref=policy_ref or "",
+                interleave=interleave,
+                note=display.note,
             )
         if dry_run:
             _print_estimate(estimate_run(found, options, store, resume=resume), as_json=as_json)

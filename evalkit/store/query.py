@@ -83,7 +83,12 @@ def count_rows(
     inner = statements[0].query.strip().rstrip(";")
     # on a line of its own the closing bracket survives a comment at the end
     counted = f"SELECT count(*) AS n FROM (\n{inner}\n)"  # noqa: S608 - the user's own query
-    (row,) = query(connection, counted, parameters, limit_s=limit_s).to_pylist()
+    try:
+        (row,) = query(connection, counted, parameters, limit_s=limit_s).to_pylist()
+    except UsageError as error:
+        # the first line is ours
+        error.what = re.sub(r"LINE (\d+)", lambda one: f"LINE {int(one[1]) - 1}", error.what)
+        raise
     return int(row["n"])
 
 

@@ -193,17 +193,18 @@ def test_a_query_without_end_is_stopped(project, server):
     from evalkit.errors import UsageError
 
     run = project.store.resolve("latest")
-    endless = "SELECT a.range FROM range(1000000000) a, range(1000000000) b WHERE hash(a.range + b.range) = $x"
+    many = "range(1000000000)"
+    endless = f"SELECT a.range FROM {many} a, {many} b WHERE hash(a.range + b.range) = 8"
     begun = time.monotonic()
     for sql, said in [
-        (endless.replace("$x", "8"), "took longer than 0.3 s"),
+        (endless, "took longer than 0.3 s"),
         ("SELECT * FROM read_csv('/etc/passwd')", "disabled"),
         ("COPY trials TO '/tmp/x.csv'", "must be one SELECT"),
         ("SELECT 1; SELECT 2", "must be one SELECT"),
         ("INSTALL httpfs", "must be one SELECT"),
-        ("SELECT * FROM 'https://example.org/x.parquet'", ""),
+        ("SELECT * FROM 'https://example.org/x.parquet'", "does not exist|disabled"),
         ("ATTACH '/tmp/x.db'", "must be one SELECT"),
-        ("SELECT getenv('HOME')", ""),
+        ("SELECT getenv('HOME')", "does not exist"),
     ]:
         with pytest.raises(UsageError, match=said):
             project.store.offending(sql, run=run, baseline=None, limit_s=0.3)
