@@ -105,6 +105,10 @@ def gate(
             "--comment needs a token from the environment, and --untrusted reads none",
             hint="use --summary or --markdown",
         )
+    if comment is not None:
+        from evalkit.runner.pull_request import check
+
+        check()
     allow_code = enter(untrusted=untrusted, allow_code=allow_code)
     found = load_project(find_project(file=project), allow_code=allow_code)
     store = open_store(project, allow_code=allow_code)

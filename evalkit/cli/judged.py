@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from evalkit.cli.stored import emit
+from evalkit.errors import InfrastructureError
 from evalkit.secrets import redact
 
 if TYPE_CHECKING:
@@ -80,10 +81,13 @@ def _comment(judged: Judged, text: str, when: Literal["always", "changes"]) -> N
     from evalkit.report.verdict_comment import MARKER, worth_saying
     from evalkit.runner.pull_request import comment
 
-    said = comment(text, marker=MARKER, only_edit=when == "changes" and not worth_saying(
-        judged.verdict
-    ))  # fmt: skip
-    typer.echo(said, err=True)
+    silent = when == "changes" and not worth_saying(judged.verdict)
+    try:
+        typer.echo(comment(text, marker=MARKER, only_edit=silent), err=True)
+    except InfrastructureError as error:
+        # the verdict stands, and its exit code says it
+        for place, line in enumerate(error.lines()):
+            typer.echo(redact(f"{'  ' if place else 'warning: '}{line}"), err=True)
 
 
 def _place(path: Path, root: Path, position: object) -> tuple[str, int]:

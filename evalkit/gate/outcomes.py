@@ -86,13 +86,17 @@ def _places(cases: Cases, known: Bools, fell: Bools) -> tuple[Place, ...]:
         return ()
     found = []
     for tag in cases.after.tags:
-        groups = cases.groups(tag)
-        if len(groups) > VALUES:
+        codes: dict[str | None, int] = {None: 0}
+        of = np.array([codes.setdefault(one, len(codes)) for one in cases.tag(tag)], dtype=np.intp)
+        if len(codes) > VALUES + 1:
             continue
-        for value, mask in groups.items():
-            size, hits = int((mask & known).sum()), int((mask & fell).sum())
+        sizes = np.bincount(of[known], minlength=len(codes)).tolist()
+        falls = np.bincount(of[fell], minlength=len(codes)).tolist()
+        for value, code in codes.items():
+            size, hits = sizes[code], falls[code]
             lift = hits / size / (regressed / total) if size else 0.0
-            if size >= SMALLEST and hits > 1 and lift > 1 and size < total:
+            named = value is not None and SMALLEST <= size < total
+            if named and hits > 1 and lift > 1:
                 found.append(Place(slice=f"{tag}={value}", regressed=hits, cases=size, lift=lift))
     return tuple(sorted(found, key=lambda one: (-one.lift, -one.regressed, one.slice))[:PLACES])
 

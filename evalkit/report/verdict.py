@@ -280,7 +280,7 @@ def diff_text(
             said = mark[difference.weight] + difference.text
             parts.append(Text(screen.say(words.clean(said, lines=False))))
         if runs is not None:
-            parts += prompt_changes(*runs, one.target, screen, shown=prompts)
+            parts += prompt_changes(*runs, one.target, screen, seen=prompts)
         parts += counts(one, screen, several=False)
         moved = [case for case in one.moved if not outcome or case.outcome == outcome]
         if moved:

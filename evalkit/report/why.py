@@ -10,15 +10,13 @@ from evalkit.config.prompt_diff import Piece, diff_words, words_between
 from evalkit.gate.comparability import target_changes
 from evalkit.model import JSON, PromptVersion, Run, Trial
 from evalkit.report import words
+from evalkit.report.case import LABEL, SHOWN, field, shown
 from evalkit.report.screen import Column, Screen, flow, grid, labelled
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-LABEL = 10
-SHOWN = 4_000
-"""Characters of one text that are shown; ``--json`` has it whole."""
 ALIKE = 0.35
 """Two texts that share less are shown one after the other: a diff of them says nothing."""
 TRIALS = 12
@@ -164,9 +162,9 @@ def why_text(both: Sequence[Sides], baseline: Run, candidate: Run, screen: Scree
     parts: list[RenderableType] = [head, Text(flow(said, screen.width), style="dim")]
     parts.append(Text(screen.say(f"baseline {baseline.id} → candidate {candidate.id}")))
     parts.append("")
-    parts += [_field(_line(key), Text(_cut(value)), screen) for key, value in case.inputs.items()]
+    parts += [field(_line(key), Text(shown(value)), screen) for key, value in case.inputs.items()]
     if case.expected is not None:
-        parts.append(_field("expected", Text(_cut(case.expected)), screen))
+        parts.append(field("expected", Text(shown(case.expected)), screen))
     for one in both:
         parts += ["", *_target(one, baseline, candidate, screen)]
     parts.append("")
@@ -187,12 +185,12 @@ def _target(both: Sides, baseline: Run, candidate: Run, screen: Screen) -> list[
     if changes:
         parts.append(_scores(changes, screen))
         parts += [
-            _field("why", Text(f"{_line(one.name)}: {_cut(one.reason)}"), screen)
+            field("why", Text(f"{_line(one.name)}: {shown(one.reason)}"), screen)
             for one in changes
             if one.reason and one.before != one.after
         ]
         parts += [
-            _field("!", Text(f"{_line(one.name)} was scored by another version"), screen)
+            field("!", Text(f"{_line(one.name)} was scored by another version"), screen)
             for one in changes
             if all(one.signatures) and one.signatures[0] != one.signatures[1]
         ]
@@ -206,28 +204,28 @@ def _caused(both: Sides, baseline: Run, candidate: Run, screen: Screen) -> list[
     from rich.text import Text
 
     parts: list[RenderableType] = [
-        _field("change", Text(screen.say(_line(one.text))), screen)
+        field("change", Text(screen.say(_line(one.text))), screen)
         for one in target_changes(baseline, candidate, both.target)
     ]
-    parts += prompt_changes(baseline, candidate, both.target, screen, shown=set())
+    parts += prompt_changes(baseline, candidate, both.target, screen, seen=set())
     sent = [_sent(side) for side in (both.before, both.after)]
     if sent[0] == sent[1] and parts:
-        parts.append(_field("", Text("what was sent for this case is the same"), screen))
+        parts.append(field("", Text("what was sent for this case is the same"), screen))
     return parts
 
 
 def prompt_changes(
-    baseline: Run, candidate: Run, target: str, screen: Screen, *, shown: set[str]
+    baseline: Run, candidate: Run, target: str, screen: Screen, *, seen: set[str]
 ) -> list[RenderableType]:
-    """The prompt of a target word by word; nothing when it is equal, or ``shown`` already."""
+    """The prompt of a target word by word; nothing when it is equal, or ``seen`` already."""
     old, new = (_prompt(run, target) for run in (baseline, candidate))
     if old is None or new is None or old.version == new.version:
         return []
-    if f"{old.version} {new.version}" in shown:
+    if f"{old.version} {new.version}" in seen:
         return []
-    shown.add(f"{old.version} {new.version}")
+    seen.add(f"{old.version} {new.version}")
     return [
-        _field(f"line {one.new_line}", _pieces(one.pieces, screen), screen)
+        field(f"line {one.new_line}", _pieces(one.pieces, screen), screen)
         for one in diff_words(old.text, new.text)
     ]
 
@@ -247,7 +245,7 @@ def _outputs(both: Sides, changes: Sequence[ScoreChange], screen: Screen) -> lis
     old, new = _typical(both.before), _furthest(both, changes)
     if old is None or new is None or old == new:
         return [
-            _field(label, _quoted(text, trials), screen)
+            field(label, _quoted(text, trials), screen)
             for label, text, trials in (
                 ("output" if old == new else "base", old, both.before),
                 ("cand", new, both.after),
@@ -258,11 +256,11 @@ def _outputs(both: Sides, changes: Sequence[ScoreChange], screen: Screen) -> lis
     same = sum(len(one.text) for one in pieces if one.kind == "same")
     if 2 * same < ALIKE * (len(old) + len(new)):
         return [
-            _field("", Text("hardly a word is shared: both are shown"), screen),
-            _field("base", Text(_cut(old)), screen),
-            _field("cand", Text(_cut(new)), screen),
+            field("output", Text("hardly a word is shared: both are shown"), screen),
+            field("base", Text(shown(old)), screen),
+            field("cand", Text(shown(new)), screen),
         ]
-    return [_field("output", _pieces(pieces, screen), screen)]
+    return [field("output", _pieces(pieces, screen), screen)]
 
 
 def _quoted(text: str | None, trials: Sequence[Trial]) -> Text:
@@ -271,8 +269,8 @@ def _quoted(text: str | None, trials: Sequence[Trial]) -> Text:
     if text is None:
         failed = next((one for one in trials if one.output is None), None)
         reason = "no answer" if failed is None else f"{failed.error_class}: {failed.error}"
-        return Text(_cut(reason), style="red")
-    return Text(_cut(text) or '""')
+        return Text(shown(reason), style="red")
+    return Text(shown(text) or '""')
 
 
 def _typical(trials: Sequence[Trial]) -> str | None:
@@ -377,22 +375,3 @@ def _pieces(pieces: Sequence[Piece], screen: Screen) -> Text:
 
 def _line(text: str) -> str:
     return words.clean(text, lines=False)
-
-
-def _cut(value: JSON) -> str:
-    import json
-
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, list) and all(isinstance(one, str) for one in value):
-        text = "\n".join(map(str, value))
-    else:
-        text = json.dumps(value, ensure_ascii=False)
-    text = words.clean(text)
-    if len(text) <= SHOWN:
-        return text
-    return f"{text[:SHOWN]}\n[{words.count(len(text) - SHOWN)} more characters: --json]"
-
-
-def _field(label: str, text: Text, screen: Screen) -> RenderableType:
-    return labelled(screen.say(words.cut(label, LABEL - 1)), text, LABEL)

@@ -86,6 +86,11 @@ def comment(
     return "a comment was written"
 
 
+def check(environ: Mapping[str, str] = os.environ) -> None:
+    """Raise the ``UsageError`` that ``comment`` would, before anything is judged."""
+    _thread(environ)
+
+
 def _thread(environ: Mapping[str, str]) -> _Thread:
     if environ.get("GITHUB_REPOSITORY"):
         return _github(environ)
