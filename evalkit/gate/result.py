@@ -118,7 +118,9 @@ class Compared:
     """How the cases of one target of one suite were paired, and what moved.
 
     ``metric`` is what ``regressed`` and ``improved`` are judged by. ``changed`` cases ask the same
-    and expect another answer. ``places`` are the slices where most regressed, by lift.
+    and expect another answer. ``reworded`` ones are among the ``same``: other words, equal scores;
+    ``None`` where the baseline keeps no answers. ``places`` are the slices where most regressed, by
+    lift.
     """
 
     suite: str
@@ -130,6 +132,7 @@ class Compared:
     improved: int = 0
     flaky: int = 0
     same: int = 0
+    reworded: int | None = None
     errored: int = 0
     unscored: int = 0
     new: tuple[str, ...] = ()

@@ -214,7 +214,8 @@ def counts(compared: Compared, screen: Screen, *, several: bool) -> list[Rendera
         ("", len(compared.removed), "removed"),
         ("", len(compared.changed), "changed"),
         ("▲", compared.improved, "improved"),
-        ("=", compared.same, "same"),
+        ("≈", compared.reworded or 0, "reworded"),
+        ("=", compared.same - (compared.reworded or 0), "same"),
     )
     said += [
         f"{glyph}{words.count(number)} {word}"

@@ -19,7 +19,8 @@ _TRIALS = """
 SELECT t.suite, t.target, t.case_id, c.input_id, t.case_name, t.status = 'ok' AS ok,
     coalesce(t.provenance = 'live', false) AS live, t.model,
     t.latency_s, t.ttft_s, t.cost_usd, t.input_tokens::DOUBLE AS input_tokens,
-    t.output_tokens::DOUBLE AS output_tokens, t.tags
+    t.output_tokens::DOUBLE AS output_tokens, t.tags,
+    CASE WHEN t.output IS NULL THEN 0 ELSE md5_number_lower(t.output) END::UBIGINT AS text
 FROM trials AS t LEFT JOIN cases AS c USING (case_id)
 WHERE t.run_id = $run AND (t.trial >= $from) = $confirming
 ORDER BY t.suite, t.target, t.case_id, t.trial
@@ -101,6 +102,7 @@ def _side(key: tuple[str, ...], run_id: str, rows: pa.Table, scores: dict[str, p
         ok=np.asarray(rows.column("ok").to_numpy(zero_copy_only=False), dtype=np.bool_),
         live=np.asarray(rows.column("live").to_numpy(zero_copy_only=False), dtype=np.bool_),
         **{name: _floats(rows.column(name)) for name in _NUMBERS},
+        texts=rows.column("text").to_numpy(),
         models={str(one["values"]): int(one["counts"]) for one in counted},
         scores={name: _side_scores(one, len(owner)) for name, one in scores.items()},
     )

@@ -63,15 +63,6 @@ def test_a_change_cannot_loosen_the_gates_it_is_judged_by(repository, tmp_path):
     assert "error::x" not in after
 
 
-def test_a_suite_that_is_taken_away_is_missed(repository, tmp_path):
-    repository.pull_request("away", **{"suites/other.yaml": SUITE})
-    (repository.work / "suites/boxes.yaml").unlink()
-    repository.commit("the suite is renamed")
-    code, said = Action(repository, tmp_path, comment="never").steps()
-    assert code == 3, said
-    assert "suite 'boxes' has gates at origin/main and was not run: it is gone" in said
-
-
 def test_the_same_again_passes_also_from_a_fork(repository, tmp_path):
     repository.pull_request("fork", **{"README.md": "from a fork\n"})
     action = Action(repository, tmp_path, fork=True)

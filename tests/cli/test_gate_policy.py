@@ -19,19 +19,43 @@ BASE, CAND = "20261121-100000-aaaa", "20261121-110000-bbbb"
 SPANISH = [number for number in range(90) if number % 3 == 1]
 
 
+def make_repository(folder):
+    found = Repository(folder)
+    git(folder, "checkout", "-q", "main")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "the project")
+    found.main = git(folder, "rev-parse", "HEAD")
+    git(folder, "checkout", "-q", "-B", "change")
+    found.change = commit(folder, "change")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_branch_of_ci(monkeypatch):
+    for name in ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"):
-        monkeypatch.delenv(name, raising=False)
-    found = Repository(tmp_path)
-    git(tmp_path, "checkout", "-q", "main")
-    git(tmp_path, "add", "-A")
-    git(tmp_path, "commit", "-qm", "the project")
-    found.main = git(tmp_path, "rev-parse", "HEAD")
-    git(tmp_path, "checkout", "-q", "-B", "change")
-    found.change = commit(tmp_path, "change")
+    return make_repository(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory):
+    """Two runs that are the same; only the suite is written anew by each test."""
+    found = make_repository(tmp_path_factory.mktemp("unchanged"))
+    found.run(BASE, found.main)
+    found.run(CAND, found.change)
     return found
+
+
+@pytest.fixture
+def settled(unchanged, monkeypatch):
+    monkeypatch.chdir(unchanged.folder)
+    yield unchanged
+    suite(unchanged, SUITE)
 
 
 def judged(capsys, *arguments):
@@ -66,6 +90,29 @@ def test_the_gates_of_the_ref_judge_and_the_change_is_said(repository, capsys):
     assert "policy of support changed, main judges: gate 'quality' max_drop 5% → 95%" in said
     assert "gate 'languages' waiver – → {owner: me" in said
     assert "the query of gate 'rows' differs" in said
+
+
+def test_a_suite_that_is_taken_away_or_left_out_is_missed(settled):
+    from evalkit.config import load_project
+    from evalkit.runner.rules import rules_at
+
+    path = settled.folder / "suites/support.yaml"
+    project = load_project(settled.folder / "evalkit.yaml")
+    said = "suite 'support' has gates at main and was not run"
+    assert rules_at(project, "main", ["other"], every=True).said == (said,)
+    path.rename(path.with_name("other.yaml"))
+    rules = rules_at(project, "main", ["other"], every=True)
+    assert rules.problems == (f"{said}: it is gone",)
+    assert rules_at(project, "main", ["other"], every=False).problems == ()
+    # moving all suites elsewhere hides nothing
+    path.parent.rename(settled.folder / "elsewhere")
+    text = (settled.folder / "evalkit.yaml").read_text()
+    (settled.folder / "evalkit.yaml").write_text(text + "suites_dir: elsewhere\n")
+    project = load_project(settled.folder / "evalkit.yaml")
+    assert rules_at(project, "main", ["other"], every=True).problems == (f"{said}: it is gone",)
+    (settled.folder / "evalkit.yaml").write_text(text)
+    (settled.folder / "elsewhere").rename(path.parent)
+    path.with_name("other.yaml").unlink()
 
 
 def test_an_unknown_ref_and_a_suite_that_is_new(repository, capsys):
@@ -188,12 +235,8 @@ def test_many_tolerated_drops_use_up_the_budget_of_the_anchor(repository, capsys
     assert not any("leaks" in one for one in verdict["warnings"])
 
 
-def test_an_anchor_that_is_not_there_is_an_error(repository, capsys):
-    repository.run(BASE, repository.main)
-    repository.run(CAND, repository.change)
-    suite(
-        repository, SUITE.replace("gates:", 'gate: {anchor: {ref: "tag:v9", budget: 3%}}\ngates:')
-    )
+def test_an_anchor_that_is_not_there_is_an_error(settled, capsys):
+    suite(settled, SUITE.replace("gates:", 'gate: {anchor: {ref: "tag:v9", budget: 3%}}\ngates:'))
     code, verdict = judged(capsys)
     assert code == ExitCode.UNDECIDED
     errors = [one["reason"] for one in verdict["results"] if one["status"] == "ERROR"]
@@ -240,12 +283,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_policy_has_its_own_answer(repository, capsys, name):
+def test_a_bad_policy_has_its_own_answer(settled, capsys, name):
     text, code, said = BAD[name]
-    (repository.folder / "gates/bad.sql").write_text("SELECT nothing FROM nowhere\n")
-    repository.run(BASE, repository.main)
-    repository.run(CAND, repository.change)
-    suite(repository, text)
+    (settled.folder / "gates/bad.sql").write_text("SELECT nothing FROM nowhere\n")
+    suite(settled, text)
     found = judged(capsys)
     assert found[0] == code
     assert said in (found[1] if isinstance(found[1], str) else json.dumps(found[1]))
