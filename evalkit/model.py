@@ -301,6 +301,11 @@ class TrialStatus(StrEnum):
     ERROR = "error"
 
 
+CONFIRMING = 1_000
+"""Trials from this index on were made to confirm a failure: chosen for what the others said, they
+count for ``must: pass`` alone. No suite asks a case so often."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One execution of one case on one target, with its scores: one row of the store.

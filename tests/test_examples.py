@@ -39,6 +39,8 @@ def project(tmp_path_factory):
     """A project with a run in its store and two versions of its prompt in git."""
     folder = tmp_path_factory.mktemp("examples")
     evalkit(["init", "."], folder)
+    policy = "benchmarks: {gsm8k: {tier: critical, max_drop: 0.02}}\n"
+    (folder / "nemo-policy.yaml").write_text(policy, "utf-8")
     git("init", "-q", cwd=folder)
     for text in ("first", "second"):
         prompt = folder / "prompts" / "answer.j2"

@@ -81,6 +81,20 @@ def test_the_query_runs(tmp_path):
     assert all(row["usd"] == 0 for row in rows)
 
 
+def test_the_gates_load(project):
+    from evalkit.config import load_project, load_suite
+
+    (project / "gates").mkdir()
+    query = "SELECT case_id FROM trials WHERE run_id = $run AND status = 'error'\n"
+    (project / "gates" / "errors.sql").write_text(query, encoding="utf-8")
+    suite = project / "suites" / "tickets.yaml"
+    suite.write_text(suite.read_text("utf-8") + block("yaml", 3), encoding="utf-8")
+    loaded = load_suite(load_project(project / "evalkit.yaml"), "tickets")
+    assert len(loaded.gates) == 9
+    assert loaded.policy.anchor.budget == 0.03
+    assert (loaded.gates[-1].waiver.owner, loaded.gates[7].query) == ("Ada", query)
+
+
 def test_the_mask_it_shows_is_every_kind(project):
     from evalkit.config import load_project
     from evalkit.pii import PII_KINDS

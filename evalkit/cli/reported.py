@@ -41,7 +41,6 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
     from evalkit.runner.ancestry import tagged_commits
 
     run, old = pair.candidate.run, pair.baseline
-    reworded = frozenset() if old is None else store.reworded(old.run.id, run.id)
     past = {
         suite: [
             Past(
@@ -63,10 +62,10 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
         compared=pair.compared,
         run=run_view(run, store.samples(run.id)),
         spent_before=None if old is None else _spent(store, old.run.id),
-        tables=case_tables(run.suites, pair.candidate, old, reworded=reworded),
+        tables=case_tables(run.suites, pair.candidate, old),
         context=Context(past=past, releases=tagged_commits(root)),
-        texts=lambda ids: store.trials(run.id, ids),
-        texts_before=None if old is None else lambda ids: store.trials(old.run.id, ids),
+        texts=lambda ids: store.cases(run.id, ids),
+        texts_before=None if old is None else lambda ids: store.cases(old.run.id, ids),
     )
 
 

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
+from evalkit.cli.untrusted import Untrusted, enter
 from evalkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from evalkit.config.spec import Project
     from evalkit.runner.estimate import Estimate
+    from evalkit.runner.plan import RunOptions
+    from evalkit.runner.progress import Display
+    from evalkit.store import Store
 
 app = new_app()
+_NAMED = {"merge-base", "rolling"}
 
 
 @app.command(
@@ -81,6 +87,19 @@ def run(
         str | None,
         typer.Option(metavar="RUN", help="What --gate compares with; as the suite says without."),
     ] = None,
+    policy_ref: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Gates as they are at this branch or commit."),
+    ] = None,
+    interleave: Annotated[
+        bool,
+        typer.Option(
+            "--interleave",
+            help="With --gate: also ask the baseline's targets, side by side, so that a rise of"
+            " latency may block.",
+        ),
+    ] = False,
+    untrusted: Untrusted = False,
     offline: Annotated[
         bool,
         typer.Option(
@@ -118,7 +137,9 @@ def run(
 
     from evalkit.cli.stored import print_run
     from evalkit.config import find_project, load_project
+    from evalkit.model import RunKind
     from evalkit.offline import offline_if
+    from evalkit.runner.before_gate import before_gate
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
     from evalkit.runner.session import estimate_run, resume_run, start_run
@@ -136,16 +157,21 @@ def run(
                 "--sample": sample,
                 "--tags": tags,
                 "--filter": filter,
+                "--interleave": interleave,
             }
         )
     if baseline is not None and not gate:
         raise UsageError("--baseline is what --gate compares with", hint="add --gate")
+    if (policy_ref is not None or interleave) and not gate:
+        flag = "--policy-ref" if policy_ref is not None else "--interleave"
+        raise UsageError(f"{flag} is for --gate", hint="add --gate")
+    allow_code = enter(untrusted=untrusted, allow_code=allow_code)
     with offline_if(offline):
         found = load_project(find_project(file=project), allow_code=allow_code)
         store = Store(found.store)
-        if baseline is not None and ":" not in baseline and baseline != "merge-base":
+        if baseline is not None and ":" not in baseline and baseline not in _NAMED:
             # "latest" is the run before this one, not this one
-            baseline = f"run:{store.resolve(baseline)}"
+            baseline = f"run:{store.resolve(baseline, kind=RunKind.EVALUATION)}"
         display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
         options = RunOptions(
             suites=tuple(suites or ()),
@@ -163,6 +189,16 @@ def run(
             max_tokens=max_tokens,
             cache=cache,
         )
+        if gate and resume is None:
+            options = before_gate(
+                found,
+                store,
+                options,
+                baseline=baseline,
+                policy_ref=policy_ref or "",
+                interleave=interleave,
+                note=display.note,
+            )
         if dry_run:
             _print_estimate(estimate_run(found, options, store, resume=resume), as_json=as_json)
             return ExitCode.PASS
@@ -178,11 +214,53 @@ def run(
         typer.echo(redact(line), err=True)
     if not gate or outcome.exit_code:
         return outcome.exit_code
-    from evalkit.cli.judged import show_verdict
-    from evalkit.runner.gating import judge
+    return _gated(
+        found,
+        store,
+        outcome.run_id,
+        options,
+        baseline=baseline,
+        policy_ref=policy_ref or "",
+        display=display,
+        as_json=as_json,
+        quiet=quiet,
+    )
 
-    judged = judge(found, store, outcome.run_id, baseline=baseline)
-    show_verdict(judged, as_json=as_json, quiet=quiet)
+
+def _gated(
+    project: Project,
+    store: Store,
+    run_id: str,
+    options: RunOptions,
+    *,
+    baseline: str | None,
+    policy_ref: str,
+    display: Display,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Confirm what failed once where a gate asks for it, then judge."""
+    from evalkit.cli.judged import show_verdict
+    from evalkit.runner.confirm import confirm
+    from evalkit.runner.gating import judge
+    from evalkit.runner.rules import rules_of
+    from evalkit.secrets import redact
+
+    rules = rules_of(project, store.load_run(run_id).suites, policy_ref)
+    again = confirm(project, store, run_id, rules, options, display=display)
+    if again is not None and again.exit_code:
+        for line in again.lines():
+            typer.echo(redact(line), err=True)
+        return again.exit_code
+    judged = judge(
+        project,
+        store,
+        run_id,
+        baseline=baseline,
+        policy_ref=policy_ref,
+        allow_code=options.allow_code,
+    )
+    show_verdict(judged, store, root=project.root, as_json=as_json, quiet=quiet)
     return judged.verdict.exit_code
 
 

@@ -76,3 +76,24 @@ def _disagree(measured: Measured) -> Bools:
     np.maximum.at(high, measured.owner[known], measured.values[known])
     disagree: Bools = high > low
     return disagree
+
+
+def reworded(cases: Cases) -> Bools | None:
+    """Which pairs have an answer that the baseline never gave; ``None``: unknown."""
+    before, after, pairing = cases.before, cases.after, cases.pairing
+    if before is None or before.texts is None or after.texts is None:
+        return None
+    keys = []
+    for side, chosen in ((before, pairing.baseline), (after, pairing.candidate)):
+        assert side.texts is not None
+        place = np.full(len(side.cases), -1, dtype=np.int64)
+        here = np.flatnonzero(chosen >= 0)
+        place[chosen[here]] = here
+        of = place[side.owner]
+        # the number of the pair and the text as one key: multiplied by an odd number it is spread
+        keys.append((of, side.texts ^ (of.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))))
+    (_, old), (of, new) = keys
+    other = ~np.isin(new, old) & (of >= 0) & after.ok
+    found: Bools = np.zeros(cases.n, dtype=np.bool_)
+    found[of[other]] = True
+    return found

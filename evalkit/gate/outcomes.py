@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evalkit.config.gate_metrics import MetricInfo
-from evalkit.gate.movement import movement
+from evalkit.gate.movement import movement, reworded
+from evalkit.gate.places import places
 from evalkit.gate.result import CaseChange, Compared, Difference
 from evalkit.gate.selection import Cases
 from evalkit.stats.sides import Side
@@ -42,6 +43,7 @@ def outcomes(
     if before is None or seen is None:
         return Compared(**common)  # type: ignore[arg-type]  # the fields above
     was, now, fell, rose = seen.was, seen.now, seen.fell, seen.rose
+    other = reworded(cases)
     sign = -1 if seen.info.direction == "lower" else 1
     moved = np.flatnonzero(fell | rose)
     order = sorted(moved.tolist(), key=lambda one: (sign * (now[one] - was[one]), pairing.ids[one]))
@@ -52,10 +54,12 @@ def outcomes(
         improved=int(rose.sum()),
         flaky=int(seen.flaky.sum()),
         same=int((seen.known & ~fell & ~rose).sum()),
+        reworded=None if other is None else int((other & seen.known & ~fell & ~rose).sum()),
         new=pairing.new,
         removed=pairing.removed,
         changed=pairing.changed,
         lost=pairing.lost,
+        places=places({tag: cases.tag(tag) for tag in after.tags}, seen.known, fell),
         moved=tuple(
             CaseChange(
                 case_id=pairing.ids[one],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from evalkit.gate.decide import Bench, Stored, benches
-from evalkit.gate.movement import LEAST, Movement, movement
+from evalkit.gate.movement import LEAST, Movement, movement, reworded
 from evalkit.stats.intervals import Floats
 from evalkit.stats.sides import Bools, Numbers, Side
 
@@ -64,18 +64,10 @@ class CaseTable:
 
 
 def case_tables(
-    suites: Sequence[str],
-    candidate: Stored,
-    baseline: Stored | None,
-    *,
-    reworded: Container[tuple[str, str, str]] = frozenset(),
+    suites: Sequence[str], candidate: Stored, baseline: Stored | None
 ) -> tuple[CaseTable, ...]:
-    """A table for every target of the suites.
-
-    ``reworded`` has suite, target and id of the cases whose answers read differently on the two
-    sides.
-    """
-    return tuple(_table(one, reworded) for one in benches(suites, candidate, baseline))
+    """A table for every target of the suites."""
+    return tuple(map(_table, benches(suites, candidate, baseline)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +82,9 @@ class _Rows:
     flaky: Bools
 
 
-def _table(bench: Bench, reworded: Container[tuple[str, str, str]]) -> CaseTable:
+def _table(bench: Bench) -> CaseTable:
     seen = movement(bench.pairs, bench.infos, bench.deciders)
-    parts = [_paired(bench, seen, reworded), *_apart(bench)]
+    parts = [_paired(bench, seen), *_apart(bench)]
     outcome = [one for part in parts for one in part.outcome]
     baseline = np.concatenate([one.baseline for one in parts])
     candidate = np.concatenate([one.candidate for one in parts])
@@ -124,17 +116,16 @@ def _table(bench: Bench, reworded: Container[tuple[str, str, str]]) -> CaseTable
     )
 
 
-def _paired(
-    bench: Bench, seen: Movement | None, reworded: Container[tuple[str, str, str]]
-) -> _Rows:
+def _paired(bench: Bench, seen: Movement | None) -> _Rows:
     pairing = bench.pairs.pairing
     n = pairing.n
     nothing = np.full(n, np.nan)
     was, now = (nothing, nothing) if seen is None else (seen.was, seen.now)
     flaky = np.zeros(n, dtype=np.bool_) if seen is None else seen.flaky
     failed = _failed(bench.after, pairing.candidate)
+    other = reworded(bench.pairs)
     outcome = []
-    for row, case in enumerate(pairing.ids):
+    for row in range(n):
         if bench.before is None:
             one = _alone(bool(failed[row]), float(now[row]), bool(flaky[row]), bench, seen)
         elif pairing.candidate[row] < 0 or pairing.baseline[row] < 0:
@@ -147,7 +138,7 @@ def _paired(
             one = Outcome.FLAKY
         elif seen is not None and seen.rose[row]:
             one = Outcome.IMPROVED
-        elif (bench.suite.name, bench.target, case) in reworded:
+        elif other is not None and other[row]:
             one = Outcome.REWORDED
         else:
             one = Outcome.SAME

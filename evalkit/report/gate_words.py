@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalkit.gate.result import GateResult, Status, Verdict
+from evalkit.gate.result import GateResult, Place, Status, Verdict
 from evalkit.report import words
 
 GLYPHS = {
@@ -182,6 +182,14 @@ def _fact(result: GateResult) -> str:
         return result.reason
     allowed = level(result, result.bound)
     return f"within {allowed}" if result.status is Status.PASS else f"more than {allowed}"
+
+
+def place(one: Place) -> str:
+    """A slice with how many of its cases regressed, and how much more often than all do."""
+    return (
+        f"{one.slice} {words.count(one.regressed)} of {words.count(one.cases)}"
+        f" (×{words.number(one.lift, 1)})"
+    )
 
 
 def headline(verdict: Verdict) -> str:

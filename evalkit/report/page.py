@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.config.prompt_diff import Hunk
-from evalkit.gate.result import Compared, Verdict
+from evalkit.gate.result import Compared, Place, Verdict
 from evalkit.report.view import RunView
 
 FORMAT = 1
@@ -38,17 +38,6 @@ class Change:
     title: str
     note: str = ""
     hunks: tuple[Hunk, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lift:
-    """How often the cases of one slice regressed; ``lift`` is their rate over the rate of all."""
-
-    slice: str
-    regressed: int
-    cases: int
-    rate: float
-    lift: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,8 +207,7 @@ class ReportView:
     verdict: Verdict | None = None
     compared: tuple[Compared, ...] = ()
     changes: tuple[Change, ...] = ()
-    lifts: tuple[Lift, ...] = ()
-    least_cases: int = 0
+    lifts: tuple[Place, ...] = ()
     strips: tuple[Strips, ...] = ()
     trends: tuple[Trend, ...] = ()
     frontier: tuple[Frontier, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,16 +11,15 @@ import numpy as np
 
 from evalkit.config.prompt_diff import diff_words
 from evalkit.gate.decide import Stored
-from evalkit.gate.result import Compared, Verdict
+from evalkit.gate.places import places
+from evalkit.gate.result import Compared, Place, Verdict
 from evalkit.gate.table import OUTCOMES, CaseTable, Outcome
 from evalkit.model import Run
-from evalkit.report import words
 from evalkit.report.page import (
     CaseRows,
     Change,
     Frontier,
     Group,
-    Lift,
     ReportView,
     RunFacts,
     Strip,
@@ -35,9 +33,6 @@ from evalkit.report.view import Cell, MetricRow, RunView, SuiteView
 from evalkit.secrets import redact
 from evalkit.stats.sides import Side
 
-LIFTS = 5
-LEAST_CASES = 5
-"""Cases below which the rate of a slice says nothing."""
 ROOM = 24_000_000
 """Characters of case texts that are looked at; compressed they are about 5 MB."""
 
@@ -88,7 +83,6 @@ def report_view(
         compared=tuple(compared),
         changes=() if baseline is None else tuple(changes(baseline.run, candidate.run)),
         lifts=lifts(rows),
-        least_cases=LEAST_CASES,
         strips=tuple(_strips(candidate, baseline)),
         trends=tuple(_trends(candidate.run, baseline, context)),
         frontier=tuple(one for suite in run.suites for one in frontier(suite)),
@@ -177,40 +171,17 @@ def _tags(tables: Sequence[CaseTable], order: Sequence[tuple[int, int]]) -> dict
     return found
 
 
-def lifts(rows: CaseRows) -> tuple[Lift, ...]:
-    """The slices in which most regressed, beside how many regressed in all; the worst first."""
-    bad = [rows.outcomes[one] in {Outcome.REGRESSED, Outcome.FAILED} for one in rows.outcome]
-    overall = sum(bad)
-    if not overall:
-        return ()
-    rate = overall / len(bad)
-    sizes: Counter[str] = Counter()
-    fallen: Counter[str] = Counter()
-
-    def count(names: Iterable[str | None]) -> None:
-        for name, one in zip(names, bad, strict=True):
-            if name is not None:
-                sizes[name] += 1
-                fallen[name] += one
-
-    if len({one.suite for one in rows.groups}) > 1:
-        count(f"suite:{rows.groups[one].suite}" for one in rows.group)
-    if len({one.target for one in rows.groups}) > 1:
-        count(f"target:{rows.groups[one].target}" for one in rows.group)
+def lifts(rows: CaseRows) -> tuple[Place, ...]:
+    """The slices in which cases regressed, or alone failed, more often than overall."""
+    bad = {Outcome.REGRESSED, Outcome.FAILED}
+    fell = np.array([rows.outcomes[one] in bad for one in rows.outcome], dtype=np.bool_)
+    tags: dict[str, list[str | None]] = {
+        "suite": [rows.groups[one].suite for one in rows.group],
+        "target": [rows.groups[one].target for one in rows.group],
+    }
     for tag, column in rows.tags.items():
-        count(None if one < 0 else f"{tag}:{column.values[one]}" for one in column.codes)
-    found = [
-        Lift(
-            slice=name,
-            regressed=fallen[name],
-            cases=size,
-            rate=fallen[name] / size,
-            lift=fallen[name] / size / rate,
-        )
-        for name, size in sizes.items()
-        if size >= LEAST_CASES and fallen[name] >= min(2, overall)
-    ]
-    return tuple(sorted(found, key=lambda one: (-one.lift, -one.regressed, one.slice))[:LIFTS])
+        tags[tag] = [None if one < 0 else column.values[one] for one in column.codes]
+    return places(tags, np.ones(len(fell), dtype=np.bool_), fell)
 
 
 def changes(baseline: Run, candidate: Run) -> list[Change]:
@@ -375,10 +346,3 @@ def _with_dominance(one: Frontier, others: Sequence[Frontier], gain: int) -> Fro
         if other is not one and len(known) > 1 and better:
             return replace(one, dominated_by=other.target)
     return one
-
-
-def headline(view: ReportView) -> str:
-    """What a report without gates says first."""
-    counts = Counter(view.rows.outcomes[one] for one in view.rows.outcome)
-    said = [f"{words.count(times)} {name}" for name, times in counts.items()]
-    return ", ".join(said) or "no cases"

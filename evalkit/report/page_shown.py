@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from evalkit.gate.places import SMALLEST
 from evalkit.gate.result import GateResult, Status, Verdict
 from evalkit.gate.table import OUTCOMES, Outcome
 from evalkit.report import gate_words, svg, words
@@ -64,16 +65,16 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
         "lift_word": bad.capitalize(),
         "lifts": [
             {
-                "slice": _line(one.slice),
+                "slice": _line(one.slice.replace("=", ":", 1)),
                 "regressed": words.count(one.regressed),
                 "cases": words.count(one.cases),
-                "rate": f"{100 * one.rate:.3g} %",
+                "rate": f"{100 * one.regressed / one.cases:.3g} %",
                 "lift": f"{one.lift:.1f}",
             }
             for one in view.lifts
         ],
         "nowhere": f"No case {bad}." if not count else "No tag tells these cases apart.",
-        "least": view.least_cases,
+        "least": SMALLEST,
         "matrix": [_matrix(one) for one in view.run.suites],
         "frontiers": _frontiers(view),
         "strips": [

@@ -7,7 +7,6 @@ can satisfy, and a selection that selects nothing.
 
 from __future__ import annotations
 
-import getpass
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.config.spec import CacheMode, Project
-from evalkit.errors import UnknownName
+from evalkit.errors import UnknownName, UsageError
+from evalkit.gate.beside import beside
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
+from evalkit.runner.audit import user_name
 from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
 from evalkit.runner.reach import keep_offline
 from evalkit.runner.select import Selection
+from evalkit.runner.stored_targets import with_baseline
 from evalkit.runner.suites import PlannedSuite, Scans, find_suites, plan_suite, shown_source
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class RunOptions:
     max_tokens: int | None = None
     cache: CacheMode | None = None
     offline: bool = False
+    interleave: str | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -69,6 +72,7 @@ class RunOptions:
             "max_tokens": self.max_tokens,
             "cache": self.cache,
             "offline": self.offline,
+            "interleave": self.interleave,
         }
 
 
@@ -95,6 +99,10 @@ def build_plan(
     ``store`` has the earlier runs that targets may replay. Raises the ``UsageError`` of the first
     thing that is wrong, and ``Undecided`` when nothing is selected.
     """
+    if options.interleave is not None:
+        if store is None:
+            raise UsageError("a run is interleaved with a stored one, and there is no store")
+        project = with_baseline(project, store, options.interleave)
     with GitQuestion(project.root) as git:
         return _build(project, options, git, environ=environ, store=store)
 
@@ -113,7 +121,7 @@ def _build(
     for name in options.targets:
         if name not in project.targets:
             raise UnknownName("target", name, project.targets, where=project.path)
-    wanted = {one.name: _unique(options.targets or one.targets) for one in specs}
+    wanted = {one.name: _with_beside(options.targets or one.targets, project) for one in specs}
     fleet = build_fleet(
         project,
         _unique(name for names in wanted.values() for name in names),
@@ -149,6 +157,12 @@ def _build(
         fleet=fleet,
         warnings=_unique(warnings),
     )
+
+
+def _with_beside(names: Iterable[str], project: Project) -> tuple[str, ...]:
+    """The targets, each with the baseline's that is asked beside it."""
+    pairs = ((one, beside(one)) for one in names)
+    return _unique(one for pair in pairs for one in pair if one in project.targets)
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:
@@ -190,7 +204,7 @@ def _run(
             options, suites=options.suites or tuple(one.name for one in suites)
         ).settings(),
         evalkit_version=__version__,
-        user=_user(),
+        user=user_name(),
     )
 
 
@@ -208,11 +222,3 @@ def _prompts(project: Project, targets: Iterable[PlannedTarget]) -> tuple[Prompt
                 description=prompt.description or None,
             )
     return tuple(found.values())
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        # a container may run as a user that has no name
-        return None

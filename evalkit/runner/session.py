@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, ExitCode, StoreError
+from evalkit.gate.beside import beside
 from evalkit.model import RunStatus
 from evalkit.offline import Guard, offline_if
 from evalkit.runner.budget import Ledger, Purse
@@ -24,6 +25,7 @@ from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
 from evalkit.runner.funds import fund
+from evalkit.runner.pace import Pace
 from evalkit.runner.plan import Plan, RunOptions, build_plan
 from evalkit.runner.privacy import masker_of, new_masker
 from evalkit.runner.progress import Board, Display, Tally
@@ -334,6 +336,7 @@ def _engine(
     done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
     driven: list[Driven] = []
+    paces = _paces(plan)
     for name, lane in plan.fleet.lanes.items():
         suites = [one for one in plan.suites if name in one.targets and one.survey.total]
         if not suites:
@@ -353,6 +356,7 @@ def _engine(
                 cases=one.cases.__iter__,
                 trials=one.trials,
                 done=done.get((one.name, name), frozenset()),
+                first=one.first_trial,
             )
             for one in suites
         ]
@@ -361,6 +365,7 @@ def _engine(
             target_hash=plan.fleet.targets[name].version.content_hash,
             seed=plan.run.seed,
             render=lane.render,
+            pace=paces.get(name),
         )
         driven.append(Driven(lane=lane, feed=feed, tallies=mine))
         tallies += mine.values()
@@ -382,6 +387,17 @@ def _engine(
         f"{'' if purse.whole else ' to that target'}; answers under way are waited for"
     )
     return engine, tallies
+
+
+def _paces(plan: Plan) -> dict[str, tuple[Pace, int]]:
+    """The pace of every target that is asked beside another, and its side of it."""
+    found = {}
+    for name, lane in plan.fleet.lanes.items():
+        other = plan.fleet.lanes.get(beside(name))
+        if other is not None:
+            pace = Pace(max(lane.limits.concurrency, other.limits.concurrency))
+            found[name], found[other.name] = (pace, 0), (pace, 1)
+    return found
 
 
 def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float) -> Outcome:

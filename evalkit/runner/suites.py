@@ -31,6 +31,7 @@ class PlannedSuite:
     survey: Survey
     datasets: tuple[DatasetVersion, ...]
     warnings: tuple[str, ...] = ()
+    first_trial: int = 0
 
     @property
     def name(self) -> str:

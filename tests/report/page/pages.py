@@ -175,7 +175,6 @@ def view_of(store: Store, *, alone: bool = False, room: int = 10_000_000) -> Rep
 
     new = side(AFTER)
     old = None if alone else side(BEFORE)
-    reworded = frozenset() if alone else store.reworded(BEFORE, AFTER)
     past = [
         Past(
             run_id=one.run_id,
@@ -193,9 +192,9 @@ def view_of(store: Store, *, alone: bool = False, room: int = 10_000_000) -> Rep
         compared=() if old is None else compare(new.run.suites, new, old),
         run=run_view(new.run, store.samples(AFTER)),
         spent_before=None,
-        tables=case_tables(new.run.suites, new, old, reworded=reworded),
+        tables=case_tables(new.run.suites, new, old),
         context=Context(past={"support": past}, releases={}),
-        texts=lambda ids: store.trials(AFTER, ids),
-        texts_before=None if alone else lambda ids: store.trials(BEFORE, ids),
+        texts=lambda ids: store.cases(AFTER, ids),
+        texts_before=None if alone else lambda ids: store.cases(BEFORE, ids),
         room=room,
     )
