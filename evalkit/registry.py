@@ -23,6 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.hashing import content_id
 from evalkit.model import Direction, Metric, mean
@@ -144,6 +145,7 @@ class ScorerPlugin(Plugin):
     what a suite writes when the bare name says too little. ``prepare``
     is called once with the options when a suite is bound: it raises ``ValueError`` for values that
     cannot work together, and returns what the signature must also say, such as sacrebleu's own.
+    ``card`` says what it costs, what was measured of it and what it cannot see.
     """
 
     needs: tuple[str, ...] = ()
@@ -155,6 +157,7 @@ class ScorerPlugin(Plugin):
     batch: bool = False
     usage: str = ""
     prepare: Callable[[Mapping[str, Any]], str] | None = None
+    card: ScorerCard = field(default_factory=ScorerCard)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +214,7 @@ def scorer(
     code: bool = False,
     usage: str = "",
     prepare: Callable[[Mapping[str, Any]], str] | None = None,
+    card: ScorerCard | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
 
@@ -238,6 +242,7 @@ def scorer(
                 code=code,
                 usage=usage,
                 prepare=prepare,
+                card=card or ScorerCard(),
             ),
         )
 

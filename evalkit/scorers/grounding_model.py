@@ -7,6 +7,7 @@ from typing import Any
 
 from evalkit.model import Case, Output, Score, flagged, mean
 from evalkit.registry import scorer
+from evalkit.scorers._grounding_card import grounding_card
 from evalkit.scorers._grounding_forest import load
 from evalkit.scorers._grounding_result import read, to_score
 
@@ -16,7 +17,13 @@ def named_model(options: Mapping[str, Any]) -> str:
     return f"model:{load().hash}"
 
 
-@scorer(needs=("context",), metrics=(mean, flagged), direction="lower", prepare=named_model)
+@scorer(
+    needs=("context",),
+    metrics=(mean, flagged),
+    direction="lower",
+    prepare=named_model,
+    card=grounding_card("grounding_model"),
+)
 def grounding_model(case: Case, output: Output, *, trust_inputs: bool = True) -> Score:
     """How probably an answer says something its context does not: trees trained on human labels.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.hashing import canonical
 from evalkit.model import JSON, Case, Output, Score, rate
@@ -36,6 +37,10 @@ def _prepare(options: Mapping[str, Any]) -> str:
     ],
     prepare=_prepare,
     usage="json_equal: {ignore_order: true}",
+    card=ScorerCard(
+        family="structured",
+        blind=("texts in the values that mean the same in other words",),
+    ),
 )
 def json_equal(
     case: Case,

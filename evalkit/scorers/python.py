@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from evalkit.cards import ScorerCard
 from evalkit.hashing import bytes_id
 from evalkit.model import Case, Evidence, Output, Score, mean, rate
 from evalkit.registry import scorer
@@ -59,6 +60,11 @@ def _prepare(options: Mapping[str, Any]) -> str:
     code=True,
     prepare=_prepare,
     usage="python: {function: 'checks/mine.py:score'}",
+    card=ScorerCard(
+        family="own",
+        cost="whatever your function takes",
+        blind=("whatever your function does not look at",),
+    ),
 )
 def python(case: Case, output: Output, *, function: ProjectCode) -> Score | Awaitable[Score]:
     """A function of your own file as a scorer.

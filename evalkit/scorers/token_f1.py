@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from evalkit.cards import ScorerCard
 from evalkit.model import Case, Output, Score
 from evalkit.registry import scorer
 from evalkit.scorers._text import references, words
@@ -22,6 +23,13 @@ _ARTICLES = frozenset({"a", "an", "the"})
         ("", "", 1.0),
     ],
     usage="token_f1: {threshold: 0.5}",
+    card=ScorerCard(
+        family="match",
+        blind=(
+            "order and negation",
+            "an answer in other words than the expected ones",
+        ),
+    ),
 )
 def token_f1(case: Case, output: Output, *, drop_articles: bool = False) -> Score:
     """How many words output and expected text share: the F1 of SQuAD, for any language.
