@@ -6,6 +6,7 @@ import copy
 import json
 import math
 from dataclasses import asdict
+from datetime import date
 
 import pytest
 
@@ -21,6 +22,9 @@ NAMES = registry.names(registry.Kind.SCORER)
 OPTIONS = {
     "regex": {"pattern": r"\bParis\b"},
     "json_schema": {"schema": {"type": "object"}},
+    "label": {"labels": ["Paris", "Lyon"], "search": True},
+    "tool_forbidden": {"names": ["delete_*"]},
+    "format": {"max_words": 100},
 }
 
 AWKWARD = {
@@ -88,7 +92,24 @@ def test_the_plugin_is_declared_soundly(name):
     assert all(one.kind != "corpus" or one.corpus_value for one in plugin.metrics)
     for parameter in plugin.parameters.values():
         assert parameter.annotation is not None
-    assert plugin.examples or plugin.parameters
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_scorer_of_ours_has_a_card(name):
+    """A new scorer says under card= what family it is of and what it cannot see."""
+    card = _plugin(name).card
+    assert card.family != "own" or name == "python"
+    assert card.cost
+    assert card.blind
+    for one in (*card.blind, *(each.what for each in card.measurements())):
+        assert not one.endswith(".")
+    for each in card.measurements():
+        date.fromisoformat(each.date)
+        assert each.data
+        assert each.figures
+        assert all(
+            isinstance(value, str) or math.isfinite(value) for value in each.figures.values()
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
