@@ -50,6 +50,7 @@ def fit(signals: Floats, refused: Floats) -> Floats:
 
 
 def main() -> int:
+    """Fit and print."""
     from evalkit.scorers import _refusal
 
     data = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT.parent / "shared" / "data")

@@ -93,7 +93,7 @@ def _relevant(case: Case, name: str, by: By) -> dict[str, float]:
         wanted = {one: float(grade) for one, grade in grades.items() if grade > 0}
     else:
         listed = [found] if isinstance(found, (str, int)) else found
-        if listed is not None and not isinstance(listed, Sequence):
+        if isinstance(found, bool) or not isinstance(listed, (Sequence, type(None))):
             raise Unscorable(f"metadata.{name} is no list of what is relevant")
         wanted = {str(one): 1.0 for one in listed or ()}
     if not wanted:

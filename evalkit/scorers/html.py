@@ -90,7 +90,7 @@ def _wrong(
     without: tuple[str, ...],
     allowed: int,
 ) -> str:
-    if not found - {"html", "head", "body", ""}:
+    if not found - {"html", "head", "body", "DOCUMENT_FRAGMENT", ""}:
         return "not HTML: no element"
     if len(problems) > allowed:
         (line, column), code, *_ = problems[0]

@@ -33,7 +33,7 @@ def test_sql_is_compared_by_tables_columns_or_as_a_whole():
     assert value("sql", other, JOIN, compare="columns") == 1.0
     assert value("sql", other, JOIN, compare="query") == 0.0
     assert value("sql", f"  {JOIN.lower()} ;", JOIN, compare="query") == 1.0
-    assert value("sql", 'SELECT "a" FROM t', "select A from T", compare="query") == 0.0
+    assert value("sql", 'SELECT "A" FROM t', "select a from T", compare="query") == 0.0
     assert value("sql", 'SELECT "a" FROM t', "select a from T", compare="query") == 1.0
     with_name = "with x as (select * from orders) select * from x, users"
     assert value("sql", with_name, JOIN, compare="tables") == 1.0
