@@ -145,7 +145,9 @@ class ScorerPlugin(Plugin):
     what a suite writes when the bare name says too little. ``prepare``
     is called once with the options when a suite is bound: it raises ``ValueError`` for values that
     cannot work together, and returns what the signature must also say, such as sacrebleu's own.
-    ``card`` says what it costs, what was measured of it and what it cannot see.
+    ``card`` says what it costs, what was measured of it and what it cannot see. ``reference`` is
+    the library whose values these are, as a plain scorer of the same parameters: it scores instead
+    when a run asks for it.
     """
 
     needs: tuple[str, ...] = ()
@@ -158,6 +160,7 @@ class ScorerPlugin(Plugin):
     usage: str = ""
     prepare: Callable[[Mapping[str, Any]], str] | None = None
     card: ScorerCard = field(default_factory=ScorerCard)
+    reference: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +218,7 @@ def scorer(
     usage: str = "",
     prepare: Callable[[Mapping[str, Any]], str] | None = None,
     card: ScorerCard | None = None,
+    reference: Callable[..., Any] | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
 
@@ -243,6 +247,7 @@ def scorer(
                 usage=usage,
                 prepare=prepare,
                 card=card or ScorerCard(),
+                reference=reference,
             ),
         )
 

@@ -25,6 +25,7 @@ app = new_app()
         "evalkit run example --max-usd 0.50 --cache write",
         "evalkit run --dry-run --json",
         "evalkit run --offline",
+        "evalkit run example --reference",
         "evalkit run --resume latest",
         "evalkit run example --gate --baseline latest",
     )
@@ -89,6 +90,10 @@ def run(
             help="Any connection but to the run's targets on this machine is an error.",
         ),
     ] = False,
+    reference: Annotated[
+        bool,
+        typer.Option("--reference", help="Let rouge-score and sacrebleu score: slow, the same."),
+    ] = False,
     allow_code: AllowCode = False,
     project: ProjectFile = None,
     as_json: AsJson = False,
@@ -109,6 +114,9 @@ def run(
     With --offline targets must be on this machine, datasets come from files or the cache, and
     whatever else in the process asks for a connection gets an error and ends the run with 4; the
     project's own code cannot start programs then, and targets that are programs are refused.
+
+    With --reference the libraries themselves compute ROUGE, BLEU, chrF and TER, many times slower;
+    evalkit diff then shows that nothing differs.
 
     Exit codes: 0 answered and stored (with --gate: passed), 1 a gate fails, 2 a mistake in files or
     flags, 3 nothing selected or not decided, 4 a target or the store failed, 5 stopped by the
@@ -136,6 +144,7 @@ def run(
                 "--sample": sample,
                 "--tags": tags,
                 "--filter": filter,
+                "--reference": reference,
             }
         )
     if baseline is not None and not gate:
@@ -159,6 +168,7 @@ def run(
             concurrency=concurrency,
             allow_code=allow_code,
             offline=offline,
+            reference=reference,
             max_usd=max_usd,
             max_tokens=max_tokens,
             cache=cache,

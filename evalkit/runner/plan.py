@@ -48,6 +48,7 @@ class RunOptions:
     max_tokens: int | None = None
     cache: CacheMode | None = None
     offline: bool = False
+    reference: bool = False
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -69,6 +70,7 @@ class RunOptions:
             "max_tokens": self.max_tokens,
             "cache": self.cache,
             "offline": self.offline,
+            "reference": self.reference,
         }
 
 
@@ -134,6 +136,7 @@ def _build(
             trials=options.trials or one.trials,
             selection=selection,
             allow_code=options.allow_code,
+            reference=options.reference,
         )
         for one in specs
     )

@@ -43,6 +43,7 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         max_tokens=kept.get("max_tokens") if given.max_tokens is None else given.max_tokens,
         cache=given.cache or kept.get("cache"),
         offline=given.offline or bool(kept.get("offline")),
+        reference=bool(kept.get("reference")),
     )
 
 

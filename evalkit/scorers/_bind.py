@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeAlias, get_args
 
@@ -265,7 +265,11 @@ def _is_plain(score: Any) -> bool:
 
 
 def bind(
-    spec: ScorerSpec, *, root: Path | None = None, allow_code: bool | None = None
+    spec: ScorerSpec,
+    *,
+    root: Path | None = None,
+    allow_code: bool | None = None,
+    reference: bool = False,
 ) -> BoundScorer:
     """The scorer of a suite, its options checked and its signature made.
 
@@ -294,6 +298,8 @@ def bind(
         except (ValueError, TypeError, OSError) as error:
             _refuse(spec, str(error), "run: evalkit scorers show " + plugin.name)
     signature = plugin.signature({name: _signed(value, root) for name, value in options.items()})
+    if reference and plugin.reference is not None:
+        plugin = replace(plugin, obj=plugin.reference, batch=False)
     return BoundScorer(
         name=spec.name,
         signature=signature + (f"|{extra}" if extra else ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from evalkit.cards import Measured, ScorerCard
 from evalkit.model import Case, Output, Score
 from evalkit.registry import scorer
+from evalkit.scorers import _reference
 from evalkit.scorers._rouge import (
     Measure,
     Rouge,
@@ -24,6 +25,7 @@ from evalkit.scorers._rouge import (
         ("the cat", ["a dog", "the cat"], 1.0),
     ],
     lib="rouge-score",
+    reference=_reference.rouge("rouge1"),
     prepare=prepare,
     usage="rouge_1: {measure: recall}",
     card=ScorerCard(

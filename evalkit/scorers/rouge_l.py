@@ -5,7 +5,7 @@ from __future__ import annotations
 from evalkit.cards import Measured, ScorerCard
 from evalkit.model import Case, Output, Score
 from evalkit.registry import scorer
-from evalkit.scorers import _rouge
+from evalkit.scorers import _reference, _rouge
 from evalkit.scorers._rouge import Measure, Rouge, Tokenizer, prepare, score_best, tokenize
 
 
@@ -17,6 +17,7 @@ from evalkit.scorers._rouge import Measure, Rouge, Tokenizer, prepare, score_bes
         ("the cat", ["a dog", "the cat"], 1.0),
     ],
     lib="rouge-score",
+    reference=_reference.rouge("rougeL"),
     prepare=prepare,
     usage="rouge_l: {stemmer: true, threshold: 0.4}",
     card=ScorerCard(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evalkit.cards import Measured, ScorerCard
 from evalkit.model import Case, Output, Score
 from evalkit.registry import scorer
-from evalkit.scorers import _rouge
+from evalkit.scorers import _reference, _rouge
 from evalkit.scorers._rouge import (
     Measure,
     Rouge,
@@ -25,6 +25,7 @@ from evalkit.scorers._rouge import (
         ("the cat", ["a dog", "the cat"], 1.0),
     ],
     lib="rouge-score",
+    reference=_reference.rouge("rougeLsum"),
     prepare=prepare,
     card=ScorerCard(
         family="overlap",

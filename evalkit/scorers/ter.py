@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.cards import Measured, ScorerCard
+from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score, corpus, mean
 from evalkit.registry import scorer
-from evalkit.scorers import _ter
+from evalkit.scorers import _reference, _ter
 from evalkit.scorers._sacre import library_version
 from evalkit.scorers._text import references
 
@@ -36,6 +37,7 @@ def _signature(options: Mapping[str, Any]) -> str:
         ("", "the cat", 100.0),
     ],
     lib="sacrebleu",
+    reference=_reference.ter,
     prepare=_signature,
     card=ScorerCard(
         family="overlap",
@@ -71,6 +73,8 @@ def ter(
     """
 
     def words(text: str) -> list[str]:
+        if len(text) > _ter.MAX_CHARACTERS:
+            raise Unscorable(f"too long to compare: {len(text):,} characters")
         return _ter.tokenize(
             text,
             normalized=normalized,
