@@ -147,7 +147,7 @@ class ScorerPlugin(Plugin):
     cannot work together, and returns what the signature must also say, such as sacrebleu's own.
     ``card`` says what it costs, what was measured of it and what it cannot see. ``reference`` is
     the library whose values these are, as a plain scorer of the same parameters: it scores instead
-    when a run asks for it.
+    when a run asks for it. ``deadline_s`` bounds a scorer that is not evalkit's own.
     """
 
     needs: tuple[str, ...] = ()
@@ -161,6 +161,7 @@ class ScorerPlugin(Plugin):
     prepare: Callable[[Mapping[str, Any]], str] | None = None
     card: ScorerCard = field(default_factory=ScorerCard)
     reference: Callable[..., Any] | None = None
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,12 +220,15 @@ def scorer(
     prepare: Callable[[Mapping[str, Any]], str] | None = None,
     card: ScorerCard | None = None,
     reference: Callable[..., Any] | None = None,
+    deadline_s: float | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
 
     With ``batch`` it takes a sequence of ``(case, output)`` pairs and returns as many results, each
     a ``Score`` or an ``Unscorable``. ``needs`` names fields of the case that must be there
     (``expected``, ``context``, ``inputs.<name>``). Raise ``Unscorable`` where no number is honest.
+    ``deadline_s`` is the time one answer may take, or one batch: 60 seconds unless you say more.
+    After it the score is an error, and after three of them the scorer is asked no more.
     """
 
     def wrap(obj: Obj) -> Obj:
@@ -248,6 +252,7 @@ def scorer(
                 prepare=prepare,
                 card=card or ScorerCard(),
                 reference=reference,
+                deadline_s=deadline_s,
             ),
         )
 

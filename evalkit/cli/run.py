@@ -119,8 +119,9 @@ def run(
     evalkit diff then shows that nothing differs.
 
     Exit codes: 0 answered and stored (with --gate: passed), 1 a gate fails, 2 a mistake in files or
-    flags, 3 nothing selected or not decided, 4 a target or the store failed, 5 stopped by the
-    budget, 130 interrupted.
+    flags, 3 nothing selected or not decided, 4 a target, a scorer or the store failed, 5 stopped by
+    the budget, 130 interrupted. A scorer that failed on every answer is left to the gates with
+    --gate: to them its metrics are missing.
     """
     import sys
 
@@ -186,7 +187,7 @@ def run(
         print_run(store, outcome.run_id, as_json=as_json)
     for line in outcome.lines():
         typer.echo(redact(line), err=True)
-    if not gate or outcome.exit_code:
+    if not gate or outcome.made_code:
         return outcome.exit_code
     from evalkit.cli.judged import show_verdict
     from evalkit.runner.gating import judge

@@ -29,7 +29,7 @@ CHAR_ORDER = 6
 BETA = 2
 
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
-_ENDS = frozenset(".,:;!?)\"")
+_ENDS = frozenset('.,:;!?)"')
 _LONG_CHUNK = 100
 
 

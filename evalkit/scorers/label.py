@@ -102,7 +102,7 @@ def label(
     whole word; with ``field`` what that key of its JSON says (``fenced`` reads a code fence).
     An answer that names none or several is wrong, and part of the confusion matrix:
 
-    SELECT label, count(*) FROM scores WHERE scorer = 'label' GROUP BY ALL
+    SELECT label, count(*) FROM results WHERE scorer = 'label' GROUP BY ALL
     """
     wanted = _place(case.references[0], labels)
     if wanted is None:
