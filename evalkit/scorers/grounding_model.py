@@ -9,7 +9,7 @@ from evalkit.model import Case, Output, Score, flagged, mean
 from evalkit.registry import scorer
 from evalkit.scorers._grounding_card import grounding_card
 from evalkit.scorers._grounding_forest import load
-from evalkit.scorers._grounding_result import read, to_score
+from evalkit.scorers._grounding_result import read, sentence_rate, to_score
 
 
 def named_model(options: Mapping[str, Any]) -> str:
@@ -19,7 +19,7 @@ def named_model(options: Mapping[str, Any]) -> str:
 
 @scorer(
     needs=("context",),
-    metrics=(mean, flagged),
+    metrics=(mean, flagged, sentence_rate),
     direction="lower",
     prepare=named_model,
     card=grounding_card("grounding_model"),
@@ -30,7 +30,8 @@ def grounding_model(case: Case, output: Output, *, trust_inputs: bool = True) ->
     The signals of ``grounding``, weighed by boosted trees (shipped as data, scored with numpy; no
     download). The value is the probability that people would mark some words of the answer as
     hallucinated, as often as in the training data; ``passed`` is false above the threshold (the
-    model's own unless the suite sets one), and ``rate`` is the share of answers so flagged.
+    model's own unless the suite sets one), and ``rate`` is the share of answers so flagged,
+    ``sentence_rate`` that of all sentences.
     Evidence has a probability, typed reasons and the nearest unit of the context for every
     sentence. ``trust_inputs`` counts words of the case's inputs as known.
 

@@ -62,7 +62,11 @@ def test_a_scorer_that_fails_on_every_answer_is_not_passed_over(small: SmallProj
         f" WHERE run_id = '{outcome.run_id}' GROUP BY 1"
     )
     assert {one["scorer"]: one["ok"] for one in counts} == {
-        "exact_match": 6, "raises": 0, "lies": 0, "hangs": 0, "sometimes": 5
+        "exact_match": 6,
+        "raises": 0,
+        "lies": 0,
+        "hangs": 0,
+        "sometimes": 5,
     }
 
 
