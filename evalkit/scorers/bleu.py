@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit.cards import Measured, ScorerCard
 from evalkit.model import Case, Output, Score, corpus, mean
 from evalkit.registry import scorer
 from evalkit.scorers import _reference
+from evalkit.scorers._overlap_card import overlap_card
 from evalkit.scorers._sacre import (
     BleuTokenizer,
     bleu_stats,
@@ -41,22 +41,7 @@ def _signature(options: Mapping[str, Any]) -> str:
     reference=_reference.bleu,
     batch=True,
     prepare=_signature,
-    card=ScorerCard(
-        family="overlap",
-        blind=(
-            "says nothing of truth: an answer with one wrong number can overlap fully",
-            "an answer in other words than the reference's scores low",
-            "short texts: four-word sequences are rare in them",
-        ),
-        measured=(
-            Measured(
-                what="the largest difference to sacrebleu",
-                data="any Unicode text, by property-based tests",
-                date="2026-11-28",
-                figures={"difference": 0.0},
-            ),
-        ),
-    ),
+    card=overlap_card("sacrebleu", "short texts: four-word sequences are rare in them"),
 )
 def bleu(
     pairs: Sequence[tuple[Case, Output]],

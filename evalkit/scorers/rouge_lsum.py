@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evalkit.cards import Measured, ScorerCard
 from evalkit.model import Case, Output, Score
 from evalkit.registry import scorer
 from evalkit.scorers import _reference, _rouge
+from evalkit.scorers._overlap_card import overlap_card
 from evalkit.scorers._rouge import (
     Measure,
     Rouge,
@@ -27,21 +27,7 @@ from evalkit.scorers._rouge import (
     lib="rouge-score",
     reference=_reference.rouge("rougeLsum"),
     prepare=prepare,
-    card=ScorerCard(
-        family="overlap",
-        blind=(
-            "says nothing of truth: an answer with one wrong number can overlap fully",
-            "an answer in other words than the reference's scores low",
-        ),
-        measured=(
-            Measured(
-                what="the largest difference to rouge-score 0.1.2",
-                data="any Unicode text, by property-based tests",
-                date="2026-11-28",
-                figures={"difference": 0.0},
-            ),
-        ),
-    ),
+    card=overlap_card("rouge-score 0.1.2"),
 )
 def rouge_lsum(
     case: Case,

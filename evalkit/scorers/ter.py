@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.cards import Measured, ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score, corpus, mean
 from evalkit.registry import scorer
 from evalkit.scorers import _reference, _ter
+from evalkit.scorers._overlap_card import overlap_card
 from evalkit.scorers._sacre import library_version
 from evalkit.scorers._text import references
 
@@ -39,21 +39,7 @@ def _signature(options: Mapping[str, Any]) -> str:
     lib="sacrebleu",
     reference=_reference.ter,
     prepare=_signature,
-    card=ScorerCard(
-        family="overlap",
-        blind=(
-            "says nothing of truth: an answer with one wrong number can overlap fully",
-            "an answer in other words than the reference's scores low",
-        ),
-        measured=(
-            Measured(
-                what="the largest difference to sacrebleu",
-                data="any Unicode text, by property-based tests",
-                date="2026-11-28",
-                figures={"difference": 0.0},
-            ),
-        ),
-    ),
+    card=overlap_card("sacrebleu"),
 )
 def ter(
     case: Case,
