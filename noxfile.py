@@ -54,6 +54,13 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs)
 
 
+@nox.session
+def local(session: nox.Session) -> None:
+    """The tests of models on this machine: torch for the CPU, weights made in the tests."""
+    session.install("torch==2.13.0", "-e", ".[local,test]")
+    session.run("python", "-m", "pytest", "tests/scorers/test_local.py", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
     """The tests with the oldest direct dependencies that pyproject.toml allows."""

@@ -23,6 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.hashing import content_id
 from evalkit.model import Direction, Metric, mean
@@ -144,6 +145,9 @@ class ScorerPlugin(Plugin):
     what a suite writes when the bare name says too little. ``prepare``
     is called once with the options when a suite is bound: it raises ``ValueError`` for values that
     cannot work together, and returns what the signature must also say, such as sacrebleu's own.
+    ``card`` says what it costs, what was measured of it and what it cannot see. ``reference`` is
+    the library whose values these are, as a plain scorer of the same parameters: it scores instead
+    when a run asks for it. ``deadline_s`` bounds a scorer that is not evalkit's own.
     """
 
     needs: tuple[str, ...] = ()
@@ -155,6 +159,9 @@ class ScorerPlugin(Plugin):
     batch: bool = False
     usage: str = ""
     prepare: Callable[[Mapping[str, Any]], str] | None = None
+    card: ScorerCard = field(default_factory=ScorerCard)
+    reference: Callable[..., Any] | None = None
+    deadline_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,12 +218,17 @@ def scorer(
     code: bool = False,
     usage: str = "",
     prepare: Callable[[Mapping[str, Any]], str] | None = None,
+    card: ScorerCard | None = None,
+    reference: Callable[..., Any] | None = None,
+    deadline_s: float | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
 
     With ``batch`` it takes a sequence of ``(case, output)`` pairs and returns as many results, each
     a ``Score`` or an ``Unscorable``. ``needs`` names fields of the case that must be there
     (``expected``, ``context``, ``inputs.<name>``). Raise ``Unscorable`` where no number is honest.
+    ``deadline_s`` is the time one answer may take, or one batch: 60 seconds unless you say more.
+    After it the score is an error, and after three of them the scorer is asked no more.
     """
 
     def wrap(obj: Obj) -> Obj:
@@ -238,6 +250,9 @@ def scorer(
                 code=code,
                 usage=usage,
                 prepare=prepare,
+                card=card or ScorerCard(),
+                reference=reference,
+                deadline_s=deadline_s,
             ),
         )
 

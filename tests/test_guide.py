@@ -21,7 +21,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "prompts").mkdir()
     (tmp_path / "golden").mkdir()
     (tmp_path / "suites").mkdir()
-    (tmp_path / "evalkit.yaml").write_text(block("yaml", 0) + block("yaml", 2), encoding="utf-8")
+    (tmp_path / "evalkit.yaml").write_text(block("yaml", 0) + block("yaml", 3), encoding="utf-8")
     (tmp_path / "suites" / "tickets.yaml").write_text(block("yaml", 1), encoding="utf-8")
     (tmp_path / "prompts" / "answer.j2").write_text(block("jinja"), encoding="utf-8")
     (tmp_path / "golden" / "tickets.csv").write_text(
@@ -49,6 +49,17 @@ def test_project_and_suite_load(project):
     [case] = open_dataset(suite.datasets[0]).cases()
     assert (case.name, case.expected, case.tags) == ("a-1", "14 days", {"lang": "en"})
     assert case.inputs == {"question": "How long?", "priority": 2}
+
+
+def test_the_scorers_are_bound(project):
+    from evalkit.config import load_project, load_suite
+    from evalkit.scorers import bind
+
+    head = "dataset: golden/tickets.csv\ntargets: [small]\n"
+    (project / "suites" / "more.yaml").write_text(head + block("yaml", 2), encoding="utf-8")
+    suite = load_suite(load_project(project / "evalkit.yaml"), "more")
+    bound = [bind(one, root=project) for one in suite.scorers]
+    assert [one.name for one in bound][-2:] == ["refusal", "bleu_lc"]
 
 
 def test_the_row_is_a_case_and_the_prompt_renders_it(project):

@@ -31,6 +31,7 @@ _NAMED = {"merge-base", "rolling"}
         "evalkit run example --max-usd 0.50 --cache write",
         "evalkit run --dry-run --json",
         "evalkit run --offline",
+        "evalkit run example --reference",
         "evalkit run --resume latest",
         "evalkit run example --gate --baseline latest",
     )
@@ -108,6 +109,10 @@ def run(
             help="Any connection but to the run's targets on this machine is an error.",
         ),
     ] = False,
+    reference: Annotated[
+        bool,
+        typer.Option("--reference", help="Let rouge-score and sacrebleu score: slow, the same."),
+    ] = False,
     allow_code: AllowCode = False,
     project: ProjectFile = None,
     as_json: AsJson = False,
@@ -129,9 +134,13 @@ def run(
     whatever else in the process asks for a connection gets an error and ends the run with 4; the
     project's own code cannot start programs then, and targets that are programs are refused.
 
+    With --reference the libraries themselves compute ROUGE, BLEU, chrF and TER, many times slower;
+    evalkit diff then shows that nothing differs.
+
     Exit codes: 0 answered and stored (with --gate: passed), 1 a gate fails, 2 a mistake in files or
-    flags, 3 nothing selected or not decided, 4 a target or the store failed, 5 stopped by the
-    budget, 130 interrupted.
+    flags, 3 nothing selected or not decided, 4 a target, a scorer or the store failed, 5 stopped by
+    the budget, 130 interrupted. A scorer that failed on every answer is left to the gates with
+    --gate: to them its metrics are missing.
     """
     import sys
 
@@ -158,6 +167,7 @@ def run(
                 "--tags": tags,
                 "--filter": filter,
                 "--interleave": interleave,
+                "--reference": reference,
             }
         )
     if baseline is not None and not gate:
@@ -185,6 +195,7 @@ def run(
             concurrency=concurrency,
             allow_code=allow_code,
             offline=offline,
+            reference=reference,
             max_usd=max_usd,
             max_tokens=max_tokens,
             cache=cache,
@@ -212,7 +223,7 @@ def run(
         print_run(store, outcome.run_id, as_json=as_json)
     for line in outcome.lines():
         typer.echo(redact(line), err=True)
-    if not gate or outcome.exit_code:
+    if not gate or outcome.made_code:
         return outcome.exit_code
     return _gated(
         found,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from evalkit.errors import ErrorClass, EvalkitError, StoreError, TargetError
-from evalkit.model import Case, Output, Request, ScoreRecord, Trial
+from evalkit.model import Case, Output, Request, ScoreRecord, ScoreStatus, Trial
 from evalkit.runner.budget import Ledger
 from evalkit.runner.feed import Feed, Job
 from evalkit.runner.lane import Answer, Lane
@@ -57,6 +57,22 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class ScorerTally:
+    """How one scorer of a suite fared: records, those that are errors, and what the first said."""
+
+    asked: int = 0
+    failed: int = 0
+    reason: str = ""
+
+    def count(self, record: ScoreRecord) -> None:
+        """Add one record."""
+        self.asked += 1
+        if record.status is ScoreStatus.ERROR:
+            self.failed += 1
+            self.reason = self.reason or record.reason or ""
+
+
 @dataclass(slots=True, kw_only=True)
 class Driven:
     """A target with the trials it is to make and the count of each of its suites."""
@@ -88,6 +104,7 @@ class Engine:
     flush_s: float = 0.2
     recorded: int = field(init=False, default=0)
     stopped: bool = field(init=False, default=False)
+    scored: dict[tuple[str, str], ScorerTally] = field(init=False, default_factory=dict)
     _finished: list[tuple[str, Job, Answer]] = field(init=False, default_factory=list)
     _enough: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _room: asyncio.Event = field(init=False, default_factory=asyncio.Event)
@@ -275,6 +292,7 @@ class Engine:
                 )
                 for row, record in zip(rows, records, strict=True):
                     scores[row].append(record)
+                    self.scored.setdefault((suite, record.name), ScorerTally()).count(record)
         trials = [
             build_trial(
                 job,

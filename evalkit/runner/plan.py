@@ -51,6 +51,7 @@ class RunOptions:
     cache: CacheMode | None = None
     offline: bool = False
     interleave: str | None = None
+    reference: bool = False
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -73,6 +74,7 @@ class RunOptions:
             "cache": self.cache,
             "offline": self.offline,
             "interleave": self.interleave,
+            "reference": self.reference,
         }
 
 
@@ -142,6 +144,7 @@ def _build(
             trials=options.trials or one.trials,
             selection=selection,
             allow_code=options.allow_code,
+            reference=options.reference,
         )
         for one in specs
     )

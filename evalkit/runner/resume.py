@@ -44,6 +44,7 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         cache=given.cache or kept.get("cache"),
         offline=given.offline or bool(kept.get("offline")),
         interleave=kept.get("interleave"),
+        reference=bool(kept.get("reference")),
     )
 
 

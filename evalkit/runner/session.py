@@ -41,10 +41,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScorerErrors:
+    """A scorer that failed on answers; ``reason`` is that of the first."""
+
+    suite: str
+    name: str
+    failed: int
+    asked: int
+    reason: str
+
+    @property
+    def said(self) -> str:
+        """One line for a person."""
+        share = "every answer" if self.failed == self.asked else f"{self.asked:,} answers"
+        count = f" ({self.failed:,})" if self.failed == self.asked else ""
+        first = f"{self.failed:,} of " if self.failed < self.asked else ""
+        return (
+            f"scorer {self.name!r} of {self.suite!r} failed on {first}{share}{count}: {self.reason}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed.
 
-    ``refused`` is what an offline run tried to connect to, and how often.
+    ``refused`` is what an offline run tried to connect to, and how often. Scorers with errors are
+    told; one that failed on every answer measured nothing, and the run does not end with 0.
     """
 
     run_id: str
@@ -57,6 +79,7 @@ class Outcome:
     elapsed_s: float
     refused: Mapping[str, int] = field(default_factory=dict)
     empty: tuple[Purse, ...] = ()
+    scorer_errors: tuple[ScorerErrors, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -64,8 +87,8 @@ class Outcome:
         return self.planned - self.kept - self.answered - self.errors
 
     @property
-    def exit_code(self) -> ExitCode:
-        """What the process ends with when no gate is asked."""
+    def made_code(self) -> ExitCode:
+        """Whether the answers were made, whatever scorers said of them."""
         if self.status is RunStatus.INTERRUPTED:
             return ExitCode.INTERRUPTED
         if self.empty:
@@ -73,6 +96,13 @@ class Outcome:
         if self.given_up or self.refused or not (self.kept + self.answered):
             return ExitCode.INFRASTRUCTURE
         return ExitCode.PASS
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process ends with when no gate is asked."""
+        if any(one.failed == one.asked for one in self.scorer_errors):
+            return self.made_code or ExitCode.INFRASTRUCTURE
+        return self.made_code
 
     def _raised(self) -> str:
         """What to give so that a resumed run may spend more."""
@@ -102,6 +132,7 @@ class Outcome:
         elif self.errors:
             word = "trial" if self.errors == 1 else "trials"
             said.append(f"{self.errors:,} {word} failed; try them again with: {again}")
+        said += [one.said for one in self.scorer_errors]
         return tuple(said)
 
 
@@ -426,6 +457,13 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
         given_up=given_up,
         elapsed_s=elapsed_s,
         empty=engine.ledger.empty if made < plan.run.planned else (),
+        scorer_errors=tuple(
+            ScorerErrors(
+                suite=suite, name=name, failed=one.failed, asked=one.asked, reason=one.reason[:200]
+            )
+            for (suite, name), one in engine.scored.items()
+            if one.failed
+        ),
     )
 
 

@@ -113,6 +113,7 @@ def plan_suite(
     trials: int,
     selection: Selection,
     allow_code: bool,
+    reference: bool,
 ) -> PlannedSuite:
     """Read a suite's datasets, bind its scorers and select its cases.
 
@@ -121,7 +122,10 @@ def plan_suite(
     from evalkit.scorers import bind
 
     scanned = [scans.of(one) for one in spec.datasets]
-    scorers = tuple(bind(one, root=project.root, allow_code=allow_code) for one in spec.scorers)
+    scorers = tuple(
+        bind(one, root=project.root, allow_code=allow_code, reference=reference)
+        for one in spec.scorers
+    )
     cases = SuiteCases(
         [dataset for dataset, _ in scanned], [info.cases for _, info in scanned], selection
     )

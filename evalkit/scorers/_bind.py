@@ -8,7 +8,8 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeAlias, get_args
 
@@ -17,9 +18,13 @@ from evalkit.config.spec import ScorerSpec
 from evalkit.errors import ConfigError, Unscorable, suggestion
 from evalkit.hashing import bytes_id
 from evalkit.model import Case, Evidence, Metric, Output, Score, ScoreRecord, ScoreStatus, rate
+from evalkit.scorers._patience import Hung, Patience
 
 LONG_TEXT = 20_000
 """Characters of answer and expectation above which scoring leaves the event loop for a thread."""
+
+DEADLINE_S = 60.0
+"""Seconds in which a scorer of others must give a score, unless it declares another time."""
 
 _IN_PROJECT = "file.py:name, relative to the project"
 ProjectCode: TypeAlias = Annotated[str, _IN_PROJECT]
@@ -34,7 +39,9 @@ class BoundScorer:
     """One scorer of a suite; ``name`` is what the suite calls it.
 
     ``options`` are complete: every parameter has its value, files are absolute. ``metrics`` are the
-    plugin's, and the rate of ``passed`` when the options make it decide.
+    plugin's, and the rate of ``passed`` when the options make it decide. Code that is not
+    evalkit's own has ``patience`` with it, a time limit; evalkit's own scorers refuse what would
+    take long.
     """
 
     name: str
@@ -42,6 +49,7 @@ class BoundScorer:
     plugin: registry.ScorerPlugin
     options: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
+    patience: Patience | None = field(default=None, compare=False)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -72,6 +80,8 @@ class BoundScorer:
         """The same without an event loop; an async scorer gives errors that say so."""
         if self.plugin.batch:
             return self._batch_sync(pairs)
+        if self.patience is not None:
+            return self._patient(pairs, self.patience)
         return [self._one_sync(case, output) for case, output in pairs]
 
     async def _one(self, case: Case, output: Output) -> ScoreRecord:
@@ -80,20 +90,44 @@ class BoundScorer:
             return self._record(Unscorable(missing), 0.0)
         started = time.perf_counter()
         try:
-            if self._wants_thread(case, output):
+            if self.patience is not None and not self.is_async:
+                call = partial(self.plugin.obj, case, output, **self.options)
+                (result,) = await asyncio.to_thread(self.patience.results, [call])
+            elif self._wants_thread(case, output):
                 result = await asyncio.to_thread(self.plugin.obj, case, output, **self.options)
             else:
                 result = self.plugin.obj(case, output, **self.options)
-            if inspect.isawaitable(result):
-                result = await result
+            result = await self._awaited(result)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             result = error
         return self._record(result, time.perf_counter() - started)
 
-    def _one_sync(self, case: Case, output: Output) -> ScoreRecord:
-        missing = self._missing(case, output)
-        if missing:
-            return self._record(Unscorable(missing), 0.0)
+    async def _awaited(self, result: Any) -> Any:
+        """What an asynchronous scorer says, within the time that code not ours has."""
+        if not inspect.isawaitable(result):
+            return result
+        if self.patience is None:
+            return await result
+        try:
+            async with asyncio.timeout(self.patience.limit_s) as limit:
+                return await result
+        except TimeoutError:
+            if limit.expired():
+                raise Hung(self.patience.limit_s, made=True) from None
+            raise
+
+    def _patient(self, pairs: Sequence[Pair], patience: Patience) -> list[ScoreRecord]:
+        judged, missing = self._split(pairs)
+        calls = [partial(self._timed, case, output) for case, output in judged]
+        rest = iter(patience.results(calls))
+        found = []
+        for why in missing:
+            result = Unscorable(why) if why else next(rest)
+            value, elapsed = result if isinstance(result, tuple) else (result, 0.0)
+            found.append(self._record(value, patience.limit_s if _hung(value) else elapsed))
+        return found
+
+    def _timed(self, case: Case, output: Output) -> tuple[object, float]:
         started = time.perf_counter()
         try:
             result = self.plugin.obj(case, output, **self.options)
@@ -101,7 +135,13 @@ class BoundScorer:
                 result = _not_awaitable(result)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             result = error
-        return self._record(result, time.perf_counter() - started)
+        return result, time.perf_counter() - started
+
+    def _one_sync(self, case: Case, output: Output) -> ScoreRecord:
+        missing = self._missing(case, output)
+        if missing:
+            return self._record(Unscorable(missing), 0.0)
+        return self._record(*self._timed(case, output))
 
     async def _batch(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:
         judged, missing = self._split(pairs)
@@ -110,11 +150,10 @@ class BoundScorer:
             if not judged:
                 results: Any = []
             elif self.is_async:
-                results = await self.plugin.obj(judged, **self.options)
+                results = await self._awaited(self.plugin.obj(judged, **self.options))
             else:
-                results = await asyncio.to_thread(self.plugin.obj, judged, **self.options)
-            if inspect.isawaitable(results):
-                results = await results
+                results = await asyncio.to_thread(self._all, judged)
+                results = await self._awaited(results)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             results = [error] * len(judged)
         return self._merge(missing, judged, results, time.perf_counter() - started)
@@ -123,10 +162,19 @@ class BoundScorer:
         judged, missing = self._split(pairs)
         started = time.perf_counter()
         try:
-            results: Any = _not_awaitable(self.plugin.obj(judged, **self.options)) if judged else []
+            results: Any = _not_awaitable(self._all(judged)) if judged else []
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             results = [error] * len(judged)
         return self._merge(missing, judged, results, time.perf_counter() - started)
+
+    def _all(self, judged: Sequence[Pair]) -> Any:
+        """What a batch scorer says of all pairs, within as much time as they have together."""
+        if self.patience is None:
+            return self.plugin.obj(judged, **self.options)
+        (found,) = self.patience.results([partial(self.plugin.obj, judged, **self.options)])
+        if isinstance(found, BaseException):
+            raise found
+        return found
 
     def _split(self, pairs: Sequence[Pair]) -> tuple[list[Pair], list[str]]:
         missing = [self._missing(case, output) for case, output in pairs]
@@ -170,7 +218,7 @@ class BoundScorer:
         if isinstance(result, Unscorable):
             status, reason = ScoreStatus.UNSCORED, str(result) or "no reason given"
         elif isinstance(result, BaseException):
-            said = f"{type(result).__name__}: {result}"
+            said = str(result) if _hung(result) else f"{type(result).__name__}: {result}"
             status, reason = ScoreStatus.ERROR, said + _users_line(result)
         else:
             try:
@@ -209,6 +257,10 @@ class BoundScorer:
             stats=score.stats,
             cost_usd=score.cost_usd,
         )
+
+
+def _hung(result: object) -> bool:
+    return isinstance(result, Hung)
 
 
 def _not_awaitable(result: object) -> object:
@@ -265,7 +317,11 @@ def _is_plain(score: Any) -> bool:
 
 
 def bind(
-    spec: ScorerSpec, *, root: Path | None = None, allow_code: bool | None = None
+    spec: ScorerSpec,
+    *,
+    root: Path | None = None,
+    allow_code: bool | None = None,
+    reference: bool = False,
 ) -> BoundScorer:
     """The scorer of a suite, its options checked and its signature made.
 
@@ -294,13 +350,25 @@ def bind(
         except (ValueError, TypeError, OSError) as error:
             _refuse(spec, str(error), "run: evalkit scorers show " + plugin.name)
     signature = plugin.signature({name: _signed(value, root) for name, value in options.items()})
+    if reference and plugin.reference is not None:
+        plugin = replace(plugin, obj=plugin.reference, batch=False)
     return BoundScorer(
         name=spec.name,
         signature=signature + (f"|{extra}" if extra else ""),
         plugin=plugin,
         options=options,
         threshold=spec.threshold,
+        patience=_patience(plugin, options),
     )
+
+
+def _patience(plugin: registry.ScorerPlugin, options: Mapping[str, Any]) -> Patience | None:
+    """The time limit of code that is not evalkit's own."""
+    own = plugin.obj.__module__.partition(".")[0] == __name__.partition(".")[0]
+    if own and not plugin.code:
+        return None
+    given = options.get("deadline") if own else plugin.deadline_s
+    return Patience(DEADLINE_S if given is None else given)
 
 
 def _refuse(spec: ScorerSpec, what: str, hint: str) -> NoReturn:

@@ -57,9 +57,25 @@ def headline(view: RunView) -> tuple[str, str, str, str]:
         return "✕", "EMPTY", "no trial was done", "red"
     if answered == 0:
         return "✕", "FAILED", f"every trial failed{classes}", "red"
-    if view.errors or view.done < view.planned:
-        return "!", "DONE", f"{sentence}{', ' + failed if view.errors else ''}", "yellow"
+    scorers = _failed_scorers(view)
+    if view.errors or view.done < view.planned or scorers:
+        said = [sentence, *([failed] if view.errors else []), *([scorers] if scorers else [])]
+        return "!", "DONE", ", ".join(said), "yellow"
     return "✓", "DONE", sentence, "green"
+
+
+def _failed_scorers(view: RunView) -> str:
+    """Which scorers have errors, in a few words; a row a metric tells the same of its scorer."""
+    failed: dict[str, int] = {}
+    for suite in view.suites:
+        for row in suite.rows:
+            errors = sum(cell.errors for cell in row.cells if cell is not None)
+            if errors and row.group != "errors":
+                name = words.clean(row.metric.rpartition(".")[0], lines=False)
+                failed[name] = max(failed.get(name, 0), errors)
+    names = [f"{name} on {words.count(errors)}" for name, errors in failed.items()]
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return f"scorers failed: {', '.join(names[:2])}{more}" if names else ""
 
 
 def _head(view: RunView, screen: Screen) -> list[RenderableType]:
