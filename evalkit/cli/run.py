@@ -26,6 +26,7 @@ app = new_app()
         "evalkit run --dry-run --json",
         "evalkit run --offline",
         "evalkit run --resume latest",
+        "evalkit run example --shard 1/4",
         "evalkit run example --gate --baseline latest",
     )
 )
@@ -46,6 +47,10 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="At most N cases a suite.")] = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="N cases a suite, drawn by seed and content.")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only part I of N of the cases, by content; see merge."),
     ] = None,
     tags: Annotated[
         list[str] | None,
@@ -103,6 +108,10 @@ def run(
     looked for in the case's name, id and inputs, or in one place: name:, id:, expected:,
     inputs.NAME:, tags.NAME:. Ctrl-C keeps every finished answer and says how to continue.
 
+    With --shard, jobs that know nothing of each other each run a part: flags choose from the whole
+    suite first (a sample is that of the whole run), then a case falls to a shard by its content.
+    evalkit export and evalkit merge make one run of them.
+
     A budget holds for the whole run, resumed or not: each call reserves the most it can cost before
     it is made. A kept answer costs nothing and says nothing about latency.
 
@@ -122,6 +131,7 @@ def run(
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
     from evalkit.runner.session import estimate_run, resume_run, start_run
+    from evalkit.runner.shards import Shard
     from evalkit.secrets import redact
     from evalkit.store import Store
 
@@ -134,12 +144,18 @@ def run(
                 "--seed": seed,
                 "--limit": limit,
                 "--sample": sample,
+                "--shard": shard,
                 "--tags": tags,
                 "--filter": filter,
             }
         )
     if baseline is not None and not gate:
         raise UsageError("--baseline is what --gate compares with", hint="add --gate")
+    if gate and shard is not None:
+        raise UsageError(
+            "a shard has no verdict: --gate cannot be given with --shard",
+            hint="join the shards, then judge the whole: evalkit merge --help",
+        )
     with offline_if(offline):
         found = load_project(find_project(file=project), allow_code=allow_code)
         store = Store(found.store)
@@ -162,6 +178,7 @@ def run(
             max_usd=max_usd,
             max_tokens=max_tokens,
             cache=cache,
+            shard=None if shard is None else Shard.parse(shard),
         )
         if dry_run:
             _print_estimate(estimate_run(found, options, store, resume=resume), as_json=as_json)

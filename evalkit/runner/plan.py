@@ -24,6 +24,7 @@ from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
 from evalkit.runner.reach import keep_offline
 from evalkit.runner.select import Selection
+from evalkit.runner.shards import Shard
 from evalkit.runner.suites import PlannedSuite, Scans, find_suites, plan_suite, shown_source
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class RunOptions:
     max_tokens: int | None = None
     cache: CacheMode | None = None
     offline: bool = False
+    shard: Shard | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -69,6 +71,7 @@ class RunOptions:
             "max_tokens": self.max_tokens,
             "cache": self.cache,
             "offline": self.offline,
+            **({} if self.shard is None else {"shard": str(self.shard)}),
         }
 
 
@@ -134,6 +137,7 @@ def _build(
             trials=options.trials or one.trials,
             selection=selection,
             allow_code=options.allow_code,
+            shard=options.shard,
         )
         for one in specs
     )
@@ -186,12 +190,18 @@ def _run(
             for scorer in one.scorers
         ),
         slices=_unique(name for one in suites for name in one.spec.slices),
-        settings=replace(
-            options, suites=options.suites or tuple(one.name for one in suites)
-        ).settings(),
+        settings=_settings(options, suites),
         evalkit_version=__version__,
         user=_user(),
     )
+
+
+def _settings(options: RunOptions, suites: Sequence[PlannedSuite]) -> dict[str, JSON]:
+    named = options.suites or tuple(one.name for one in suites)
+    settings = replace(options, suites=named).settings()
+    if options.shard is not None:
+        settings["whole"] = sum(one.whole * len(one.targets) for one in suites)
+    return settings
 
 
 def _prompts(project: Project, targets: Iterable[PlannedTarget]) -> tuple[PromptVersion, ...]:

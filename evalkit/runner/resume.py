@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import UsageError
 from evalkit.model import Run, RunKind
 from evalkit.runner.plan import Plan, RunOptions
+from evalkit.runner.shards import Shard
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -43,6 +44,7 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         max_tokens=kept.get("max_tokens") if given.max_tokens is None else given.max_tokens,
         cache=given.cache or kept.get("cache"),
         offline=given.offline or bool(kept.get("offline")),
+        shard=Shard.parse(run.shard) if run.shard else None,
     )
 
 

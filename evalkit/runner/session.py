@@ -68,7 +68,7 @@ class Outcome:
             return ExitCode.INTERRUPTED
         if self.empty:
             return ExitCode.BUDGET
-        if self.given_up or self.refused or not (self.kept + self.answered):
+        if self.given_up or self.refused or (self.planned and not (self.kept + self.answered)):
             return ExitCode.INFRASTRUCTURE
         return ExitCode.PASS
 
@@ -95,6 +95,8 @@ class Outcome:
             said.append(f"continue with: {again} {self._raised()}")
         elif self.given_up:
             said.append(f"{stored}; when the target answers again: {again}")
+        elif not self.planned:
+            said.append("no case falls into this shard; it is part of the whole all the same")
         elif not (self.kept + self.answered):
             said.append(f"every trial failed ({self.errors:,}); see: evalkit show {self.run_id}")
         elif self.errors:
@@ -335,7 +337,7 @@ def _engine(
     tallies: list[Tally] = []
     driven: list[Driven] = []
     for name, lane in plan.fleet.lanes.items():
-        suites = [one for one in plan.suites if name in one.targets and one.survey.total]
+        suites = [one for one in plan.suites if name in one.targets and one.survey.mine]
         if not suites:
             continue
         mine = {
@@ -394,7 +396,7 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
         status = RunStatus.INTERRUPTED
     elif engine.ledger.empty and made < plan.run.planned:
         status = RunStatus.STOPPED
-    elif not kept + answered:
+    elif plan.run.planned and not kept + answered:
         status = RunStatus.FAILED
     elif given_up:
         status = RunStatus.STOPPED

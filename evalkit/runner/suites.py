@@ -13,6 +13,7 @@ from evalkit.hashing import canonical
 from evalkit.model import DatasetVersion
 from evalkit.runner.cases import SuiteCases, Survey
 from evalkit.runner.select import Selection
+from evalkit.runner.shards import Shard
 
 if TYPE_CHECKING:
     from evalkit.datasets import Dataset, DatasetInfo
@@ -40,6 +41,11 @@ class PlannedSuite:
     @property
     def planned(self) -> int:
         """Trials on each of its targets."""
+        return self.survey.mine * self.trials
+
+    @property
+    def whole(self) -> int:
+        """Trials on each of its targets over all shards."""
         return self.survey.total * self.trials
 
 
@@ -112,6 +118,7 @@ def plan_suite(
     trials: int,
     selection: Selection,
     allow_code: bool,
+    shard: Shard | None = None,
 ) -> PlannedSuite:
     """Read a suite's datasets, bind its scorers and select its cases.
 
@@ -122,7 +129,7 @@ def plan_suite(
     scanned = [scans.of(one) for one in spec.datasets]
     scorers = tuple(bind(one, root=project.root, allow_code=allow_code) for one in spec.scorers)
     cases = SuiteCases(
-        [dataset for dataset, _ in scanned], [info.cases for _, info in scanned], selection
+        [dataset for dataset, _ in scanned], [info.cases for _, info in scanned], selection, shard
     )
     survey = cases.survey()
     warnings: list[str] = []

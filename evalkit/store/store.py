@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ from evalkit.errors import ErrorClass, UnknownName, UsageError
 from evalkit.model import NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
 from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
-from evalkit.store import arrays
 from evalkit.store.access import Access
 from evalkit.store.columns import KEY, TrialColumns, trial_columns
+from evalkit.store.events import record as _record
 from evalkit.store.journal import (
     Segment,
     disown,
@@ -70,6 +70,7 @@ class RunRow:
     git_commit: str | None
     git_dirty: bool
     user: str | None
+    shard: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -573,20 +574,3 @@ def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
         "INSERT INTO cases BY NAME SELECT * FROM incoming_cases ANTI JOIN cases USING (case_id)"
     )
     connection.unregister("incoming_cases")
-
-
-def _record(connection: DuckDBPyConnection, kind: str, run: Run, details: dict[str, Any]) -> None:
-    from evalkit import __version__
-
-    connection.execute(
-        "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            datetime.now(UTC),
-            kind,
-            run.user,
-            run.id,
-            run.git.commit if run.git else None,
-            __version__,
-            arrays.as_json(details),
-        ],
-    )
