@@ -123,8 +123,9 @@ def test_merged_shards_are_the_run_of_one_process(ready: SmallProject, tmp_path:
     project = load_project(ready.folder / "evalkit.yaml")
     verdict = judge(project, ready.store, by_path.run_id, baseline=f"run:{whole}").verdict
     same = judge(project, ready.store, whole, baseline=f"run:{by_path.run_id}").verdict
-    assert [(g.status, g.candidate, g.n) for g in verdict.gates] == [
-        (g.status, g.baseline, g.n) for g in same.gates
+    assert verdict.status == same.status
+    assert [(g.status, g.candidate, g.n) for g in verdict.results] == [
+        (g.status, g.baseline, g.n) for g in same.results
     ]
     assert merge(elsewhere, places).known
     run_id, now, known = import_bundle(elsewhere, places[0])
@@ -148,7 +149,7 @@ def test_shards_have_no_verdict_and_are_no_baseline(ready: SmallProject) -> None
 
 
 def _prompt(small: SmallProject) -> None:
-    small.write_prompt("{{ context }} {{ question }} please\n")
+    small.write_prompt("{% for one in context %}{{ one }}{% endfor %}\n{{ question }}{# new #}\n")
 
 
 def _data(small: SmallProject) -> None:
@@ -164,7 +165,7 @@ def _suite(small: SmallProject) -> None:
 CHANGES: dict[str, tuple[Callable[[SmallProject], None], dict[str, Any]]] = {
     "prompt 'prompts/ask.j2' changed": (_prompt, {}),
     "dataset .* changed": (_data, {}),
-    "scorer 'rouge_l' .* is gone": (_suite, {}),
+    r"scorer 'rouge_l \(suite s\)' is gone": (_suite, {}),
     "seed 0 and 4": (lambda _: None, {"seed": 4}),
     "--trials None and 2": (lambda _: None, {"trials": 2}),
     "--limit None and 30": (lambda _: None, {"limit": 30}),
@@ -192,7 +193,7 @@ def test_missing_double_and_foreign_shards_are_refused(ready: SmallProject) -> N
     )
     with pytest.raises(UsageError, match="shard 3/3 missing"):
         merge(ready.store, [one, two])
-    with pytest.raises(UsageError, match="one is of 2, the other of 3|one is of 3"):
+    with pytest.raises(UsageError, match="one is of 2, the other of 3"):
         merge(ready.store, [one, other])
     with pytest.raises(UsageError, match="shard 2/3 is there twice"):
         merge(ready.store, [one, two, shard(ready, 2, 3)])
@@ -245,9 +246,10 @@ def test_an_empty_shard_is_a_part_too(small: SmallProject) -> None:
 
 
 def test_personal_data_has_the_same_marks_in_every_shard(small: SmallProject) -> None:
+    small.write_prompt("{% for one in context %}{{ one }}{% endfor %}\n{{ question }}\n")
     cases = [
-        {"id": f"c{n}", "question": f"Write to person{n}@example.org", "expected": "x"}
-        for n in range(12)
+        {**one, "question": f"{one['question']} Ask person{n}@example.org"}
+        for n, one in enumerate(context_rows(12))
     ]
     small.write(
         {"t": {"kind": "builtin:extractive", "prompt": "prompts/ask.j2"}},
@@ -259,7 +261,7 @@ def test_personal_data_has_the_same_marks_in_every_shard(small: SmallProject) ->
 
     def asked(run_id: str) -> Any:
         return small.sql(
-            f"SELECT case_id, messages FROM trials WHERE run_id = '{run_id}' ORDER BY 1"
+            f"SELECT case_id, messages FROM trials WHERE run_id = '{run_id}' ORDER BY ALL"
         )
 
     assert asked(joined.run_id) == asked(whole)
