@@ -79,6 +79,17 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only estimate calls, tokens and dollars.")
     ] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Where trials are made: this process, or a Ray cluster (evalkit[ray])."),
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="The cluster; without, one on this machine."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers of the cluster; one a core without.")
+    ] = None,
     gate: Annotated[
         bool, typer.Option("--gate", help="Then judge the gates: pass or fail.")
     ] = False,
@@ -111,6 +122,10 @@ def run(
     With --shard, jobs that know nothing of each other each run a part: flags choose from the whole
     suite first (a sample is that of the whole run), then a case falls to a shard by its content.
     evalkit export and evalkit merge make one run of them.
+
+    With --engine ray, workers of a Ray cluster make the trials: one budget and one rate limit hold
+    for all of them, a worker that dies is replaced, and the run is the same as without. It pays for
+    scoring that takes much CPU, and for many machines.
 
     A budget holds for the whole run, resumed or not: each call reserves the most it can cost before
     it is made. A kept answer costs nothing and says nothing about latency.
@@ -149,6 +164,9 @@ def run(
                 "--filter": filter,
             }
         )
+    if engine == "local" and (ray_address is not None or workers is not None):
+        flag = "--workers" if ray_address is None else "--ray-address"
+        raise UsageError(f"{flag} is about a cluster", hint="add --engine ray")
     if baseline is not None and not gate:
         raise UsageError("--baseline is what --gate compares with", hint="add --gate")
     if gate and shard is not None:
@@ -179,6 +197,9 @@ def run(
             max_tokens=max_tokens,
             cache=cache,
             shard=None if shard is None else Shard.parse(shard),
+            engine=engine,
+            ray_address=ray_address,
+            workers=workers,
         )
         if dry_run:
             _print_estimate(estimate_run(found, options, store, resume=resume), as_json=as_json)

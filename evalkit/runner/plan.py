@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from evalkit.config.spec import CacheMode, Project
 from evalkit.errors import UnknownName
@@ -29,6 +29,8 @@ from evalkit.runner.suites import PlannedSuite, Scans, find_suites, plan_suite, 
 
 if TYPE_CHECKING:
     from evalkit.store import Store
+
+EngineName: TypeAlias = Literal["local", "ray"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,9 @@ class RunOptions:
     cache: CacheMode | None = None
     offline: bool = False
     shard: Shard | None = None
+    engine: EngineName = "local"
+    ray_address: str | None = None
+    workers: int | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""

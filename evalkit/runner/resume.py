@@ -45,6 +45,9 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         cache=given.cache or kept.get("cache"),
         offline=given.offline or bool(kept.get("offline")),
         shard=Shard.parse(run.shard) if run.shard else None,
+        engine=given.engine,
+        ray_address=given.ray_address,
+        workers=given.workers,
     )
 
 

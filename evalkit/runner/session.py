@@ -21,6 +21,7 @@ from evalkit.offline import Guard, offline_if
 from evalkit.runner.budget import Ledger, Purse
 from evalkit.runner.cache import AnswerCache
 from evalkit.runner.engine import Driven, Engine
+from evalkit.runner.engines import MakeEngine, Runs, engine_of
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
 from evalkit.runner.funds import fund
@@ -153,12 +154,15 @@ def _make(
     _say((*plan.warnings, *warnings), display)
     if resumed is None:
         store.prepare()
-    with _cache(plan, options, lambda text: display.note(redact(text))):
+    with (
+        engine_of(plan, options) as make,
+        _cache(plan, options, lambda text: display.note(redact(text))),
+    ):
         if worth_estimating(plan):
             guess = estimate(plan, store, resumed=resumed, ledger=ledger)
             for text in guess.notes():
                 display.note(text)
-        return execute(plan, store, display=display, resumed=resumed, ledger=ledger)
+        return execute(plan, store, display=display, resumed=resumed, ledger=ledger, make=make)
 
 
 @contextmanager
@@ -261,6 +265,7 @@ def execute(
     display: Display,
     resumed: Resumed | None = None,
     ledger: Ledger | None = None,
+    make: MakeEngine = Engine,
 ) -> Outcome:
     """Make the trials of a plan and store them; the run is in the store whatever happens.
 
@@ -280,7 +285,7 @@ def execute(
         if resumed is not None:
             store.reopen_run(run_id)
         engine, tallies = _engine(
-            plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger()
+            plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger(), make=make
         )
         begun = time.monotonic()
         try:
@@ -302,7 +307,7 @@ def execute(
     return outcome
 
 
-def _finish_failed(recorder: Recorder, engine: Engine) -> None:
+def _finish_failed(recorder: Recorder, engine: Runs) -> None:
     try:
         recorder.finish(RunStatus.FAILED, unrecorded=engine.ledger.unrecorded)
     except EvalkitError:
@@ -312,7 +317,7 @@ def _finish_failed(recorder: Recorder, engine: Engine) -> None:
 
 
 def _with_kept(
-    error: EvalkitError, run_id: str, tallies: Sequence[Tally], engine: Engine
+    error: EvalkitError, run_id: str, tallies: Sequence[Tally], engine: Runs
 ) -> EvalkitError:
     """The error with what is safe and how to go on as its third line."""
     kept = sum(one.kept for one in tallies) + engine.recorded
@@ -332,7 +337,8 @@ def _engine(
     *,
     veil: Veil,
     ledger: Ledger,
-) -> tuple[Engine, list[Tally]]:
+    make: MakeEngine,
+) -> tuple[Runs, list[Tally]]:
     done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
     driven: list[Driven] = []
@@ -368,7 +374,7 @@ def _engine(
         tallies += mine.values()
     order = {one.name: place for place, one in enumerate(plan.suites)}
     tallies.sort(key=lambda one: order[one.suite])
-    engine = Engine(
+    engine = make(
         run_id=plan.run.id,
         driven=driven,
         lanes=tuple(plan.fleet.lanes.values()),
@@ -386,7 +392,7 @@ def _engine(
     return engine, tallies
 
 
-def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float) -> Outcome:
+def _outcome(plan: Plan, engine: Runs, tallies: list[Tally], elapsed_s: float) -> Outcome:
     given_up = {one.target: one.given_up for one in tallies if one.given_up}
     answered = sum(one.answered for one in tallies)
     errors = sum(one.errors for one in tallies)
@@ -415,7 +421,7 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
     )
 
 
-async def _drive(engine: Engine, display: Display) -> None:
+async def _drive(engine: Runs, display: Display) -> None:
     loop = asyncio.get_running_loop()
 
     def first(name: str) -> None:

@@ -150,7 +150,7 @@ def _manifest(read: Callable[[str], IO[bytes]], shown: str) -> Manifest:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"])) or MANIFEST
         raise damaged(shown, f"{MANIFEST}: {at}: {first['msg'].lower()}") from error
-    if manifest_hash(value) != manifest.sha256:
+    if manifest_hash(manifest.model_dump()) != manifest.sha256:
         raise damaged(shown, f"{MANIFEST} was changed: its hash does not match")
     return manifest
 
