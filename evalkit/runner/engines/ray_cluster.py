@@ -13,6 +13,7 @@ paid, again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections import deque
@@ -69,6 +70,8 @@ def ray_engine(plan: Plan, options: RunOptions) -> Iterator[MakeEngine]:
             hint="install evalkit with its extra 'ray', or leave --engine out",
         ) from error
     workers = options.workers or _cores()
+    # what it would say beside our own lines is of its own workings
+    logging.getLogger("ray").setLevel(logging.ERROR)
     _connect(ray, plan, options, workers)
     try:
         if options.ray_address is not None and options.workers is None:
