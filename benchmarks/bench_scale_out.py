@@ -1,7 +1,7 @@
-"""A run whose scoring takes much CPU: one process, a Ray cluster of one and two workers, two shards.
+"""Scoring that takes much CPU: one process, a Ray cluster of one and two workers, two shards.
 
-All score the same recorded answers with TER, chrF, BLEU and ROUGE. Whole processes are measured,
-start-up included, in turn; ``making`` is the time from the first trial to the end of the run, which
+All score the same recorded answers with TER, chrF, BLEU and ROUGE. Whole processes are measured in
+turn, start-up included; ``making`` is the time from the first trial to the end of the run, which
 leaves out what a cluster takes to start. Scores must be the same in all of them.
 """
 
@@ -40,7 +40,7 @@ def project(root: Path, cases: int, words: int) -> None:
             rows.write(json.dumps(row) + "\n")
             answers.write(json.dumps({"case": f"c{number}", "text": " ".join(answer)}) + "\n")
     (root / "suites").mkdir()
-    target = {"kind": "replay", "path": "answers.jsonl"}
+    target = {"kind": "replay", "file": "answers.jsonl"}
     (root / "evalkit.yaml").write_text(json.dumps({"project": "b", "targets": {"t": target}}))
     suite = {"dataset": "cases.jsonl", "targets": ["t"], "scorers": SCORERS}
     (root / "suites" / "s.yaml").write_text(json.dumps(suite))

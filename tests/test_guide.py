@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,20 @@ def test_the_query_runs(tmp_path):
     rows = json.loads(evalkit("sql", block("sql"), "--json"))
     assert {row["target"] for row in rows} == {"span", "sentence"}
     assert all(row["usd"] == 0 for row in rows)
+
+
+def test_the_shards_it_shows_become_one_run(tmp_path):
+    def evalkit(line, cwd):
+        command = f"{shlex.quote(sys.executable)} -m {line}"
+        return subprocess.run(
+            ["/bin/sh", "-c", command], cwd=cwd, capture_output=True, text=True, timeout=120
+        )
+
+    evalkit("evalkit init .", tmp_path)
+    for line in block("console").splitlines():
+        done = evalkit(line.removeprefix("$ "), tmp_path)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert "16 of 16 trials answered" in done.stdout
 
 
 def test_the_mask_it_shows_is_every_kind(project):
