@@ -12,8 +12,8 @@ How each is installed and set up:
 - promptfoo: ``npm install`` into a folder of its own, its own command with a configuration file.
 
 Telemetry, update checks and caches are switched off by the variables each tool documents, every
-address is one of this machine. A tool that cannot be installed or fails is listed with the reason. A
-server's count tells whether each tool really asked every case once. Whole processes are measured,
+address is one of this machine. A tool that cannot be installed or fails is listed with the reason.
+A server's count tells whether each tool really asked every case once. Whole processes are measured,
 start-up included, one after the other.
 """
 

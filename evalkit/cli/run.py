@@ -26,8 +26,8 @@ app = new_app()
         "evalkit run --dry-run --json",
         "evalkit run --offline",
         "evalkit run --resume latest",
-        "evalkit run example --shard 1/4",
         "evalkit run example --gate --baseline latest",
+        "evalkit run example --shard 1/4",
     )
 )
 def run(

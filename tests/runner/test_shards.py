@@ -248,7 +248,7 @@ def test_an_empty_shard_is_a_part_too(small: SmallProject) -> None:
 def test_personal_data_has_the_same_marks_in_every_shard(small: SmallProject) -> None:
     small.write_prompt("{% for one in context %}{{ one }}{% endfor %}\n{{ question }}\n")
     cases = [
-        {**one, "question": f"{one['question']} Ask person{n}@example.org"}
+        {**one, "question": f"person{n}@example.org asks: {one['question']}"}
         for n, one in enumerate(context_rows(12))
     ]
     small.write(
