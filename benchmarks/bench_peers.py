@@ -31,7 +31,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench_whole_run import project, server
-from measure import Figures, process
+from measure import Figures, installed, process
 
 HERE = Path(__file__).parent
 QUIET = {
@@ -47,11 +47,13 @@ QUIET = {
     "HF_DATASETS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
-    "INSPECT_TELEMETRY": "false",
     "NO_PROXY": "127.0.0.1,localhost",
     "OPENAI_API_KEY": "none",
     "BENCH_API_KEY": "none",
 }
+KEPT = ("PATH", "LANG", "PYTHONPYCACHEPREFIX")
+WARM = 20
+"""Cases of a run before the first that is measured: what is compiled and kept then stays."""
 SCORES = ("rouge-score==0.1.2", "sacrebleu>=2.6", "aiohttp>=3.13")
 LM_TASK = """task: bench
 dataset_path: json
@@ -177,7 +179,7 @@ def measured(command: list[str], work: Path, port: int, options: argparse.Namesp
     home = work / "home"
     home.mkdir()
     environment = {
-        **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+        **{name: value for name, value in installed().items() if name in KEPT},
         **QUIET,
         "HOME": str(home),
         "PROMPTFOO_CONFIG_DIR": str(home / "promptfoo"),
@@ -269,6 +271,7 @@ def main() -> int:
                 said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
                 print(f"{tool.name} is not measured: {said[-1][:200] if said else error}")
                 shutil.rmtree(envs / tool.name, ignore_errors=True)
+        rows_of(options, homes, WARM)
         for cases in options.cases:
             found = rows_of(options, homes, cases)
             table(found, versions, cases)

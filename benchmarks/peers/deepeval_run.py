@@ -1,7 +1,7 @@
 """DeepEval: judge-free metrics over answers that were asked beforehand with aiohttp.
 
-Its own scorers for exact match, ROUGE-1/2/L and BLEU stand in one metric each, as its documentation
-shows for metrics without a judge.
+Its own scorers for exact match and ROUGE-1/2/L stand in one metric each, as its documentation shows
+for metrics without a judge; its BLEU needs a download of tokenizer data, so sacrebleu stands in.
 """
 
 import asyncio
@@ -12,15 +12,17 @@ from deepeval.evaluate.configs import AsyncConfig, CacheConfig, DisplayConfig, E
 from deepeval.metrics import BaseMetric
 from deepeval.scorer import Scorer
 from deepeval.test_case import LLMTestCase
+from sacrebleu.metrics import BLEU
 
 SCORER = Scorer()
+SENTENCE = BLEU(effective_order=True)
 
 
 class Judge(BaseMetric):
     threshold = 0.0
 
-    def __init__(self, name: str, score) -> None:
-        self.kind, self.compute = name, score
+    def __init__(self, kind: str, compute) -> None:
+        self.kind, self.compute = kind, compute
         self.async_mode = True
 
     def measure(self, case: LLMTestCase, *_, **__) -> float:
@@ -46,7 +48,7 @@ def rouge(kind: str):
 METRICS = [
     Judge("exact", SCORER.exact_match_score),
     *(Judge(kind, rouge(kind)) for kind in ("rouge1", "rouge2", "rougeL")),
-    Judge("bleu", lambda expected, answer: SCORER.sentence_bleu_score([expected], answer)),
+    Judge("bleu", lambda expected, answer: SENTENCE.sentence_score(answer, [expected]).score),
 ]
 
 rows = ask.cases()
