@@ -20,7 +20,6 @@ start-up included, one after the other.
 import argparse
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys

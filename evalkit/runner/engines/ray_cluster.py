@@ -258,19 +258,25 @@ class RayEngine:
             self.ray.kill(worker)
 
     async def _started(self, worker: Any) -> bool:
-        """Wait for a worker; false when the cluster has no room for it and others do the work."""
+        """Wait for a worker; false when it is not needed any more, or others do the work."""
+        starting = asyncio.create_task(_answer(worker.start.remote()))
         try:
             async with asyncio.timeout(START_S):
-                self._check(await worker.start.remote())
+                while not starting.done() and not self._over:
+                    await self._move()
+            if starting.done():
+                self._check(starting.result())
         except TimeoutError as error:
-            if self._workers or self._over:
+            if self._workers:
                 self.display.note("the cluster has no room for another worker")
                 return False
             raise InfrastructureError(
                 f"the cluster started no worker within {START_S:g} s",
                 hint="free a core of it, or give fewer --workers",
             ) from error
-        return True
+        finally:
+            starting.cancel()
+        return not self._over
 
     async def _work(self, worker: Any, owner: Owner, setup: Setup) -> None:
         """Give a worker trials and take back what it makes, until its engine ends."""
@@ -458,12 +464,15 @@ class RayEngine:
             )
             for one in self.lanes
         }
-        path = self.plan.project.path
+        path, root = self.plan.project.path, self.plan.project.root
+        files = [one.spec.path for one in self.plan.suites]
+        # on a cluster of others the files are where Ray put them
+        sent = self.options.ray_address is not None
         return Setup(
-            project=str(path) if self.options.ray_address is None else path.name,
+            project=path.name if sent else str(path),
             run_id=self.run_id,
             allow_code=self.options.allow_code,
-            suites=tuple(one.name for one in self.plan.suites),
+            suites=tuple(os.path.relpath(one, root) if sent else str(one) for one in files),
             targets=tuple(fleet.targets),
             drives=drives,
             slots=slots,
@@ -509,6 +518,11 @@ class RayEngine:
                 f"the cluster failed: {str(error).strip().partition(chr(10))[0][:300]}"
             )
         return error
+
+
+async def _answer(reference: Any) -> Any:
+    """What a call of an actor returns, for a task of its own."""
+    return await reference
 
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
