@@ -242,7 +242,14 @@ def _whole(sources: Sequence[_Source], missing: Sequence[str]) -> Run:
     settings["joined"] = list[JSON](ids)
     if missing:
         settings["missing"] = list[JSON](missing)
-    planned = first.settings.get("whole")
+    whole = first.settings.get("whole")
+    made = sum(one.run.planned for one in sources)
+    planned = whole if missing and isinstance(whole, int) else made
+    if planned != whole or planned < made:
+        raise UsageError(
+            f"the shards have {made:,} trials, and the whole run {whole}",
+            hint="run all shards from the same files with the same flags",
+        )
     digest = hashlib.sha256("\0".join(ids).encode()).hexdigest()
     return replace(
         first,
@@ -250,7 +257,7 @@ def _whole(sources: Sequence[_Source], missing: Sequence[str]) -> Run:
         started_at=started,
         finished_at=max(ended) if ended else None,
         status=RunStatus.STOPPED if missing else RunStatus.COMPLETE,
-        planned=planned if isinstance(planned, int) else sum(one.run.planned for one in sources),
+        planned=planned,
         settings=settings,
         git=_agreed(sources),
     )
