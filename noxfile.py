@@ -61,6 +61,13 @@ def local(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/scorers/test_local.py", *session.posargs)
 
 
+@nox.session
+def ray(session: nox.Session) -> None:
+    """The engine on a real Ray cluster of this machine; the other sessions skip its tests."""
+    session.install("-e", ".[test,ray]")
+    session.run("python", "-m", "pytest", "tests/runner/test_ray.py", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
     """The tests with the oldest direct dependencies that pyproject.toml allows."""

@@ -479,3 +479,9 @@ class Run:
     user: str | None = None
     finished_at: datetime | None = None
     kind: RunKind = RunKind.EVALUATION
+
+    @property
+    def shard(self) -> str | None:
+        """Which part of a whole it is, as ``2/4``; ``None`` for a whole run."""
+        shard = self.settings.get("shard")
+        return shard if isinstance(shard, str) else None

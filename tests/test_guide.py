@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,20 @@ def test_the_gates_load(project):
     assert len(loaded.gates) == 9
     assert loaded.policy.anchor.budget == 0.03
     assert (loaded.gates[-1].waiver.owner, loaded.gates[7].query) == ("Ada", query)
+
+
+def test_the_shards_it_shows_become_one_run(tmp_path):
+    def evalkit(line, cwd):
+        command = f"{shlex.quote(sys.executable)} -m {line}"
+        return subprocess.run(
+            ["/bin/sh", "-c", command], cwd=cwd, capture_output=True, text=True, timeout=120
+        )
+
+    evalkit("evalkit init .", tmp_path)
+    for line in block("console").splitlines():
+        done = evalkit(line.removeprefix("$ "), tmp_path)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert "16 of 16 trials answered" in done.stdout
 
 
 def test_the_mask_it_shows_is_every_kind(project):

@@ -39,6 +39,11 @@ COMMANDS: dict[str, dict[str, str]] = {
         "report": "Write one run, or what changed between two, as an HTML page.",
         "sql": "Query the run store.",
     },
+    "Share": {
+        "export": "Write one run as a bundle of Parquet files.",
+        "import": "Take bundles into the store, each once.",
+        "merge": "Join the shards of a run into one.",
+    },
     "Configure": {
         "prompts": "List, compare and trace prompt versions.",
         "cache": "Show and prune the kept answers.",

@@ -34,6 +34,7 @@ _NAMED = {"merge-base", "rolling"}
         "evalkit run example --reference",
         "evalkit run --resume latest",
         "evalkit run example --gate --baseline latest",
+        "evalkit run example --shard 1/4",
     )
 )
 def run(
@@ -53,6 +54,10 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="At most N cases a suite.")] = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="N cases a suite, drawn by seed and content.")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only part I of N of the cases, by content; see merge."),
     ] = None,
     tags: Annotated[
         list[str] | None,
@@ -81,6 +86,17 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only estimate calls, tokens and dollars.")
     ] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Where trials are made: this process, or a Ray cluster (evalkit[ray])."),
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="The cluster; without, one on this machine."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers of the cluster; one a core without.")
+    ] = None,
     gate: Annotated[
         bool, typer.Option("--gate", help="Then judge the gates: pass or fail.")
     ] = False,
@@ -127,6 +143,14 @@ def run(
     looked for in the case's name, id and inputs, or in one place: name:, id:, expected:,
     inputs.NAME:, tags.NAME:. Ctrl-C keeps every finished answer and says how to continue.
 
+    With --shard, jobs that know nothing of each other each run a part: flags choose from the whole
+    suite first (a sample is that of the whole run), then a case falls to a shard by its content.
+    evalkit export and evalkit merge make one run of them.
+
+    With --engine ray, workers of a Ray cluster make the trials: one budget and one rate limit hold
+    for all of them, a worker that dies is replaced, and the run is the same as without. It pays for
+    scoring that takes much CPU, and for many machines.
+
     A budget holds for the whole run, resumed or not: each call reserves the most it can cost before
     it is made. A kept answer costs nothing and says nothing about latency.
 
@@ -152,6 +176,7 @@ def run(
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
     from evalkit.runner.session import estimate_run, resume_run, start_run
+    from evalkit.runner.shards import Shard
     from evalkit.secrets import redact
     from evalkit.store import Store
 
@@ -164,17 +189,25 @@ def run(
                 "--seed": seed,
                 "--limit": limit,
                 "--sample": sample,
+                "--shard": shard,
                 "--tags": tags,
                 "--filter": filter,
                 "--interleave": interleave,
                 "--reference": reference,
             }
         )
-    if baseline is not None and not gate:
-        raise UsageError("--baseline is what --gate compares with", hint="add --gate")
-    if (policy_ref is not None or interleave) and not gate:
-        flag = "--policy-ref" if policy_ref is not None else "--interleave"
-        raise UsageError(f"{flag} is for --gate", hint="add --gate")
+    _refuse_flags_apart(
+        gate=gate,
+        flags_of_gate={
+            "--baseline": baseline is not None,
+            "--policy-ref": policy_ref is not None,
+            "--interleave": interleave,
+        },
+        shard=shard,
+    )
+    if engine == "local" and (ray_address is not None or workers is not None):
+        flag = "--workers" if ray_address is None else "--ray-address"
+        raise UsageError(f"{flag} is about a cluster", hint="add --engine ray")
     allow_code = enter(untrusted=untrusted, allow_code=allow_code)
     with offline_if(offline):
         found = load_project(find_project(file=project), allow_code=allow_code)
@@ -199,6 +232,10 @@ def run(
             max_usd=max_usd,
             max_tokens=max_tokens,
             cache=cache,
+            shard=None if shard is None else Shard.parse(shard),
+            engine=engine,
+            ray_address=ray_address,
+            workers=workers,
         )
         if gate and resume is None:
             options = before_gate(
@@ -236,6 +273,20 @@ def run(
         as_json=as_json,
         quiet=quiet,
     )
+
+
+def _refuse_flags_apart(
+    *, gate: bool, flags_of_gate: Mapping[str, bool], shard: str | None
+) -> None:
+    """Refuse what says how to judge without --gate, and --gate for a part of a run."""
+    for flag, given in flags_of_gate.items():
+        if given and not gate:
+            raise UsageError(f"{flag} is for --gate", hint="add --gate")
+    if gate and shard is not None:
+        raise UsageError(
+            "a shard has no verdict: --gate cannot be given with --shard",
+            hint="join the shards, then judge the whole: evalkit merge --help",
+        )
 
 
 def _gated(

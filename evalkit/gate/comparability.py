@@ -47,6 +47,9 @@ def _kind(baseline: Run, candidate: Run) -> list[Difference]:
 
 
 def _status(run: Run, side: str) -> list[Difference]:
+    if run.shard:
+        text = f"the {side} {run.id} is only shard {run.shard}: evalkit merge joins shards"
+        return [Difference(kind="status", weight="refused", text=text)]
     if run.status is RunStatus.COMPLETE:
         return []
     text = f"the {side} {run.id} is not complete: {run.status}"

@@ -102,6 +102,8 @@ def unfit(stored: Stored) -> list[str]:
     found = []
     if run.kind is not RunKind.EVALUATION:
         found.append("it is a load test")
+    if run.shard:
+        found.append(f"it is only shard {run.shard}")
     if run.status is not RunStatus.COMPLETE:
         found.append(f"it is not complete ({run.status})")
     trials = sum(one.trials for one in stored.sides.values())

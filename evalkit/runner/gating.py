@@ -67,6 +67,11 @@ def judge(
             f"the run {run.id} is a load test: it has no gates",
             hint="name an evaluation: evalkit runs",
         )
+    if run.shard:
+        raise Undecided(
+            f"the run {run.id} is only shard {run.shard} of a run",
+            hint="join the shards, then judge the whole: evalkit merge --help",
+        )
     wanted = [one for one in run.suites if not suites or one in suites]
     if not wanted:
         raise Undecided(
@@ -271,6 +276,9 @@ def _at(store: Store, candidate: Run, commits: Sequence[str] | None) -> Run | No
     runs = [store.load_run(one.run_id) for one in sorted(
         rows, key=lambda one: (place.get(one.git_commit or "", 0), -one.started_at.timestamp())
     )[:POOLED_AT_MOST]]  # fmt: skip
+    runs = [one for one in runs if not one.shard]
+    if not runs:
+        return None
     alike = [one for one in runs if one.suite_hashes == candidate.suite_hashes]
     return (alike or runs)[0]
 
@@ -279,6 +287,7 @@ def _identity(run: Run) -> tuple[object, ...]:
     """What must be equal for two runs to be repeats of one configuration."""
     return (
         run.project,
+        run.shard,
         sorted(run.suite_hashes.items()),
         sorted((one.name, one.content_hash) for one in run.targets),
         sorted((one.suite, one.version, one.selected) for one in run.datasets),

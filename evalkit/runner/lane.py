@@ -117,6 +117,10 @@ class Lane:
         self.shared = True
         self._slots = asyncio.Semaphore(self.limits.concurrency)
 
+    def limit_by(self, limiter: Limiter) -> None:
+        """Wait for the turns of this limiter instead of the lane's own."""
+        self._limiter = limiter
+
     async def ask(self, request: Request) -> Answer:
         """Ask until there is an answer or no attempt is left.
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from evalkit.config.spec import CacheMode, Project
 from evalkit.errors import UnknownName, UsageError
@@ -25,11 +25,14 @@ from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
 from evalkit.runner.reach import keep_offline
 from evalkit.runner.select import Selection
+from evalkit.runner.shards import Shard
 from evalkit.runner.stored_targets import with_baseline
 from evalkit.runner.suites import PlannedSuite, Scans, find_suites, plan_suite, shown_source
 
 if TYPE_CHECKING:
     from evalkit.store import Store
+
+EngineName: TypeAlias = Literal["local", "ray"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,10 @@ class RunOptions:
     offline: bool = False
     interleave: str | None = None
     reference: bool = False
+    shard: Shard | None = None
+    engine: EngineName = "local"
+    ray_address: str | None = None
+    workers: int | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -75,6 +82,7 @@ class RunOptions:
             "offline": self.offline,
             "interleave": self.interleave,
             "reference": self.reference,
+            **({} if self.shard is None else {"shard": str(self.shard)}),
         }
 
 
@@ -145,6 +153,7 @@ def _build(
             selection=selection,
             allow_code=options.allow_code,
             reference=options.reference,
+            shard=options.shard,
         )
         for one in specs
     )
@@ -203,12 +212,18 @@ def _run(
             for scorer in one.scorers
         ),
         slices=_unique(name for one in suites for name in one.spec.slices),
-        settings=replace(
-            options, suites=options.suites or tuple(one.name for one in suites)
-        ).settings(),
+        settings=_settings(options, suites),
         evalkit_version=__version__,
         user=user_name(),
     )
+
+
+def _settings(options: RunOptions, suites: Sequence[PlannedSuite]) -> dict[str, JSON]:
+    named = options.suites or tuple(one.name for one in suites)
+    settings = replace(options, suites=named).settings()
+    if options.shard is not None:
+        settings["whole"] = sum(one.whole * len(one.targets) for one in suites)
+    return settings
 
 
 def _prompts(project: Project, targets: Iterable[PlannedTarget]) -> tuple[PromptVersion, ...]:

@@ -73,6 +73,21 @@ def build_trial(
     )
 
 
+def veiled(trial: Trial, veil: Veil) -> Trial:
+    """A trial that was built elsewhere, without what may not be stored; the same when clean."""
+    if not veil:
+        return trial
+    output = trial.output
+    return replace(
+        trial,
+        case=_clean_case(trial.case, veil),
+        messages=_clean_messages(trial.messages, veil),
+        output=None if output is None else _clean_output(output, veil),
+        error=veil.value(trial.error),
+        scores=tuple(_clean_score(one, veil, trial.case, output) for one in trial.scores),
+    )
+
+
 def clean_run(run: Run, redactor: Redactor) -> Run:
     """The run without a secret in any text of its configuration; the same object when clean."""
     if not redactor:

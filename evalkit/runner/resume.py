@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import UsageError
 from evalkit.model import Run, RunKind
 from evalkit.runner.plan import Plan, RunOptions
+from evalkit.runner.shards import Shard
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -45,6 +46,10 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         offline=given.offline or bool(kept.get("offline")),
         interleave=kept.get("interleave"),
         reference=bool(kept.get("reference")),
+        shard=Shard.parse(run.shard) if run.shard else None,
+        engine=given.engine,
+        ray_address=given.ray_address,
+        workers=given.workers,
     )
 
 

@@ -22,6 +22,7 @@ from evalkit.offline import Guard, offline_if
 from evalkit.runner.budget import Ledger, Purse
 from evalkit.runner.cache import AnswerCache
 from evalkit.runner.engine import Driven, Engine
+from evalkit.runner.engines import MakeEngine, Runs, engine_of
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
 from evalkit.runner.funds import fund
@@ -93,7 +94,7 @@ class Outcome:
             return ExitCode.INTERRUPTED
         if self.empty:
             return ExitCode.BUDGET
-        if self.given_up or self.refused or not (self.kept + self.answered):
+        if self.given_up or self.refused or (self.planned and not (self.kept + self.answered)):
             return ExitCode.INFRASTRUCTURE
         return ExitCode.PASS
 
@@ -127,6 +128,8 @@ class Outcome:
             said.append(f"continue with: {again} {self._raised()}")
         elif self.given_up:
             said.append(f"{stored}; when the target answers again: {again}")
+        elif not self.planned:
+            said.append("no case falls into this shard; it is part of the whole all the same")
         elif not (self.kept + self.answered):
             said.append(f"every trial failed ({self.errors:,}); see: evalkit show {self.run_id}")
         elif self.errors:
@@ -184,12 +187,15 @@ def _make(
     _say((*plan.warnings, *warnings), display)
     if resumed is None:
         store.prepare()
-    with _cache(plan, options, lambda text: display.note(redact(text))):
+    with (
+        engine_of(plan, options) as make,
+        _cache(plan, options, lambda text: display.note(redact(text))),
+    ):
         if worth_estimating(plan):
             guess = estimate(plan, store, resumed=resumed, ledger=ledger)
             for text in guess.notes():
                 display.note(text)
-        return execute(plan, store, display=display, resumed=resumed, ledger=ledger)
+        return execute(plan, store, display=display, resumed=resumed, ledger=ledger, make=make)
 
 
 @contextmanager
@@ -292,6 +298,7 @@ def execute(
     display: Display,
     resumed: Resumed | None = None,
     ledger: Ledger | None = None,
+    make: MakeEngine = Engine,
 ) -> Outcome:
     """Make the trials of a plan and store them; the run is in the store whatever happens.
 
@@ -311,7 +318,7 @@ def execute(
         if resumed is not None:
             store.reopen_run(run_id)
         engine, tallies = _engine(
-            plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger()
+            plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger(), make=make
         )
         begun = time.monotonic()
         try:
@@ -333,7 +340,7 @@ def execute(
     return outcome
 
 
-def _finish_failed(recorder: Recorder, engine: Engine) -> None:
+def _finish_failed(recorder: Recorder, engine: Runs) -> None:
     try:
         recorder.finish(RunStatus.FAILED, unrecorded=engine.ledger.unrecorded)
     except EvalkitError:
@@ -343,7 +350,7 @@ def _finish_failed(recorder: Recorder, engine: Engine) -> None:
 
 
 def _with_kept(
-    error: EvalkitError, run_id: str, tallies: Sequence[Tally], engine: Engine
+    error: EvalkitError, run_id: str, tallies: Sequence[Tally], engine: Runs
 ) -> EvalkitError:
     """The error with what is safe and how to go on as its third line."""
     kept = sum(one.kept for one in tallies) + engine.recorded
@@ -363,13 +370,14 @@ def _engine(
     *,
     veil: Veil,
     ledger: Ledger,
-) -> tuple[Engine, list[Tally]]:
+    make: MakeEngine,
+) -> tuple[Runs, list[Tally]]:
     done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
     driven: list[Driven] = []
     paces = _paces(plan)
     for name, lane in plan.fleet.lanes.items():
-        suites = [one for one in plan.suites if name in one.targets and one.survey.total]
+        suites = [one for one in plan.suites if name in one.targets and one.survey.mine]
         if not suites:
             continue
         mine = {
@@ -402,7 +410,7 @@ def _engine(
         tallies += mine.values()
     order = {one.name: place for place, one in enumerate(plan.suites)}
     tallies.sort(key=lambda one: order[one.suite])
-    engine = Engine(
+    engine = make(
         run_id=plan.run.id,
         driven=driven,
         lanes=tuple(plan.fleet.lanes.values()),
@@ -431,7 +439,7 @@ def _paces(plan: Plan) -> dict[str, tuple[Pace, int]]:
     return found
 
 
-def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float) -> Outcome:
+def _outcome(plan: Plan, engine: Runs, tallies: list[Tally], elapsed_s: float) -> Outcome:
     given_up = {one.target: one.given_up for one in tallies if one.given_up}
     answered = sum(one.answered for one in tallies)
     errors = sum(one.errors for one in tallies)
@@ -441,7 +449,7 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
         status = RunStatus.INTERRUPTED
     elif engine.ledger.empty and made < plan.run.planned:
         status = RunStatus.STOPPED
-    elif not kept + answered:
+    elif plan.run.planned and not kept + answered:
         status = RunStatus.FAILED
     elif given_up:
         status = RunStatus.STOPPED
@@ -467,7 +475,7 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
     )
 
 
-async def _drive(engine: Engine, display: Display) -> None:
+async def _drive(engine: Runs, display: Display) -> None:
     loop = asyncio.get_running_loop()
 
     def first(name: str) -> None:

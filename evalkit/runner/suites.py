@@ -13,6 +13,7 @@ from evalkit.hashing import canonical
 from evalkit.model import DatasetVersion
 from evalkit.runner.cases import SuiteCases, Survey
 from evalkit.runner.select import Selection
+from evalkit.runner.shards import Shard
 
 if TYPE_CHECKING:
     from evalkit.datasets import Dataset, DatasetInfo
@@ -41,6 +42,11 @@ class PlannedSuite:
     @property
     def planned(self) -> int:
         """Trials on each of its targets."""
+        return self.survey.mine * self.trials
+
+    @property
+    def whole(self) -> int:
+        """Trials on each of its targets over all shards."""
         return self.survey.total * self.trials
 
 
@@ -114,6 +120,7 @@ def plan_suite(
     selection: Selection,
     allow_code: bool,
     reference: bool,
+    shard: Shard | None = None,
 ) -> PlannedSuite:
     """Read a suite's datasets, bind its scorers and select its cases.
 
@@ -127,7 +134,7 @@ def plan_suite(
         for one in spec.scorers
     )
     cases = SuiteCases(
-        [dataset for dataset, _ in scanned], [info.cases for _, info in scanned], selection
+        [dataset for dataset, _ in scanned], [info.cases for _, info in scanned], selection, shard
     )
     survey = cases.survey()
     warnings: list[str] = []

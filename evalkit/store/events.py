@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from evalkit.model import JSON
+from evalkit.model import JSON, Run
 from evalkit.store import arrays
 from evalkit.store.reads import fetch
 
@@ -76,3 +76,17 @@ def events_from(
 
 def _event(row: Mapping[str, Any]) -> Event:
     return Event(**{**row, "details": json.loads(row["details"])})
+
+
+def record(connection: DuckDBPyConnection, kind: str, run: Run, details: dict[str, Any]) -> None:
+    """Write down that something happened to a run, by who made it, within the transaction."""
+    add_event(
+        connection,
+        Event(
+            kind=kind,
+            actor=run.user,
+            run_id=run.id,
+            git_commit=run.git.commit if run.git else None,
+            details=details,
+        ),
+    )

@@ -15,6 +15,7 @@ from evalkit.stats.samples import Samples
 from evalkit.store.access import Access
 from evalkit.store.columns import KEY, TrialColumns, trial_columns
 from evalkit.store.events import Event, add_event, events_from
+from evalkit.store.events import record as _record
 from evalkit.store.gates import GateRow, gate_table
 from evalkit.store.journal import (
     Segment,
@@ -70,6 +71,7 @@ class RunRow:
     git_commit: str | None
     git_dirty: bool
     user: str | None
+    shard: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -565,16 +567,3 @@ def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
         "INSERT INTO cases BY NAME SELECT * FROM incoming_cases ANTI JOIN cases USING (case_id)"
     )
     connection.unregister("incoming_cases")
-
-
-def _record(connection: DuckDBPyConnection, kind: str, run: Run, details: dict[str, Any]) -> None:
-    add_event(
-        connection,
-        Event(
-            kind=kind,
-            actor=run.user,
-            run_id=run.id,
-            git_commit=run.git.commit if run.git else None,
-            details=details,
-        ),
-    )

@@ -54,7 +54,7 @@ SELECT chosen.run_id, project, kind, status, started_at, finished_at, suites,
     coalesce(trials, 0) AS trials, coalesce(errors, 0) AS errors, cost_usd,
     coalesce(unpriced, 0) AS unpriced, saved_usd,
     first_scorer.scorer AS scorer, means.scores AS scores,
-    git_commit, coalesce(git_dirty, false) AS git_dirty, user_name
+    git_commit, coalesce(git_dirty, false) AS git_dirty, user_name, settings->>'shard' AS shard
 FROM chosen LEFT JOIN done USING (run_id) LEFT JOIN systems USING (run_id)
 LEFT JOIN first_scorer USING (run_id) LEFT JOIN means USING (run_id)
 ORDER BY started_at DESC, chosen.run_id DESC

@@ -171,7 +171,7 @@ def test_bad_names_say_what_to_do(repository, capsys):
         (["gate", "-b", "latest"], "is the candidate itself"),
         (["gate", "-b", "file:baselines/none.json"], "there is no such baseline"),
         (["gate", "--suite", "suport"], "has no suite 'suport'"),
-        (["run", "--baseline", "latest"], "--baseline is what --gate compares with"),
+        (["run", "--baseline", "latest"], "--baseline is for --gate"),
         (["baseline", "promote", "--name", "../x"], "cannot be a file's name"),
     ]:
         assert run_command(arguments) in {ExitCode.USAGE, ExitCode.UNDECIDED}

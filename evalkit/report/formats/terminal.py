@@ -53,6 +53,8 @@ def headline(view: RunView) -> tuple[str, str, str, str]:
     if status in _HEADS:
         glyph, word, style = _HEADS[status]
         return glyph, word, f"{sentence}{', ' + failed if view.errors else ''}", style
+    if view.done == view.planned == 0 and view.part:
+        return "✓", "DONE", "no case falls into this shard", "green"
     if view.done == 0:
         return "✕", "EMPTY", "no trial was done", "red"
     if answered == 0:
@@ -85,6 +87,8 @@ def _head(view: RunView, screen: Screen) -> list[RenderableType]:
     first = Text(f"{screen.say(glyph)} {word}", style=f"bold {style}")
     first.append(f"  {screen.say(sentence)}", style="not bold default")
     facts = [f"run {view.run_id}"]
+    if view.part:
+        facts.append(words.clean(view.part, lines=False))
     at = words.commit(view.commit, view.branch, dirty=view.dirty)
     if at:
         facts.append(words.clean(at, lines=False))
