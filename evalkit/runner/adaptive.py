@@ -8,8 +8,11 @@ forms in front of the server: the number is brought back by the gradient, the le
 over the present one, before anything is turned away (as in TCP Vegas, Brakmo and Peterson 1995).
 
 Rising latency alone proves nothing: a server that answers in batches takes longer for each and more
-of them in all. Calls differ in length, so latency is the median of a round, to the first token
-where the answer is streamed.
+of them in all, and later cases may be longer than the first. So the number is brought back only
+while throughput does not gain, and as an experiment: it stays as it is for a round and is smaller
+for another; where fewer calls at once are not answered as much sooner there is no queue, and the number
+is as before. Calls differ in length, so latency is the
+median of a round, to the first token where the answer is streamed.
 """
 
 from __future__ import annotations
@@ -25,8 +28,14 @@ LEAST_QUEUED = 8
 """Calls at once that latency alone never goes below."""
 ROUNDS_BACK = 50
 """Rounds after a cut, at the most, until all is allowed again."""
+LEAST_GRADIENT, MOST_GRADIENT = 0.5, 0.7
+"""What an experiment makes of the number: enough to tell, not more than half."""
+AS_MUCH = 1.07
+"""By Little's law a queue is gone when latency falls as the number of calls does, so much at most
+above it; else fewer calls are answered in all."""
+FORGET = 1.5
+"""Times the least latency, that is taken for the least after an experiment that was no use."""
 _SHORTEST_ROUND = 32
-_FORGET = 1.02
 
 
 class Window:
@@ -36,15 +45,18 @@ class Window:
     """
 
     __slots__ = (
+        "_before",
         "_best",
         "_credit",
         "_cut_at",
         "_doubles_to",
         "_least",
+        "_round",
         "_since",
         "_step",
         "_took",
         "_used",
+        "_watching",
         "adapts",
         "most",
         "size",
@@ -60,20 +72,30 @@ class Window:
         self._cut_at = float("-inf")
         self._least = float("inf")
         self._best = 0.0
+        # an experiment: a round at the size it was, then one at less than this size and latency
+        self._watching = False
+        self._before: tuple[int, float] | None = None
+        self._round = _SHORTEST_ROUND
         self._since = now
         self._used = 0
         self._took: list[float] = []
 
-    def answered(self, took: float, under_way: int, now: float) -> None:
-        """An answer came that took so long; ``under_way`` counts calls, this one included."""
+    def answered(self, took: float, sent: float, under_way: int, now: float) -> None:
+        """An answer came that took so long, to a call that was ``sent`` then.
+
+        ``under_way`` counts calls, this one included.
+        """
         if not self.adapts:
             return
         if 4 * under_way >= 3 * self.size:
             self._used += 1
-            if self.size < self.most:
+            if self.size < self.most and self._before is None and not self._watching:
                 self._grow()
+        if sent < self._cut_at:
+            # it was asked beside another number of calls than now
+            return
         self._took.append(took)
-        if len(self._took) >= max(_SHORTEST_ROUND, 2 * self.size):
+        if len(self._took) >= self._round:
             self._look(now)
 
     def pushed_back(self, sent: float, under_way: int, now: float) -> None:
@@ -83,14 +105,14 @@ class Window:
         """
         if not self.adapts or sent < self._cut_at:
             return
-        self._cut_at = now
+        self._before = None
         self._set(int(min(self.size, max(1, under_way)) * CUT), now)
 
     def restart(self, now: float) -> None:
         """Begin small again, after an outage: nobody is greeted by all who waited."""
         if self.adapts:
             size = self.size
-            self._cut_at = now
+            self._before = None
             self._set(min(size, FIRST) // 4, now)
             self._doubles_to = size
 
@@ -106,25 +128,50 @@ class Window:
     def _set(self, size: int, now: float) -> None:
         self.size = self._doubles_to = max(1, size)
         self._credit = 0
+        self._watching = False
+        self._begin_after(now)
+
+    def _begin_after(self, now: float) -> None:
+        """Begin a round of calls that are sent from now on."""
+        self._cut_at = now
         self._begin(now)
 
     def _begin(self, now: float) -> None:
         self._took.clear()
         self._used = 0
         self._since = now
+        self._round = max(_SHORTEST_ROUND, self.size)
 
     def _look(self, now: float) -> None:
         """Judge one round by its latency and its throughput."""
         took = sorted(self._took)
         typical = took[len(took) // 2]
         rate = len(took) / max(now - self._since, 1e-9)
-        used = 2 * self._used >= len(took)
-        queued = used and typical > QUEUED * self._least and rate <= GAIN * self._best
-        # what was seen long ago counts less: the cases may have become longer, the server slower
-        self._least = min(typical, self._least * _FORGET)
-        self._best = max(rate, self._best / _FORGET)
-        if queued and self.size > LEAST_QUEUED:
-            gradient = max(0.5, QUEUED * self._least / typical)
+        if self._before is not None:
+            size, latency = self._before
+            self._before = None
+            if typical > AS_MUCH * latency * self.size / size:
+                # no queue is to blame for all of it; such a latency is suspected less
+                self._least, self._best = min(typical, FORGET * self._least), rate
+                self._set(size, now)
+                return
+        queued = (
+            2 * self._used >= len(took)
+            and typical > QUEUED * self._least
+            and rate <= GAIN * self._best
+            and self.size > LEAST_QUEUED
+        )
+        self._least = min(typical, self._least)
+        self._best = max(rate, self._best)
+        if queued and self._watching:
+            before = (self.size, typical)
+            gradient = QUEUED * self._least / typical
+            gradient = min(MOST_GRADIENT, max(LEAST_GRADIENT, gradient))
             self._set(max(LEAST_QUEUED, int(self.size * gradient)), now)
+            self._before = before
+        elif queued:
+            self._watching = True
+            self._begin_after(now)
         else:
+            self._watching = False
             self._begin(now)

@@ -244,7 +244,7 @@ class Lane:
             course.ended = ended = self.clock()
             if output is not None:
                 output = self._completed(output, ended - sent)
-                self._went_well(output, reserved, number, ended)
+                self._went_well(output, reserved, number, sent, ended)
             elif error is not None:
                 course.error = error
                 self._went_wrong(error, sent, ended)
@@ -287,12 +287,14 @@ class Lane:
         timeout = left if request.timeout_s is None else min(left, request.timeout_s)
         return replace(request, timeout_s=timeout)
 
-    def _went_well(self, output: Output, reserved: float, number: int, now: float) -> None:
+    def _went_well(
+        self, output: Output, reserved: float, number: int, sent: float, now: float
+    ) -> None:
         """Learn from an answer."""
         if self.window.adapts:
             took = output.ttft_s if output.ttft_s is not None else output.latency_s
             if took is not None:
-                self.window.answered(took, self._slots.taken, now)
+                self.window.answered(took, sent, self._slots.taken, now)
         if self.health.answered():
             self.window.restart(now)
         actual = output.usage.total_tokens
