@@ -325,7 +325,8 @@ class Trial:
     ``queue_s`` is the wait for a slot or a rate limit before the last attempt, ``total_s``
     everything from the first queueing to the end, retries and waits included. ``failed_legs`` are
     the calls of a route that came to no answer. In a load test a request is queued when it is due,
-    and ``step`` is the step it was due in.
+    and ``step`` is the step it was due in. ``after_kill`` marks a trial that was under way when an
+    earlier start of the run was killed.
     """
 
     run_id: str
@@ -349,6 +350,7 @@ class Trial:
     spend: Spend = NOTHING_SPENT
     failed_legs: tuple[Leg, ...] = ()
     step: int | None = None
+    after_kill: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app, seconds
 from evalkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ app = new_app()
         "evalkit run example --tags topic:fees,topic:hours --trials 3",
         "evalkit run example --filter 'library and not name:founder' --json",
         "evalkit run example --max-usd 0.50 --cache write",
+        "evalkit run --max-time 30m",
         "evalkit run --dry-run --json",
         "evalkit run --offline",
         "evalkit run --resume latest",
@@ -67,6 +68,9 @@ def run(
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=0, help="Spend at most so many tokens.")
     ] = None,
+    max_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Ask for at most so long: 90s, 30m, 2h.")
+    ] = None,
     cache: Annotated[
         Literal["off", "read", "write", "refresh"] | None,
         typer.Option(help="Kept answers: read uses them, write also adds, refresh only adds."),
@@ -104,7 +108,9 @@ def run(
     inputs.NAME:, tags.NAME:. Ctrl-C keeps every finished answer and says how to continue.
 
     A budget holds for the whole run, resumed or not: each call reserves the most it can cost before
-    it is made. A kept answer costs nothing and says nothing about latency.
+    it is made. A kept answer costs nothing and says nothing about latency. --max-time counts from
+    the first call, each time the run is started: then nothing new is asked, what is finished is
+    stored, and a resumed run goes on.
 
     With --offline targets must be on this machine, datasets come from files or the cache, and
     whatever else in the process asks for a connection gets an error and ends the run with 4; the
@@ -112,7 +118,7 @@ def run(
 
     Exit codes: 0 answered and stored (with --gate: passed), 1 a gate fails, 2 a mistake in files or
     flags, 3 nothing selected or not decided, 4 a target or the store failed, 5 stopped by the
-    budget, 130 interrupted.
+    budget or --max-time, 130 interrupted.
     """
     import sys
 
@@ -140,6 +146,9 @@ def run(
         )
     if baseline is not None and not gate:
         raise UsageError("--baseline is what --gate compares with", hint="add --gate")
+    time_s = None if max_time is None else seconds("--max-time", max_time)
+    if time_s == 0:
+        raise UsageError("--max-time must be longer than nothing", hint="as 30m")
     with offline_if(offline):
         found = load_project(find_project(file=project), allow_code=allow_code)
         store = Store(found.store)
@@ -161,6 +170,7 @@ def run(
             offline=offline,
             max_usd=max_usd,
             max_tokens=max_tokens,
+            max_time_s=time_s,
             cache=cache,
         )
         if dry_run:

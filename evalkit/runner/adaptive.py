@@ -10,9 +10,9 @@ over the present one, before anything is turned away (as in TCP Vegas, Brakmo an
 Rising latency alone proves nothing: a server that answers in batches takes longer for each and more
 of them in all, and later cases may be longer than the first. So the number is brought back only
 while throughput does not gain, and as an experiment: it stays as it is for a round and is smaller
-for another; where fewer calls at once are not answered as much sooner there is no queue, and the number
-is as before. Calls differ in length, so latency is the
-median of a round, to the first token where the answer is streamed.
+for another; where fewer calls at once are not answered as much sooner there is no queue, and the
+number is as before. Calls differ in length, so latency is the median of a round, to the first token
+where the answer is streamed.
 """
 
 from __future__ import annotations

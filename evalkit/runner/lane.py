@@ -83,6 +83,7 @@ class _Course:
     """
 
     begun: float
+    begins: Callable[[], object] | None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     queued: float = field(init=False)
     attempts: int = 0
@@ -117,7 +118,7 @@ class Lane:
     it has none. ``adapts`` lets how the calls end decide how many are under way, up to the limit.
     ``output_tokens`` is what an answer may take, when the configuration says so. ``account`` is
     asked before and told after every attempt, ``cache`` before the first and after an answer; a
-    route has neither, its children have.
+    route has neither, its children have. ``note`` is told of outages.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Lane:
     sleep: Sleep = asyncio.sleep
     account: Account | None = None
     cache: LaneCache | None = None
+    note: Callable[[str], object] = lambda _: None
     in_flight: int = 0
     health: Health = field(init=False)
     window: Window = field(init=False)
@@ -159,21 +161,24 @@ class Lane:
         """
         return replace(self, limits=limits or self.limits, account=None, cache=None)
 
-    async def ask(self, request: Request) -> Answer:
+    async def ask(self, request: Request, *, begins: Callable[[], object] | None = None) -> Answer:
         """Ask until there is an answer or no attempt is left.
 
+        ``begins`` is called when the first attempt is about to be made, and not for a kept answer.
         Raises only ``CancelledError``, also when the budget allows no further attempt.
         """
         if self.cache is not None:
-            return await self._ask_kept(request, self.cache)
-        return await self._ask(request, self.clock())
+            return await self._ask_kept(request, self.cache, begins)
+        return await self._ask(request, _Course(self.clock(), begins))
 
-    async def _ask_kept(self, request: Request, cache: LaneCache) -> Answer:
+    async def _ask_kept(
+        self, request: Request, cache: LaneCache, begins: Callable[[], object] | None
+    ) -> Answer:
         begun, started_at = self.clock(), datetime.now(UTC)
         key = cache.key(request)
         kept = cache.find(key)
         if kept is None:
-            answer = await self._ask(request, self.clock())
+            answer = await self._ask(request, _Course(self.clock(), begins))
             if answer.output is not None:
                 cache.keep(key, answer.output)
             return answer
@@ -185,15 +190,14 @@ class Lane:
         """The answer of a trial that could not even be asked."""
         return Answer(datetime.now(UTC), 0, 0.0, 0.0, None, error)
 
-    async def _ask(self, request: Request, begun: float) -> Answer:
+    async def _ask(self, request: Request, course: _Course) -> Answer:
         if not self.route:
-            return await self._ask_until(request, begun)
+            return await self._ask_until(request, course)
         with route_tab() as spent:
-            answer = await self._ask_until(request, begun)
+            answer = await self._ask_until(request, course)
         return replace(answer, spend=spent.spend)
 
-    async def _ask_until(self, request: Request, begun: float) -> Answer:
-        course = _Course(begun)
+    async def _ask_until(self, request: Request, course: _Course) -> Answer:
         while True:
             output = await self._try(request, course)
             if output is not None:
@@ -217,18 +221,14 @@ class Lane:
         given: float | None = self.clock()
         try:
             if self.health.given_up or course.until is not None:
-                timely = self._in_time(request, course.until)
-                if self.health.given_up or timely is None:
-                    course.error = course.error or self.health.error()
-                    course.until = float("-inf")
+                timely = self._in_time(request, course)
+                if timely is None:
                     return None
                 request = timely
-            reserved = 0.0
-            if not self._limiter.idle:
-                if self._limiter.counts_tokens:
-                    reserved = self._guess(request)
-                await self._limiter.take(reserved)
+            reserved = 0.0 if self._limiter.idle else await self._limited(request)
             hold = await self._reserve(request)
+            if course.attempts == 0 and course.begins is not None:
+                course.begins()
             course.attempts += 1
             self._begun = number = self._begun + 1
             course.sent = sent = self.clock()
@@ -272,17 +272,18 @@ class Lane:
             self._limiter.hold(error.retry_after_s)
         return wait
 
-    def _in_time(self, request: Request, until: float | None) -> Request | None:
+    def _in_time(self, request: Request, course: _Course) -> Request | None:
         """The request with what its trial's deadline leaves for another attempt; ``None``: nothing.
 
         In steps, since every length of time has a timer of its own.
         """
-        if until is None:
-            return request
-        assert self.limits.deadline_s is not None
-        step = self.limits.deadline_s / _STEPS
-        left = math.floor((until - self.clock()) / step) * step
+        left, deadline_s = 0.0, self.limits.deadline_s
+        if course.until is not None and deadline_s is not None and not self.health.given_up:
+            step = deadline_s / _STEPS
+            left = math.floor((course.until - self.clock()) / step) * step
         if left <= 0:
+            course.error = course.error or self.health.error()
+            course.until = -math.inf
             return None
         timeout = left if request.timeout_s is None else min(left, request.timeout_s)
         return replace(request, timeout_s=timeout)
@@ -296,7 +297,7 @@ class Lane:
             if took is not None:
                 self.window.answered(took, sent, self._slots.taken, now)
         if self.health.answered():
-            self.window.restart(now)
+            self._recovered(now)
         actual = output.usage.total_tokens
         self._settle(reserved, actual)
         if output.allowances:
@@ -307,8 +308,24 @@ class Lane:
         """Learn from a failed attempt."""
         if error.error_class in _PUSHED_BACK or error.http_status in _TOO_MUCH:
             self.window.pushed_back(sent, self._slots.taken, now)
+        waited_for = self.health.in_outage
         if self.health.attempt_failed(error, sent, now):
-            self.window.restart(now)
+            self._recovered(now)
+        elif self.health.in_outage and not waited_for:
+            self.note(
+                f"target {self.name!r} does not answer any more; it is tried now and then for"
+                f" {self.limits.patience_s:g} s"
+            )
+
+    def _recovered(self, now: float) -> None:
+        self.window.restart(now)
+        self.note(f"target {self.name!r} answers again")
+
+    async def _limited(self, request: Request) -> float:
+        """Wait for the turn of one attempt; the tokens that were taken for it."""
+        tokens = self._guess(request) if self._limiter.counts_tokens else 0.0
+        await self._limiter.take(tokens)
+        return tokens
 
     async def _reserve(self, request: Request) -> Hold:
         """Reserve one attempt; as if it had been cancelled when the budget does not allow it."""

@@ -48,6 +48,7 @@ class RunOptions:
     max_tokens: int | None = None
     cache: CacheMode | None = None
     offline: bool = False
+    max_time_s: float | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""

@@ -24,8 +24,8 @@ class Resumed:
 def stored_options(run: Run, given: RunOptions) -> RunOptions:
     """The flags a run was started with.
 
-    How hard its targets are driven, what it may spend and whether answers are kept may differ: what
-    is ``given`` counts. A run that was started offline is continued offline.
+    How hard its targets are driven and for how long, what it may spend and whether answers are kept
+    may differ: what is ``given`` counts. A run that was started offline is continued offline.
     """
     kept: Mapping[str, Any] = run.settings
     return RunOptions(
@@ -43,6 +43,7 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         max_tokens=kept.get("max_tokens") if given.max_tokens is None else given.max_tokens,
         cache=given.cache or kept.get("cache"),
         offline=given.offline or bool(kept.get("offline")),
+        max_time_s=given.max_time_s,
     )
 
 

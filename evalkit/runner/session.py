@@ -23,6 +23,7 @@ from evalkit.runner.cache import AnswerCache
 from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
+from evalkit.runner.flight import Flight
 from evalkit.runner.funds import fund
 from evalkit.runner.plan import Plan, RunOptions, build_plan
 from evalkit.runner.privacy import masker_of, new_masker
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 class Outcome:
     """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed.
 
-    ``refused`` is what an offline run tried to connect to, and how often.
+    ``refused`` is what an offline run tried to connect to, and how often; ``overtime_s`` is the
+    time it was allowed, when that was too short.
     """
 
     run_id: str
@@ -55,6 +57,7 @@ class Outcome:
     elapsed_s: float
     refused: Mapping[str, int] = field(default_factory=dict)
     empty: tuple[Purse, ...] = ()
+    overtime_s: float | None = None
 
     @property
     def missing(self) -> int:
@@ -66,7 +69,7 @@ class Outcome:
         """What the process ends with when no gate is asked."""
         if self.status is RunStatus.INTERRUPTED:
             return ExitCode.INTERRUPTED
-        if self.empty:
+        if self.empty or self.overtime_s is not None:
             return ExitCode.BUDGET
         if self.given_up or self.refused or not (self.kept + self.answered):
             return ExitCode.INFRASTRUCTURE
@@ -93,6 +96,9 @@ class Outcome:
         elif self.empty:
             said += [f"stopped by the budget: {one.said}; {stored}" for one in self.empty]
             said.append(f"continue with: {again} {self._raised()}")
+        elif self.overtime_s is not None:
+            said.append(f"the {self.overtime_s:g} s of --max-time are over; {stored}")
+            said.append(f"continue with: {again}")
         elif self.given_up:
             said.append(f"{stored}; when the target answers again: {again}")
         elif not (self.kept + self.answered):
@@ -156,7 +162,14 @@ def _make(
             guess = estimate(plan, store, resumed=resumed, ledger=ledger)
             for text in guess.notes():
                 display.note(text)
-        return execute(plan, store, display=display, resumed=resumed, ledger=ledger)
+        return execute(
+            plan,
+            store,
+            display=display,
+            resumed=resumed,
+            ledger=ledger,
+            max_time_s=options.max_time_s,
+        )
 
 
 @contextmanager
@@ -259,11 +272,12 @@ def execute(
     display: Display,
     resumed: Resumed | None = None,
     ledger: Ledger | None = None,
+    max_time_s: float | None = None,
 ) -> Outcome:
     """Make the trials of a plan and store them; the run is in the store whatever happens.
 
     When a purse of the ``ledger`` is empty, calls under way end as they would and nothing new is
-    called.
+    called. After ``max_time_s`` nothing new is called either, and calls under way have a moment.
 
     SIGINT and SIGTERM end it early with everything finished stored; a second one ends the process
     at once, and the journal keeps what was finished. Raises ``StoreError`` when the run cannot be
@@ -274,16 +288,18 @@ def execute(
     if resumed is None:
         store.create_run(clean_run(plan.run, process_redactor()))
     recorder = Recorder(store, run_id)
+    flight = Flight(store.journal_directory / f"{run_id}.flight")
     try:
         if resumed is not None:
             store.reopen_run(run_id)
         engine, tallies = _engine(
             plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger()
         )
+        engine.flight = flight
         begun = time.monotonic()
         try:
             with _quiet_collector():
-                asyncio.run(_drive(engine, display))
+                asyncio.run(_drive(engine, display, max_time_s))
         except EvalkitError as error:
             _finish_failed(recorder, engine)
             raise _with_kept(error, run_id, tallies, engine) from error
@@ -297,6 +313,7 @@ def execute(
             raise _with_kept(error, run_id, tallies, engine) from error
     finally:
         recorder.close()
+        flight.close(ended=recorder.ended)
     return outcome
 
 
@@ -377,6 +394,8 @@ def _engine(
         veil=veil,
         ledger=ledger,
     )
+    for lane in engine.lanes:
+        lane.note = display.note
     ledger.on_empty = lambda purse: display.note(
         f"the budget is reached ({purse.said}): no new calls"
         f"{'' if purse.whole else ' to that target'}; answers under way are waited for"
@@ -390,7 +409,10 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
     errors = sum(one.errors for one in tallies)
     kept = sum(one.kept for one in tallies)
     made = kept + answered + errors
-    if engine.stopped and made < plan.run.planned:
+    overtime = engine.overtime_s if made < plan.run.planned else None
+    if overtime is not None:
+        status = RunStatus.STOPPED
+    elif engine.stopped and made < plan.run.planned:
         status = RunStatus.INTERRUPTED
     elif engine.ledger.empty and made < plan.run.planned:
         status = RunStatus.STOPPED
@@ -410,11 +432,14 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
         given_up=given_up,
         elapsed_s=elapsed_s,
         empty=engine.ledger.empty if made < plan.run.planned else (),
+        overtime_s=overtime,
     )
 
 
-async def _drive(engine: Engine, display: Display) -> None:
+async def _drive(engine: Engine, display: Display, max_time_s: float | None) -> None:
     loop = asyncio.get_running_loop()
+    if max_time_s is not None:
+        loop.call_later(max_time_s, engine.time_out, max_time_s)
 
     def first(name: str) -> None:
         engine.stop()

@@ -151,6 +151,7 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
             type=pa.timestamp("us", tz="UTC"),
         ),
         "step": arrays.whole([one.step for one in trials], bits=32),
+        "after_kill": pa.array([one.after_kill for one in trials], type=pa.bool_()),
     }
     for name in USAGE:
         columns[name] = arrays.whole([getattr(one, name) for one in usages])

@@ -17,7 +17,9 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 DATE = format_datetime(NOW, usegmt=True)
 
 
-def one(unit: str, remaining: float, reset_s: float, most: float | None, refills: bool) -> Allowance:
+def one(
+    unit: str, remaining: float, reset_s: float, most: float | None, refills: bool
+) -> Allowance:
     return Allowance(unit=unit, remaining=remaining, reset_s=reset_s, limit=most, refills=refills)  # type: ignore[arg-type]
 
 
@@ -83,7 +85,11 @@ def one(unit: str, remaining: float, reset_s: float, most: float | None, refills
             id="the draft's first form",
         ),
         pytest.param(
-            {"RateLimit-Limit": "100, 100;w=60", "RateLimit-Remaining": "4", "RateLimit-Reset": "9"},
+            {
+                "RateLimit-Limit": "100, 100;w=60",
+                "RateLimit-Remaining": "4",
+                "RateLimit-Reset": "9",
+            },
             (one("requests", 4, 10, 100, False),),
             id="three fields",
         ),
