@@ -155,8 +155,7 @@ def _make(
     """Fund the run, say what it may cost, and make it."""
     ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
     _say((*plan.warnings, *warnings), display)
-    if resumed is None:
-        store.prepare()
+    store.prepare()
     with _cache(plan, options, lambda text: display.note(redact(text))):
         if worth_estimating(plan):
             guess = estimate(plan, store, resumed=resumed, ledger=ledger)

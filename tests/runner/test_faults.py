@@ -443,6 +443,36 @@ def test_an_answer_replaces_a_failure_even_when_the_clock_was_set_back(
     assert small.sql("SELECT count(*) AS n FROM scores WHERE status = 'scored'") == [{"n": 4}]
 
 
+BLOCK = 262_144
+FIRST_BLOCK = 12_288
+
+
+def test_a_damaged_store_is_noticed_before_anything_is_paid(small: SmallProject) -> None:
+    with ModelServer() as server:
+        small.write({"t": wire(server.openai)}, questions(good(20)))
+        small.run()
+        path = small.store.path
+        sound = path.read_bytes()
+        noticed: list[StoreError] = []
+        for at in range(FIRST_BLOCK, len(sound), BLOCK):
+            path.write_bytes(sound[: at + 5_000] + bytes(4_000) + sound[at + 9_000 :])
+            before = len(server.seen)
+            try:
+                small.run()  # a block that holds nothing may be damaged
+            except StoreError as error:
+                noticed.append(error)
+            assert len(server.seen) == before + (0 if noticed else 20)
+            path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+            if noticed:
+                break
+        (error,) = noticed
+        assert "the run store is damaged" in error.what
+        assert "backup" in error.hint
+        assert error.exit_code is ExitCode.INFRASTRUCTURE
+        path.write_bytes(sound)
+        assert small.run().answered == 20
+
+
 HOLD = """
 import sys, duckdb
 connection = duckdb.connect(sys.argv[1])
