@@ -2,8 +2,10 @@
 
 Additive increase, multiplicative decrease (Chiu and Jain 1989), as TCP does it. The number starts
 at a quarter of what is allowed and doubles with every round of answers. A server that pushes back
-(429, 503, no answer in time) has it cut once a round, to what was under way times ``CUT``; from
-there it grows by a fixed step a round. Latency that rises while throughput does not is a queue that
+(429, 503, no answer in time) has it cut once a round, by the share of the round that was turned
+away and to half at the most: to what a full server bears, and hardly for one that fails now and
+then whatever it is asked (the share decides in DCTCP too, Alizadeh et al. 2010). From there it
+grows by a fixed step a round. Latency that rises while throughput does not is a queue that
 forms in front of the server: the number is brought back by the gradient, the least latency seen
 over the present one, before anything is turned away (as in TCP Vegas, Brakmo and Peterson 1995).
 
@@ -17,9 +19,10 @@ where the answer is streamed.
 
 from __future__ import annotations
 
+import math
+
 FIRST = 32
 """Calls at once with which every target begins, when it is allowed so many."""
-CUT = 0.7
 QUEUED = 3.0
 """Times the least latency, at which a queue is suspected."""
 GAIN = 1.1
@@ -36,6 +39,8 @@ above it; else fewer calls are answered in all."""
 FORGET = 1.5
 """Times the least latency, that is taken for the least after an experiment that was no use."""
 _SHORTEST_ROUND = 32
+_LEAST_OUTCOMES = 8
+"""Calls, at the least, of which a share was turned away."""
 
 
 class Window:
@@ -47,10 +52,12 @@ class Window:
     __slots__ = (
         "_before",
         "_best",
+        "_came",
         "_credit",
         "_cut_at",
         "_doubles_to",
         "_least",
+        "_refused",
         "_round",
         "_since",
         "_step",
@@ -70,6 +77,7 @@ class Window:
         self._step = max(1, most // ROUNDS_BACK)
         self._credit = 0
         self._cut_at = float("-inf")
+        self._came = self._refused = 0
         self._least = float("inf")
         self._best = 0.0
         # an experiment: a round at the size it was, then one at less than this size and latency
@@ -94,6 +102,12 @@ class Window:
         if sent < self._cut_at:
             # it was asked beside another number of calls than now
             return
+        self._came += 1
+        if self._came >= max(_LEAST_OUTCOMES, self.size):
+            if self._refused:
+                self._give_way(now)
+                return
+            self._came = 0
         self._took.append(took)
         if len(self._took) >= self._round:
             self._look(now)
@@ -105,8 +119,17 @@ class Window:
         """
         if not self.adapts or sent < self._cut_at:
             return
+        self._came += 1
+        self._refused += 1
+        self._doubles_to = min(self._doubles_to, self.size)
+        if self._came >= max(_LEAST_OUTCOMES, min(self.size, under_way)):
+            self._give_way(now)
+
+    def _give_way(self, now: float) -> None:
+        """A round has ended in which calls were turned away."""
         self._before = None
-        self._set(int(min(self.size, max(1, under_way)) * CUT), now)
+        kept = max(0.5, 1 - self._refused / self._came)
+        self._set(math.ceil(self.size * kept), now)
 
     def restart(self, now: float) -> None:
         """Begin small again, after an outage: nobody is greeted by all who waited."""
@@ -134,6 +157,7 @@ class Window:
     def _begin_after(self, now: float) -> None:
         """Begin a round of calls that are sent from now on."""
         self._cut_at = now
+        self._came = self._refused = 0
         self._begin(now)
 
     def _begin(self, now: float) -> None:

@@ -74,7 +74,6 @@ class Answer:
     spend: Spend = NOTHING_SPENT
 
 
-@dataclass(slots=True)
 class _Course:
     """One call on its way over its attempts: instants of the lane's clock.
 
@@ -82,19 +81,28 @@ class _Course:
     known from the first retry on.
     """
 
-    begun: float
-    begins: Callable[[], object] | None
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    queued: float = field(init=False)
-    attempts: int = 0
-    sent: float = 0.0
-    ended: float = 0.0
-    until: float | None = None
-    error: TargetError | None = None
-    spend: Spend = NOTHING_SPENT
+    __slots__ = (
+        "attempts",
+        "begins",
+        "begun",
+        "ended",
+        "error",
+        "queued",
+        "sent",
+        "spend",
+        "started_at",
+        "until",
+    )
 
-    def __post_init__(self) -> None:
-        self.queued = self.begun
+    def __init__(self, begun: float, begins: Callable[[], object] | None):
+        self.begun = self.queued = begun
+        self.begins = begins
+        self.started_at = datetime.now(UTC)
+        self.attempts = 0
+        self.sent = self.ended = begun
+        self.until: float | None = None
+        self.error: TargetError | None = None
+        self.spend = NOTHING_SPENT
 
     def answer(self, output: Output | None, now: float) -> Answer:
         """What came of it."""
