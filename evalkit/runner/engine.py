@@ -89,7 +89,7 @@ class Engine:
     ledger: Ledger = field(default_factory=Ledger)
     flight: Flight | None = None
     grace_s: float = 3.0
-    flush_s: float = 0.2
+    flush_s: float = 0.05
     recorded: int = field(init=False, default=0)
     stopped: bool = field(init=False, default=False)
     overtime_s: float | None = field(init=False, default=None)

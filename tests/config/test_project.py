@@ -82,7 +82,7 @@ def test_a_project_becomes_values_with_absolute_paths(write, project):
     assert budget.monthly_usd == 100.0
     assert budget.targets == {"support": Cap(max_usd=2.5)}
     assert budget.judges == Cap(max_usd=1.0, max_tokens=5_000)
-    assert str(budget.where("targets.support")) == "evalkit.yaml:24:13"
+    assert str(budget.where("targets.support")) == "evalkit.yaml:25:13"
 
 
 @pytest.mark.parametrize("mode", ["off", "read", "write", "refresh"])
