@@ -190,22 +190,22 @@ def test_when_nothing_is_answered_the_run_fails(
 
 
 def test_an_outage_is_waited_for_and_costs_only_what_was_under_way(small: SmallProject) -> None:
-    refused = 0
+    begun: list[float] = []
 
     def answer(seen: Seen) -> Answer:
-        nonlocal refused
-        if len(server.seen) > 30 and refused < 10:
-            refused += 1
-            return Fault(trouble=Trouble.OVERLOADED)
-        return Reply()
+        if len(server.seen) > 30:
+            begun.append(time.monotonic())
+        out = begun and begun[-1] < begun[0] + 0.9
+        return Fault(trouble=Trouble.OVERLOADED) if out else Reply()
 
     with ModelServer(answer) as server:
         limits = {"concurrency": 4, "max_retries": 0}
         small.write({"t": wire(server.openai, limits=limits)}, questions(good(120)))
         outcome = small.run()
-        assert len(server.seen) == 120, "every case is asked once, and no probe is wasted"
+        assert len(server.seen) == 120, "every case is asked once"
     assert outcome.status is RunStatus.COMPLETE
-    assert (outcome.answered, outcome.errors) == (110, 10)
+    assert 10 <= outcome.errors <= 13, "ten in a row, and what was under way"
+    assert outcome.answered == 120 - outcome.errors
     said = small.said.getvalue()
     assert "target 't' does not answer any more; it is tried now and then for 120 s" in said
     assert "target 't' answers again" in said

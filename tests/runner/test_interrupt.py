@@ -15,7 +15,7 @@ WHICH = "SELECT count(*) AS n, count(DISTINCT case_id) AS cases FROM trials WHER
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.01)
