@@ -17,13 +17,22 @@ def block(language, number=0):
     return found[number]
 
 
+def block_that_begins(text):
+    [found] = re.findall(rf"^```yaml\n({text}.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    return found
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     (tmp_path / "prompts").mkdir()
     (tmp_path / "golden").mkdir()
     (tmp_path / "suites").mkdir()
-    (tmp_path / "evalkit.yaml").write_text(block("yaml", 0) + block("yaml", 3), encoding="utf-8")
-    (tmp_path / "suites" / "tickets.yaml").write_text(block("yaml", 1), encoding="utf-8")
+    (tmp_path / "evalkit.yaml").write_text(
+        block("yaml", 0) + block_that_begins("budget:"), encoding="utf-8"
+    )
+    (tmp_path / "suites" / "tickets.yaml").write_text(
+        block_that_begins("dataset:"), encoding="utf-8"
+    )
     (tmp_path / "prompts" / "answer.j2").write_text(block("jinja"), encoding="utf-8")
     (tmp_path / "golden" / "tickets.csv").write_text(
         "key,ticket_text,answer,language,priority\na-1,How long?,14 days,en,2\n", encoding="utf-8"
@@ -61,6 +70,25 @@ def test_the_scorers_are_bound(project):
     suite = load_suite(load_project(project / "evalkit.yaml"), "more")
     bound = [bind(one, root=project) for one in suite.scorers]
     assert [one.name for one in bound][-2:] == ["refusal", "bleu_lc"]
+
+
+def test_limits_are_those_of_the_guide(project):
+    from evalkit.config import load_project
+    from evalkit.config.spec import Limits
+
+    path = project / "evalkit.yaml"
+    text = re.sub(r"\n    limits: .*", "", path.read_text("utf-8"), count=1)
+    inside = block_that_begins("limits:").replace("\n", "\n    ").rstrip()
+    path.write_text(text.replace("  small:\n", f"  small:\n    {inside}\n"), "utf-8")
+    assert load_project(path).targets["small"].limits == Limits(
+        concurrency=64,
+        requests_per_minute=500,
+        tokens_per_minute=200_000,
+        timeout_s=60,
+        max_retries=4,
+        deadline_s=180,
+        patience_s=120,
+    )
 
 
 def test_the_row_is_a_case_and_the_prompt_renders_it(project):

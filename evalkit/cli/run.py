@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app, seconds
 from evalkit.cli.untrusted import Untrusted, enter
 from evalkit.errors import ExitCode, UsageError
 
@@ -29,6 +29,7 @@ _NAMED = {"merge-base", "rolling"}
         "evalkit run example --tags topic:fees,topic:hours --trials 3",
         "evalkit run example --filter 'library and not name:founder' --json",
         "evalkit run example --max-usd 0.50 --cache write",
+        "evalkit run --max-time 30m",
         "evalkit run --dry-run --json",
         "evalkit run --offline",
         "evalkit run example --reference",
@@ -78,6 +79,9 @@ def run(
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=0, help="Spend at most so many tokens.")
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Ask for at most so long: 90s, 30m, 2h.")
     ] = None,
     cache: Annotated[
         Literal["off", "read", "write", "refresh"] | None,
@@ -152,7 +156,9 @@ def run(
     scoring that takes much CPU, and for many machines.
 
     A budget holds for the whole run, resumed or not: each call reserves the most it can cost before
-    it is made. A kept answer costs nothing and says nothing about latency.
+    it is made. A kept answer costs nothing and says nothing about latency. --max-time counts from
+    the first call, each time the run is started: then nothing new is asked, what is finished is
+    stored, and a resumed run goes on.
 
     With --offline targets must be on this machine, datasets come from files or the cache, and
     whatever else in the process asks for a connection gets an error and ends the run with 4; the
@@ -163,8 +169,8 @@ def run(
 
     Exit codes: 0 answered and stored (with --gate: passed), 1 a gate fails, 2 a mistake in files or
     flags, 3 nothing selected or not decided, 4 a target, a scorer or the store failed, 5 stopped by
-    the budget, 130 interrupted. A scorer that failed on every answer is left to the gates with
-    --gate: to them its metrics are missing.
+    the budget or --max-time, 130 interrupted. A scorer that failed on every answer is left to the
+    gates with --gate: to them its metrics are missing.
     """
     import sys
 
@@ -209,6 +215,9 @@ def run(
         flag = "--workers" if ray_address is None else "--ray-address"
         raise UsageError(f"{flag} is about a cluster", hint="add --engine ray")
     allow_code = enter(untrusted=untrusted, allow_code=allow_code)
+    time_s = None if max_time is None else seconds("--max-time", max_time)
+    if time_s == 0:
+        raise UsageError("--max-time must be longer than nothing", hint="as 30m")
     with offline_if(offline):
         found = load_project(find_project(file=project), allow_code=allow_code)
         store = Store(found.store)
@@ -231,6 +240,7 @@ def run(
             reference=reference,
             max_usd=max_usd,
             max_tokens=max_tokens,
+            max_time_s=time_s,
             cache=cache,
             shard=None if shard is None else Shard.parse(shard),
             engine=engine,

@@ -18,13 +18,20 @@ from evalkit.pii import PiiKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How hard a target may be driven; times in seconds, ``None`` is no limit."""
+    """How hard a target may be driven; times in seconds, ``None`` is no limit.
+
+    ``deadline_s`` bounds a trial over all its attempts, ``patience_s`` an outage of a target that
+    has answered. ``concurrency`` is the most; ``adaptive`` finds out what is good below it.
+    """
 
     concurrency: int = 16
+    adaptive: bool = True
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     timeout_s: float = 60.0
+    deadline_s: float | None = None
     max_retries: int = 4
+    patience_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,6 +198,8 @@ def took(trial: Trial) -> list[str]:
     if trial.spend.assumed_usd:
         said.append(f"attempts without usage up to {words.money(trial.spend.assumed_usd)}")
     said.append(words.counted(trial.attempts, "attempt"))
+    if trial.after_kill:
+        said.append("asked before too, when the run was killed")
     said.append(f"total {words.duration(trial.total_s)}")
     return said
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from evalkit.errors import ErrorClass, EvalkitError, StoreError, TargetError
 from evalkit.model import Case, Output, Request, ScoreRecord, ScoreStatus, Trial
-from evalkit.runner.budget import Ledger
+from evalkit.runner.budget import NO_HOLD, Ledger, added
 from evalkit.runner.feed import Feed, Job
+from evalkit.runner.flight import Flight, Key
 from evalkit.runner.lane import Answer, Lane
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import build_trial
@@ -89,6 +91,7 @@ class Engine:
 
     ``lanes`` are all targets, those only asked by routes too. ``grace_s`` is how long answers under
     way may take after ``stop``; ``flush_s`` how long a finished trial may wait to be written.
+    ``flight`` remembers what is under way for whoever continues the run if it is killed.
     """
 
     run_id: str
@@ -100,8 +103,9 @@ class Engine:
     display: Display
     veil: Veil
     ledger: Ledger = field(default_factory=Ledger)
+    flight: Flight | None = None
     grace_s: float = 3.0
-    flush_s: float = 0.2
+    flush_s: float = 0.05
     recorded: int = field(init=False, default=0)
     stopped: bool = field(init=False, default=False)
     scored: dict[tuple[str, str], ScorerTally] = field(init=False, default_factory=dict)
@@ -176,6 +180,7 @@ class Engine:
 
     async def _work(self, driven: Driven) -> None:
         lane, feed, finished = driven.lane, driven.feed, self._finished
+        flight = self.flight
         name, timeout = lane.name, lane.timeout_s
         while (job := await feed.next()) is not None:
             if job.unrendered is None:
@@ -186,7 +191,14 @@ class Engine:
                     seed=job.seed,
                     timeout_s=timeout,
                 )
-                answer = await lane.ask(request)
+                if flight is None:
+                    answer = await lane.ask(request)
+                else:
+                    key = _key(name, job)
+                    answer = await lane.ask(request, begins=partial(flight.begins, key))
+                    if flight.was_left(key) and lane.account is not None:
+                        asked_before = lane.account.cut_off(NO_HOLD, request)
+                        answer = replace(answer, spend=added(answer.spend, asked_before))
             else:
                 answer = lane.unasked(TargetError(ErrorClass.PROMPT, str(job.unrendered)))
             output = answer.output
@@ -240,6 +252,8 @@ class Engine:
         waiting = await self._score_async(batch)
         scored_usd = await asyncio.to_thread(self._score_and_write, batch, waiting)
         self.recorded += len(batch)
+        if self.flight is not None:
+            self.flight.landed(_key(target, job) for target, job, _ in batch)
         for _, _, answer in batch:
             self.ledger.booked(answer.spend)
         if scored_usd:
@@ -301,6 +315,7 @@ class Engine:
                 target=target,
                 scores=tuple(given),
                 veil=self.veil,
+                after_kill=self.flight is not None and self.flight.was_left(_key(target, job)),
             )
             for (target, job, answer), given in zip(batch, scores, strict=True)
         ]
@@ -338,6 +353,10 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - all trials are recorded; say it, end well
                 text = self.veil.text(f"{type(error).__name__}: {error}")
                 self.display.note(f"target {lane.name!r} did not close: {text}")
+
+
+def _key(target: str, job: Job) -> Key:
+    return (job.suite, target, job.case.id, job.index)
 
 
 def _spent(answer: Answer) -> float | None:

@@ -86,8 +86,6 @@ def build_fleet(
     builder = _Builder(project, environ, allow_code, concurrency, store)
     for name in names:
         builder.add(name, None)
-    for child in {one for target in builder.targets.values() for one in target.children}:
-        builder.lanes[child].share()
     return Fleet(targets=builder.targets, lanes=builder.lanes, warnings=tuple(builder.warnings))
 
 
@@ -195,6 +193,7 @@ class _Builder:
             price=price,
             render=None if prompt is None else renderer(prompt),
             route=bool(children),
+            adapts=plugin.network and spec.limits.adaptive,
             output_tokens=_output_tokens(plugin, options),
         )
 

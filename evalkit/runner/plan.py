@@ -59,6 +59,7 @@ class RunOptions:
     engine: EngineName = "local"
     ray_address: str | None = None
     workers: int | None = None
+    max_time_s: float | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""

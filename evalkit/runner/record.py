@@ -33,6 +33,7 @@ def build_trial(
     target: str,
     scores: tuple[ScoreRecord, ...],
     veil: Veil,
+    after_kill: bool = False,
 ) -> Trial:
     """The row of one trial; what may not be stored leaves every text of it, before any is cut."""
     output, error, case, messages = answer.output, answer.error, job.case, job.messages
@@ -67,6 +68,7 @@ def build_trial(
         total_s=answer.total_s,
         scores=scores,
         spend=answer.spend,
+        after_kill=after_kill,
         failed_legs=()
         if error is None
         else tuple(one for one in error.legs if isinstance(one, Leg)),

@@ -26,8 +26,8 @@ class Recorder:
     """Makes the trials of one run durable.
 
     ``append`` returns when the disk has the trials, and never waits for the store, which another
-    process may be using. ``finish`` moves the rest into the store. While a recorder is open no
-    other process can execute the run.
+    process may be using. ``finish`` moves the rest into the store: then it has ``ended``.
+    While a recorder is open no other process can execute the run.
     """
 
     def __init__(self, store: Store, run_id: str, *, seal_after: int = SEAL_AFTER):
@@ -43,7 +43,7 @@ class Recorder:
         self._guard = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="evalkit-ingest")
         self._ingesting: Future[None] | None = None
-        self._ended = False
+        self.ended = False
 
     def append(self, trials: Sequence[Trial]) -> None:
         """Write trials to the journal and wait for the disk; raises ``StoreError`` when full."""
@@ -89,13 +89,13 @@ class Recorder:
         self._seal()
         self._ingest()
         self._store.finish_run(self._run_id, status, datetime.now(UTC), unrecorded=unrecorded)
-        self._ended = True
+        self.ended = True
 
     def close(self) -> None:
         """Give the run up; what was not ingested stays in the journal."""
         self._pool.shutdown()
         try:
-            self._journal.close(ended=self._ended)
+            self._journal.close(ended=self.ended)
         except EvalkitError:
             # only what could not be written before is still unwritten, and that was said then
             return

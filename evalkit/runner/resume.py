@@ -25,8 +25,8 @@ class Resumed:
 def stored_options(run: Run, given: RunOptions) -> RunOptions:
     """The flags a run was started with.
 
-    How hard its targets are driven, what it may spend and whether answers are kept may differ: what
-    is ``given`` counts. A run that was started offline is continued offline.
+    How hard its targets are driven and for how long, what it may spend and whether answers are kept
+    may differ: what is ``given`` counts. A run that was started offline is continued offline.
     """
     kept: Mapping[str, Any] = run.settings
     return RunOptions(
@@ -50,6 +50,7 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         engine=given.engine,
         ray_address=given.ray_address,
         workers=given.workers,
+        max_time_s=given.max_time_s,
     )
 
 

@@ -25,6 +25,7 @@ from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.engines import MakeEngine, Runs, engine_of
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
+from evalkit.runner.flight import Flight
 from evalkit.runner.funds import fund
 from evalkit.runner.pace import Pace
 from evalkit.runner.plan import Plan, RunOptions, build_plan
@@ -66,8 +67,9 @@ class ScorerErrors:
 class Outcome:
     """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed.
 
-    ``refused`` is what an offline run tried to connect to, and how often. Scorers with errors are
-    told; one that failed on every answer measured nothing, and the run does not end with 0.
+    ``refused`` is what an offline run tried to connect to, and how often; ``overtime_s`` is the
+    time it was allowed, when that was too short. Scorers with errors are told; one that failed on
+    every answer measured nothing, and the run does not end with 0.
     """
 
     run_id: str
@@ -81,6 +83,7 @@ class Outcome:
     refused: Mapping[str, int] = field(default_factory=dict)
     empty: tuple[Purse, ...] = ()
     scorer_errors: tuple[ScorerErrors, ...] = ()
+    overtime_s: float | None = None
 
     @property
     def missing(self) -> int:
@@ -92,7 +95,7 @@ class Outcome:
         """Whether the answers were made, whatever scorers said of them."""
         if self.status is RunStatus.INTERRUPTED:
             return ExitCode.INTERRUPTED
-        if self.empty:
+        if self.empty or self.overtime_s is not None:
             return ExitCode.BUDGET
         if self.given_up or self.refused or (self.planned and not (self.kept + self.answered)):
             return ExitCode.INFRASTRUCTURE
@@ -126,6 +129,9 @@ class Outcome:
         elif self.empty:
             said += [f"stopped by the budget: {one.said}; {stored}" for one in self.empty]
             said.append(f"continue with: {again} {self._raised()}")
+        elif self.overtime_s is not None:
+            said.append(f"the {self.overtime_s:g} s of --max-time are over; {stored}")
+            said.append(f"continue with: {again}")
         elif self.given_up:
             said.append(f"{stored}; when the target answers again: {again}")
         elif not self.planned:
@@ -185,8 +191,7 @@ def _make(
     """Fund the run, say what it may cost, and make it."""
     ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
     _say((*plan.warnings, *warnings), display)
-    if resumed is None:
-        store.prepare()
+    store.prepare()
     with (
         engine_of(plan, options) as make,
         _cache(plan, options, lambda text: display.note(redact(text))),
@@ -195,7 +200,15 @@ def _make(
             guess = estimate(plan, store, resumed=resumed, ledger=ledger)
             for text in guess.notes():
                 display.note(text)
-        return execute(plan, store, display=display, resumed=resumed, ledger=ledger, make=make)
+        return execute(
+            plan,
+            store,
+            display=display,
+            resumed=resumed,
+            ledger=ledger,
+            max_time_s=options.max_time_s,
+            make=make,
+        )
 
 
 @contextmanager
@@ -298,12 +311,13 @@ def execute(
     display: Display,
     resumed: Resumed | None = None,
     ledger: Ledger | None = None,
+    max_time_s: float | None = None,
     make: MakeEngine = Engine,
 ) -> Outcome:
     """Make the trials of a plan and store them; the run is in the store whatever happens.
 
     When a purse of the ``ledger`` is empty, calls under way end as they would and nothing new is
-    called.
+    called. After ``max_time_s`` nothing new is called either, and calls under way have a moment.
 
     SIGINT and SIGTERM end it early with everything finished stored; a second one ends the process
     at once, and the journal keeps what was finished. Raises ``StoreError`` when the run cannot be
@@ -314,29 +328,38 @@ def execute(
     if resumed is None:
         store.create_run(clean_run(plan.run, process_redactor()))
     recorder = Recorder(store, run_id)
+    flight = Flight(store.journal_directory / f"{run_id}.flight")
     try:
         if resumed is not None:
             store.reopen_run(run_id)
         engine, tallies = _engine(
             plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger(), make=make
         )
+        engine.flight = flight
         begun = time.monotonic()
         try:
             with _quiet_collector():
-                asyncio.run(_drive(engine, display))
+                over = asyncio.run(_drive(engine, display, max_time_s))
         except EvalkitError as error:
             _finish_failed(recorder, engine)
             raise _with_kept(error, run_id, tallies, engine) from error
         except OSError:
             _finish_failed(recorder, engine)
             raise
-        outcome = _outcome(plan, engine, tallies, time.monotonic() - begun)
+        outcome = _outcome(
+            plan,
+            engine,
+            tallies,
+            time.monotonic() - begun,
+            overtime_s=max_time_s if over else None,
+        )
         try:
             recorder.finish(outcome.status, unrecorded=engine.ledger.unrecorded)
         except StoreError as error:
             raise _with_kept(error, run_id, tallies, engine) from error
     finally:
         recorder.close()
+        flight.close(ended=recorder.ended)
     return outcome
 
 
@@ -421,6 +444,8 @@ def _engine(
         veil=veil,
         ledger=ledger,
     )
+    for lane in plan.fleet.lanes.values():
+        lane.note = display.note
     ledger.on_empty = lambda purse: display.note(
         f"the budget is reached ({purse.said}): no new calls"
         f"{'' if purse.whole else ' to that target'}; answers under way are waited for"
@@ -439,13 +464,18 @@ def _paces(plan: Plan) -> dict[str, tuple[Pace, int]]:
     return found
 
 
-def _outcome(plan: Plan, engine: Runs, tallies: list[Tally], elapsed_s: float) -> Outcome:
+def _outcome(
+    plan: Plan, engine: Runs, tallies: list[Tally], elapsed_s: float, *, overtime_s: float | None
+) -> Outcome:
     given_up = {one.target: one.given_up for one in tallies if one.given_up}
     answered = sum(one.answered for one in tallies)
     errors = sum(one.errors for one in tallies)
     kept = sum(one.kept for one in tallies)
     made = kept + answered + errors
-    if engine.stopped and made < plan.run.planned:
+    overtime = overtime_s if made < plan.run.planned else None
+    if overtime is not None:
+        status = RunStatus.STOPPED
+    elif engine.stopped and made < plan.run.planned:
         status = RunStatus.INTERRUPTED
     elif engine.ledger.empty and made < plan.run.planned:
         status = RunStatus.STOPPED
@@ -472,11 +502,24 @@ def _outcome(plan: Plan, engine: Runs, tallies: list[Tally], elapsed_s: float) -
             for (suite, name), one in engine.scored.items()
             if one.failed
         ),
+        overtime_s=overtime,
     )
 
 
-async def _drive(engine: Runs, display: Display) -> None:
+async def _drive(engine: Runs, display: Display, max_time_s: float | None) -> bool:
+    """Run the engine; whether ``max_time_s`` ended it."""
     loop = asyncio.get_running_loop()
+    overtime = False
+
+    def time_out() -> None:
+        nonlocal overtime
+        if not engine.stopped:
+            overtime = True
+            display.note("the time of the run is over: no new calls")
+            engine.stop()
+
+    if max_time_s is not None:
+        loop.call_later(max_time_s, time_out)
 
     def first(name: str) -> None:
         engine.stop()
@@ -492,6 +535,7 @@ async def _drive(engine: Runs, display: Display) -> None:
 
     with _signals(lambda name: loop.call_soon_threadsafe(first, name), second):
         await engine.run()
+    return overtime
 
 
 @contextmanager

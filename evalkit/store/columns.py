@@ -146,11 +146,9 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
         "assumed_tokens": arrays.whole([one.spend.assumed_tokens for one in trials]),
         "saved_usd": arrays.real([one.spend.saved_usd for one in trials]),
         "origin_run_id": arrays.repeated([None if one is None else one.run_id for one in origins]),
-        "origin_at": pa.array(
-            [None if one is None else one.answered_at for one in origins],
-            type=pa.timestamp("us", tz="UTC"),
-        ),
+        "origin_at": arrays.instants([None if one is None else one.answered_at for one in origins]),
         "step": arrays.whole([one.step for one in trials], bits=32),
+        "after_kill": arrays.flags([one.after_kill for one in trials]),
     }
     for name in USAGE:
         columns[name] = arrays.whole([getattr(one, name) for one in usages])

@@ -304,6 +304,7 @@ def _trial(row: Row, scores: tuple[ScoreRecord, ...]) -> Trial:
         ),
         failed_legs=_legs(row["legs"]) if row["output"] is None else (),
         step=row["step"],
+        after_kill=bool(row["after_kill"]),
     )
 
 

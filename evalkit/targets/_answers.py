@@ -134,6 +134,7 @@ def output(
         ttft_s=None if first is None else first - call.started,
         inter_token=None if pieces is None else pieces.inter_token(),
         extra=noted,
+        allowances=call.allowances,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from evalkit.runner.budget import Ledger
 from evalkit.runner.engine import Engine, ScorerTally
+from evalkit.runner.flight import Flight
 from evalkit.runner.plan import Plan, RunOptions
 
 
@@ -19,6 +20,7 @@ class Runs(Protocol):
     recorded: int
     stopped: bool
     scored: dict[tuple[str, str], ScorerTally]
+    flight: Flight | None
 
     async def run(self) -> None:
         """Make the trials; returns when all are recorded, or those finished when it was stopped."""

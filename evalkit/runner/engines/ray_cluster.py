@@ -31,6 +31,7 @@ from evalkit.runner.engines import MakeEngine
 from evalkit.runner.engines.ray_leases import Leases, Owner, purse_states, soon
 from evalkit.runner.engines.ray_worker import Batch, Hello, Setup, Worker
 from evalkit.runner.feed import Job
+from evalkit.runner.flight import Flight
 from evalkit.runner.lane import Lane
 from evalkit.runner.plan import Plan, RunOptions
 from evalkit.runner.progress import Board, Display
@@ -169,6 +170,7 @@ class RayEngine:
     display: Display
     veil: Veil
     ledger: Ledger
+    flight: Flight | None = None  # not kept: which calls a worker had is not known here
     grace_s: float = 3.0
     recorded: int = field(init=False, default=0)
     stopped: bool = field(init=False, default=False)
