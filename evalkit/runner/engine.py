@@ -126,7 +126,7 @@ class Engine:
         collector = asyncio.create_task(self._collect())
         for one in self.driven:
             one.workers = [
-                asyncio.create_task(self._work(one)) for _ in range(one.lane.limits.concurrency)
+                asyncio.create_task(self._worker(one)) for _ in range(one.lane.limits.concurrency)
             ]
         try:
             failure = await self._until_ended(collector)
@@ -177,6 +177,13 @@ class Engine:
         for one in self.driven:
             for worker in one.workers:
                 worker.cancel()
+
+    async def _worker(self, driven: Driven) -> None:
+        try:
+            await self._work(driven)
+        finally:
+            # however it ends, by the budget or a target given up, nobody waits for this target
+            driven.feed.let_go()
 
     async def _work(self, driven: Driven) -> None:
         lane, feed, finished = driven.lane, driven.feed, self._finished

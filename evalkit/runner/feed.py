@@ -117,7 +117,7 @@ class Feed:
         """The next trial, or ``None`` when all were given or the feed was stopped."""
         while not self._ready:
             if self._ended:
-                self._let_go()
+                self.let_go()
                 return None
             await asyncio.shield(self._read_ahead())
         job = self._ready.popleft()
@@ -147,9 +147,10 @@ class Feed:
         """Give no more trials."""
         self._ended = True
         self._ready.clear()
-        self._let_go()
+        self.let_go()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Hold the feed that this one is in step with no longer."""
         if self._pace is not None:
             pace, side = self._pace
             pace.end(side)

@@ -456,9 +456,10 @@ def _engine(
 def _paces(plan: Plan) -> dict[str, tuple[Pace, int]]:
     """The pace of every target that is asked beside another, and its side of it."""
     found = {}
+    asked = {name for one in plan.suites for name in one.targets if one.survey.total}
     for name, lane in plan.fleet.lanes.items():
         other = plan.fleet.lanes.get(beside(name))
-        if other is not None:
+        if other is not None and {name, other.name} <= asked:
             pace = Pace(max(lane.limits.concurrency, other.limits.concurrency))
             found[name], found[other.name] = (pace, 0), (pace, 1)
     return found

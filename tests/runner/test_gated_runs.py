@@ -14,7 +14,7 @@ from evalkit.errors import ExitCode
 from evalkit.gate.beside import beside
 from evalkit.model import CONFIRMING
 from tests.runner.projects import SmallProject, rows, wire
-from tests.servers import ModelServer, Reply
+from tests.servers import Fault, ModelServer, Reply, Trouble
 
 MUST = {"id": "must", "cases": "tag:lang", "must": "pass", "confirm": 2}
 RIGHT = Reply()
@@ -122,6 +122,40 @@ def test_a_slower_candidate_blocks_only_side_by_side(project, server, capsys):
     # the baseline's target is no target of the candidate: it is not judged
     assert {one["target"] for one in verdict["compared"]} == {"t"}
     assert run_command(["run", "--resume", "latest", "-q"]) == ExitCode.PASS
+
+
+def test_a_side_that_ends_early_holds_nobody(project, server, capsys):
+    """The baseline's prompt fails at every call: it is given up, and the candidate goes on."""
+
+    def answer(seen):
+        if "one word" in json.dumps(seen.body) and len(server.seen) > 40:
+            return Fault(trouble=Trouble.UNAUTHORIZED)
+        return RIGHT
+
+    server.answer = answer
+    limits = {"concurrency": 2, "max_retries": 0}
+    target = wire(server.openai, api_key="none", limits=limits)
+    project.write({"t": target}, rows(40), suite={"gates": [SLOWER, MUST]})
+    assert project.run().exit_code == ExitCode.PASS
+    project.write_prompt("Question: {{ question }}\n")
+    assert run_command(["run", "--gate", "--baseline", "latest", "--interleave", "-q"]) == 4
+    run = project.store.resolve("latest")
+    (row,) = project.sql(
+        f"SELECT count(*) AS n FROM trials WHERE run_id = '{run}' AND target = 't'"
+        " AND status = 'ok'"
+    )
+    assert row["n"] == 40
+
+
+def test_a_failure_is_confirmed_in_an_interleaved_run(project, server, capsys):
+    target = wire(server.openai, api_key="none", limits={"concurrency": 1})
+    project.write({"t": target}, rows(6), suite={"gates": [MUST]})
+    assert project.run().exit_code == ExitCode.PASS
+    server.answer = Wrong(case1=2, case2=2, case3=2)
+    code, verdict, said = gated(capsys, "--baseline", "latest", "--interleave")
+    assert "asking again" in said
+    assert code in {ExitCode.PASS, ExitCode.FAIL}
+    assert verdict["results"][0]["n"] == 6
 
 
 def test_what_no_run_stores_cannot_be_interleaved(project, server, capsys):
