@@ -18,7 +18,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 LONGEST = 1 << 18
 """Bytes of an answer, head and all, that are waited for; a longer one is streamed."""
 
-_HEAD = re.compile(rb"HTTP/1\.1 (2\d\d)(?: [ -~]*)?((?:\r\n[!#-'*+.^-z|~-]+:[ \t]*[ -~]*)+)\r\n\r\n")
+_HEAD = re.compile(
+    rb"HTTP/1\.1 (2\d\d)(?: [ -~]*)?((?:\r\n[!#-'*+\-.0-9A-Z^-z|~]+:[ \t]*[ -~]*)+)\r\n\r\n"
+)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,6})[ \t]*\r\n")
 # what changes how a body is read, or what becomes of the connection
 _UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding|content-encoding|connection|upgrade|trailer):")
