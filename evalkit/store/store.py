@@ -13,7 +13,7 @@ from evalkit.model import CONFIRMING, NOTHING_SPENT, Run, RunKind, RunStatus, Sp
 from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store.access import Access
-from evalkit.store.columns import KEY, TrialColumns, trial_columns
+from evalkit.store.columns import KEY, TrialColumns, joined, trial_columns
 from evalkit.store.events import Event, add_event, events_from
 from evalkit.store.events import record as _record
 from evalkit.store.gates import GateRow, gate_table
@@ -23,7 +23,6 @@ from evalkit.store.journal import (
     journalled_runs,
     own,
     read_segment,
-    run_of,
     segments,
 )
 from evalkit.store.migrate import stored_version
@@ -145,35 +144,29 @@ class Store:
         with self._access.writing() as connection:
             _append(connection, columns)
 
-    def ingest(self, segment: Path, trials: Sequence[Trial] | None = None) -> int:
+    def ingest(self, segment: Path) -> int:
         """Move a sealed segment of a journal into the store, exactly once; returns its trials.
 
         The segment's name is stored in the same transaction, then its file is deleted: killed in
-        between, the next attempt only deletes. A caller that still holds the segment's ``trials``
-        gives them, which saves reading them back.
+        between, the next attempt only deletes.
         """
-        if trials is None:
-            read = read_segment(segment)
-        else:
-            read = Segment(segment, run_of(segment), trials, dropped=0)
-        return self._ingest(read)
+        return self._ingest(read_segment(segment))
 
     def _ingest(self, read: Segment) -> int:
-        columns = trial_columns(read.trials) if read.trials else None
         with self._access.writing() as connection:
             known = single(
                 connection, "SELECT 1 FROM journal_segments WHERE segment = ?", [read.path.stem]
             )
             if known is None:
-                if columns is not None:
-                    _append(connection, columns)
+                if read.blocks:
+                    _append_blocks(connection, read.blocks)
                 connection.execute(
                     "INSERT INTO journal_segments VALUES (?, ?, ?, ?, now())",
-                    [read.path.stem, read.run_id, len(read.trials), read.dropped],
+                    [read.path.stem, read.run_id, read.trials, read.dropped],
                 )
         # the connection is closed here, so the rows are in the database file itself
         read.path.unlink(missing_ok=True)
-        return 0 if known is not None else len(read.trials)
+        return 0 if known is not None else read.trials
 
     def finish_run(
         self,
@@ -486,6 +479,19 @@ def _insert(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
     connection.register("incoming_rows", rows)
     connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
     connection.unregister("incoming_rows")
+
+
+def _append_blocks(connection: DuckDBPyConnection, blocks: Sequence[TrialColumns]) -> None:
+    """Append the blocks at once, or one by one when a trial is in more than one of them."""
+    together = joined(blocks)
+    connection.register("incoming_trials", together.trials)
+    distinct = single(
+        connection,
+        f"SELECT count(*) FROM (SELECT DISTINCT {_USING} FROM incoming_trials)",  # noqa: S608 -- constant names
+    )
+    connection.unregister("incoming_trials")
+    for one in [together] if distinct == together.trials.num_rows else blocks:
+        _append(connection, one)
 
 
 def _append(connection: DuckDBPyConnection, columns: TrialColumns) -> None:

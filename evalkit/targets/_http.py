@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evalkit import __version__
@@ -26,7 +26,7 @@ from evalkit.model import Allowance
 from evalkit.offline import OfflineError
 from evalkit.targets._allowance import allowances
 from evalkit.targets._failure import Redactor, failure
-from evalkit.targets._line import Line, Response
+from evalkit.targets._line import KEEPALIVE_S, Line, Response
 from evalkit.targets._sse import EventParser
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Bytes of one answer that are read before it is refused."""
 
 CONNECT_TIMEOUT_S = 10.0
-_KEEPALIVE_S = 30.0
 _ERROR_BYTES = 256 * 1024
 _TRAILER_S = 0.25
 # Anthropic's keep-alive is an event, the others' is a comment
@@ -132,11 +131,17 @@ _CALL: ContextVar[Call] = ContextVar("evalkit_call")
 def _connector() -> type[aiohttp.TCPConnector]:
     import aiohttp
 
+    from evalkit.targets._handler import Handler
+
     class Connector(aiohttp.TCPConnector):
         """Notes on the call under way that it had to wait for a new connection.
 
         Tracing would tell the same in the documented way, for a tenth more CPU a call.
         """
+
+        def __init__(self, **options: Any):
+            super().__init__(**options)
+            self._factory = partial(Handler, loop=self._loop)
 
         async def _create_connection(self, *args: Any, **options: Any) -> Any:
             made = await super()._create_connection(*args, **options)
@@ -186,6 +191,8 @@ class Wire:
     async def aclose(self) -> None:
         """Close the connections; safe to call twice."""
         session, self._session = self._session, None
+        if self._line is not None:
+            self._line.close()
         if session is not None:
             await session.close()
 
@@ -212,7 +219,7 @@ class Wire:
         try:
             if self._line is not None and body is not None and not query:
                 with nullcontext() if timeout_s is None else self._deadlines.within(timeout_s):
-                    response = await self._line.send(body)
+                    response = await self._line.send(body, whole=decoder is None)
                     try:
                         await self._read(response, call, decoder, always_stream)
                     finally:
@@ -265,7 +272,7 @@ class Wire:
             return session
         import aiohttp
 
-        connector = _connector()(limit=0, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=300)
+        connector = _connector()(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=300)
         headers = {"User-Agent": f"evalkit/{__version__}", **self._headers}
         self._session = aiohttp.ClientSession(
             connector=connector,

@@ -14,7 +14,8 @@ import pytest
 from evalkit.config import load_project
 from evalkit.errors import ExitCode, Undecided, UsageError
 from evalkit.model import Case, RunStatus
-from evalkit.runner.gating import judge, unfit
+from evalkit.runner.baselines import unfit
+from evalkit.runner.gating import judge
 from evalkit.runner.shards import Shard
 from evalkit.runner.shards_join import export_run, import_bundle, merge
 from evalkit.store import Store
