@@ -144,6 +144,7 @@ class ScorerPlugin(Plugin):
     what a suite writes when the bare name says too little. ``prepare``
     is called once with the options when a suite is bound: it raises ``ValueError`` for values that
     cannot work together, and returns what the signature must also say, such as sacrebleu's own.
+    ``question`` is what people are asked whose answer the score estimates; yes is a pass.
     """
 
     needs: tuple[str, ...] = ()
@@ -155,6 +156,16 @@ class ScorerPlugin(Plugin):
     batch: bool = False
     usage: str = ""
     prepare: Callable[[Mapping[str, Any]], str] | None = None
+    question: str = ""
+
+    @property
+    def estimates(self) -> bool:
+        """Whether it stands in for people's judgement, so that it needs their labels to be trusted.
+
+        Judges and detectors do; whatever checks a fact does not.
+        """
+        detects = any(one.kind == "rate" and not one.counts for one in self.metrics)
+        return bool(self.question) or detects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +222,7 @@ def scorer(
     code: bool = False,
     usage: str = "",
     prepare: Callable[[Mapping[str, Any]], str] | None = None,
+    question: str = "",
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
 
@@ -238,6 +250,7 @@ def scorer(
                 code=code,
                 usage=usage,
                 prepare=prepare,
+                question=question,
             ),
         )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from evalkit.model import Case, Output, Score, flagged, mean
 from evalkit.registry import scorer
 from evalkit.scorers._grounding_doubt import doubt_of
-from evalkit.scorers._grounding_result import read, to_score
+from evalkit.scorers._grounding_result import GROUNDED, read, to_score
 
 THRESHOLD = 0.2
 """Flags above this; the best F1 on RAGTruth's training half, frozen. Other data want their own."""
 
 
-@scorer(needs=("context",), metrics=(mean, flagged), direction="lower")
+@scorer(needs=("context",), metrics=(mean, flagged), direction="lower", question=GROUNDED)
 def grounding(case: Case, output: Output, *, trust_inputs: bool = True) -> Score:
     """How strongly an answer departs from its context: the most doubtful sentence, untrained.
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from evalkit.model import Case, Output, Score, flagged, mean
 from evalkit.registry import scorer
+from evalkit.scorers._grounding_result import GROUNDED
 from evalkit.scorers.grounding import grounding
 from evalkit.scorers.grounding_model import grounding_model, named_model
 
@@ -15,7 +16,13 @@ def _named(options: Mapping[str, Any]) -> str:
     return named_model(options) if options.get("method") == "model" else ""
 
 
-@scorer(needs=("context",), metrics=(mean, flagged), direction="lower", prepare=_named)
+@scorer(
+    needs=("context",),
+    metrics=(mean, flagged),
+    direction="lower",
+    prepare=_named,
+    question=GROUNDED,
+)
 def hallucination(
     case: Case,
     output: Output,
