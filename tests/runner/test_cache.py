@@ -371,7 +371,10 @@ def test_a_process_killed_at_any_moment_leaves_a_sound_file(tmp_path: Path) -> N
         )
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        time.sleep(0.25 + dice.random() * 0.3)
+        until = time.monotonic() + 60
+        while sum(one.answers for one in parts(path)) <= kept and time.monotonic() < until:
+            time.sleep(0.02)  # a busy machine may take its time before the first answer is kept
+        time.sleep(dice.random() * 0.3)
         process.send_signal(signal.SIGKILL)
         process.wait(10)
         process.stdout.close()
@@ -379,9 +382,8 @@ def test_a_process_killed_at_any_moment_leaves_a_sound_file(tmp_path: Path) -> N
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         connection.close()
         now = sum(one.answers for one in parts(path))
-        assert now >= kept, "what was kept stays kept"
+        assert now > kept, "what was kept stays kept"
         kept = now
-    assert kept > 0
 
 
 # ---- what is what --------------------------------------------------------------------------------

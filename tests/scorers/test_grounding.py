@@ -209,13 +209,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("scorer", SCORERS)
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_answer_or_context_is_settled_within_a_second(scorer, kind):
+def test_a_hostile_answer_or_context_never_stalls(scorer, kind):
+    """A tenth of a second each on a free core; what grows with the square would take minutes."""
     text = HOSTILE[kind]
     bound(scorer).score_sync([(Case.of({}, context=["a"]), Output(text="a"))])  # load first
     for answer, context in ((text, REFUNDS), (text, CAFE), (REFUNDS, text), (text, text)):
         started = time.process_time()
         found = record(answer, context, scorer=scorer)
-        assert time.process_time() - started < 1.0
+        assert time.process_time() - started < 10.0
         assert found.status in {ScoreStatus.SCORED, ScoreStatus.UNSCORED}, found.reason
 
 
