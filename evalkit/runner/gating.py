@@ -17,6 +17,7 @@ from evalkit.gate.frozen import freeze, thaw
 from evalkit.gate.result import Compared, Verdict
 from evalkit.model import Provenance, Run, RunKind, RunStatus
 from evalkit.runner.ancestry import merge_base_commits, past_commits
+from evalkit.runner.calibrating import load_records
 from evalkit.stats.sides import pooled
 from evalkit.store import Store
 
@@ -70,6 +71,7 @@ def judge(
         today=datetime.now(UTC).date(),
         rows=_rows(store, specs, run.id, None if old is None else old.run.id),
         no_baseline=why,
+        records=load_records(project, wanted),
     )
     return Judged(verdict=verdict, candidate=run, baseline=None if old is None else old.run)
 
