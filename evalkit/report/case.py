@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LABEL = 10
 SHOWN = 4_000
 """Characters of one text that are shown; ``--json`` has it whole."""
+MORE = "--json"
+_READ = 5
+"""How many times as many are looked at: cleaning may leave most of them out."""
 
 
 def case_json(trials: Sequence[Trial]) -> dict[str, Any]:
@@ -55,12 +58,12 @@ def case_text(trials: Sequence[Trial], screen: Screen) -> str:
     facts += [f"{_one_line(name)}={_one_line(value)}" for name, value in case.tags.items()]
     parts.append(Text(flow(facts, screen.width), style="dim"))
     parts.append("")
-    parts += [_field(_one_line(name), value, screen) for name, value in case.inputs.items()]
+    parts += [field(_one_line(name), value, screen) for name, value in case.inputs.items()]
     parts += [
-        _field(f"context {place}", passage, screen) for place, passage in enumerate(case.context)
+        field(f"context {place}", passage, screen) for place, passage in enumerate(case.context)
     ]
     if case.expected is not None:
-        parts.append(_field("expected", case.expected, screen))
+        parts.append(field("expected", case.expected, screen))
     messages: object = None
     for one in trials:
         parts += ["", *_trial(one, screen, repeated=one.messages == messages)]
@@ -72,23 +75,31 @@ def _one_line(text: str) -> str:
     return words.clean(text, lines=False)
 
 
-def _shown(value: JSON) -> str:
+def _shown(value: JSON, limit: int, more: str) -> str:
     if isinstance(value, str):
         text = value
     elif isinstance(value, list) and all(isinstance(one, str) for one in value):
         text = "\n".join(str(one) for one in value)
     else:
         text = json.dumps(value, ensure_ascii=False)
-    cleaned = words.clean(text)
-    if len(cleaned) <= SHOWN:
+    return _limited(words.clean(text[: _READ * limit]), len(text), limit, more)
+
+
+def _limited(cleaned: str, length: int, limit: int, more: str) -> str:
+    """The first characters of a cleaned text, and how many of the ``length`` there were follow."""
+    if len(cleaned) <= limit and length <= _READ * limit:
         return cleaned
-    return f"{cleaned[:SHOWN]}\n[{words.count(len(cleaned) - SHOWN)} more characters: --json]"
+    kept = cleaned[:limit]
+    return f"{kept}\n[{words.count(length - len(kept))} more characters: {more}]"
 
 
-def _field(label: str, value: JSON | Text, screen: Screen) -> RenderableType:
+def field(
+    label: str, value: JSON | Text, screen: Screen, *, limit: int = SHOWN, more: str = MORE
+) -> RenderableType:
+    """A text of others under its label, cleaned; ``more`` says how to see what is cut."""
     from rich.text import Text
 
-    text = value if isinstance(value, Text) else Text(_shown(value))
+    text = value if isinstance(value, Text) else Text(_shown(value, limit, more))
     name = words.cut(label, LABEL - 1)
     return labelled(screen.say(name), text, LABEL)
 
@@ -103,19 +114,17 @@ def _trial(trial: Trial, screen: Screen, *, repeated: bool) -> list[RenderableTy
     head.append(f"  trial {trial.index + 1}", style="not bold default")
     parts: list[RenderableType] = [head]
     if repeated:
-        parts.append(_field("messages", "as above", screen))
+        parts.append(field("messages", "as above", screen))
     else:
-        parts += [_field(one.role, one.content, screen) for one in trial.messages]
+        parts += [field(one.role, one.content, screen) for one in trial.messages]
     if trial.output is None:
         status = f" (HTTP {trial.http_status})" if trial.http_status else ""
         what = f"{trial.error_class or 'error'}{status}: {trial.error or 'no reason given'}"
-        parts.append(_field("error", what, screen))
+        parts.append(field("error", what, screen))
     else:
         parts += _output(trial.output, trial, screen)
     parts.append(
-        _field(
-            "took", flow([screen.say(one) for one in _took(trial)], screen.width - LABEL), screen
-        )
+        field("took", flow([screen.say(one) for one in _took(trial)], screen.width - LABEL), screen)
     )
     if trial.scores:
         parts.append(_scores(trial.scores, screen))
@@ -132,12 +141,12 @@ def _output(output: Output, trial: Trial, screen: Screen) -> list[RenderableType
         for piece in one.score.evidence
         if piece.source == "output"
     ]
-    parts = [_field("output", _highlighted(output.text, cited), screen)]
+    parts = [field("output", highlighted(output.text, cited), screen)]
     parts += [
-        _field("tool call", f"{one.name}({one.arguments})", screen) for one in output.tool_calls
+        field("tool call", f"{one.name}({one.arguments})", screen) for one in output.tool_calls
     ]
     parts += [
-        _field(f"found {place}", passage, screen) for place, passage in enumerate(output.context)
+        field(f"found {place}", passage, screen) for place, passage in enumerate(output.context)
     ]
     for one in output.legs:
         said = [one.target, one.model or "", words.money(one.cost_usd)]
@@ -145,14 +154,17 @@ def _output(output: Output, trial: Trial, screen: Screen) -> list[RenderableType
             said.append(words.duration(one.latency_s))
         if one.error_class is not None:
             said.append(f"failed: {one.error_class}")
-        parts.append(_field("leg", "  ".join(part for part in said if part), screen))
+        parts.append(field("leg", "  ".join(part for part in said if part), screen))
     return parts
 
 
-def _highlighted(text: str, pieces: Sequence[Evidence]) -> Text:
+def highlighted(
+    text: str, pieces: Sequence[Evidence], *, limit: int = SHOWN, more: str = MORE
+) -> Text:
     """The output with the evidence underlined; positions count characters of the uncleaned text."""
     from rich.text import Text
 
+    length, text = len(text), text[: _READ * limit]
     marks = [False] * len(text)
     for one in pieces:
         for place in range(max(0, one.start), min(one.end, len(text))):
@@ -163,10 +175,10 @@ def _highlighted(text: str, pieces: Sequence[Evidence]) -> Text:
         if end == len(text) or marks[end] != marks[start]:
             found.append(words.clean(text[start:end]), style="underline" if marks[start] else "")
             start = end
-    if len(found) > SHOWN:
-        rest = len(found) - SHOWN
-        found = found[:SHOWN]
-        found.append(f"\n[{words.count(rest)} more characters: --json]")
+    if len(found) > limit or length > len(text):
+        found = found[:limit]
+        rest = length - len(found)
+        found.append(f"\n[{words.count(rest)} more characters: {more}]")
     return found if text else Text('""')
 
 
@@ -250,12 +262,12 @@ def _why(record: ScoreRecord, trial: Trial, screen: Screen) -> list[RenderableTy
     reason = record.reason if record.score is None else record.score.reason
     parts = []
     if reason:
-        parts.append(_field("why", f"{_one_line(record.name)}: {words.clean(reason)}", screen))
+        parts.append(field("why", f"{_one_line(record.name)}: {words.clean(reason)}", screen))
     if record.score is not None:
         for one in record.score.evidence:
             said = f'{one.source} {one.start}–{one.end}: "{_one_line(words.cut(one.text, 300))}"'
             if one.reason:
                 said += f" ({_one_line(one.reason)})"
-            parts.append(_field("evidence", screen.say(said), screen))
+            parts.append(field("evidence", screen.say(said), screen))
     del trial
     return parts

@@ -84,16 +84,16 @@ def test_without_labels_nothing_is_proved_either_way(values):
 
 
 def test_with_labels_the_corrected_rate_is_judged():
-    found, result = run(CLEAN, gate(RATE, CEILING, mode="prove"), [record(400)])
+    found, result = run(CLEAN, gate(RATE, CEILING, mode="prove"), [record(400, wrong=0.02)])
     assert found.status is Status.PASS
     assert (result.standing, result.labels) == ("calibrated", 400)
     assert result.uncorrected == 0.0
-    misses = record(400).fit
+    misses = record(400, wrong=0.02).fit
     expected = (misses.passed_bad + 0.5) / (misses.passed_bad + misses.passed_good + 1)
     assert result.candidate == pytest.approx(expected, abs=0.01)
     assert result.low < result.candidate < result.high
     sentence = gate_words.sentence(result)
-    assert "Corrected by 400 labels of people: the scorer alone says 0.0 %." in sentence
+    assert "Corrected by 400 labels of people: the scorer alone says 0 %." in sentence
     assert found.warnings == ()
 
 
