@@ -481,7 +481,6 @@ class LabelSource(StrEnum):
 
     REVIEW = "review"
     IMPORT = "import"
-    REPORT = "report"
 
 
 class Selection(StrEnum):

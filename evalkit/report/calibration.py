@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from evalkit.gate.record import Calibration
 from evalkit.report import words
@@ -53,6 +53,75 @@ def calibration_text(
     if path:
         parts += ["", labelled("record", f"{path}  (commit it: gates read it)", LABEL)]
     return screen.render(parts)
+
+
+class Agreed(Protocol):
+    """One figure of agreement between two sides."""
+
+    @property
+    def question(self) -> str:
+        """What was asked."""
+        ...
+
+    @property
+    def first(self) -> str:
+        """One side."""
+        ...
+
+    @property
+    def second(self) -> str:
+        """The other."""
+        ...
+
+    @property
+    def measure(self) -> str:
+        """Which figure."""
+        ...
+
+    @property
+    def share(self) -> Share:
+        """Its value and interval."""
+        ...
+
+    @property
+    def same(self) -> float | None:
+        """The share of answers on which both said the same."""
+        ...
+
+
+def agreement_text(rows: Sequence[tuple[str, Agreed]], screen: Screen) -> str:
+    """Who agrees with whom, how far, on how many answers."""
+    several = len({suite for suite, _ in rows}) > 1
+    named = [Column(head="suite", cells=[_clean(one) for one, _ in rows])] if several else []
+    found = [one for _, one in rows]
+    return screen.render([
+        grid(
+            [
+                *named,
+                Column(head="question", cells=[_clean(one.question) for one in found], drop=1),
+                Column(
+                    head="who",
+                    cells=[f"{_clean(one.first)} / {_clean(one.second)}" for one in found],
+                    fold=True,
+                ),
+                Column(head="measure", cells=[one.measure for one in found]),
+                Column(
+                    head="value",
+                    cells=[screen.say(share_text(one.share, "")) for one in found],
+                    right=True,
+                ),
+                Column(
+                    head="same",
+                    cells=["" if one.same is None else words.quantity(one.same, "%")
+                           for one in found],
+                    right=True,
+                    drop=2,
+                ),
+                Column(head="n", cells=[words.count(one.share.n) for one in found], right=True),
+            ],
+            screen,
+        )
+    ])  # fmt: skip
 
 
 def _clean(text: str) -> str:

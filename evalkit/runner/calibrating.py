@@ -20,13 +20,12 @@ from evalkit.errors import Undecided, UnknownName, UsageError
 from evalkit.gate.record import Calibration, from_json, to_json
 from evalkit.model import Label, Run, RunKind, ScorerVersion, Selection
 from evalkit.registry import ScorerPlugin
-from evalkit.runner.audit import acting
-from evalkit.runner.git import GitQuestion
-from evalkit.runner.opinions import settle
+from evalkit.runner.audit import event
+from evalkit.runner.opinions import Agreement, AnswerKey, agreements, settle
 from evalkit.stats import calibration
 from evalkit.stats.agreement import JUDGE_LABELS, kappa
 from evalkit.stats.calibration import MIN_EACH, MIN_LABELS, Goal, Judged, Share
-from evalkit.store import Event, Store
+from evalkit.store import Store
 from evalkit.store.labels import JudgedAnswer
 
 FAIR = frozenset({Selection.ALL, Selection.SAMPLE, Selection.UNKNOWN})
@@ -164,9 +163,17 @@ def calibrate(
             f"the labels for {scorer.name} cannot be cross-validated: {error}",
             hint=f"label more: evalkit review latest --scorer {scorer.name}",
         ) from error
-    with GitQuestion(project.root) as git:
-        person = acting(project.root, by)
-        state = git.answer()
+    path = record_path(project, suite, scorer.name)
+    done = event(
+        project,
+        "scorer.calibrated",
+        by=by,
+        suite=suite,
+        scorer=scorer.name,
+        signature=scorer.signature,
+        labels=fit.n,
+        file=str(path.relative_to(project.root)),
+    )
     probability = plugin.range == (0.0, 1.0) and lower
     at = datetime.now(UTC).replace(microsecond=0)
     record = Calibration(
@@ -186,29 +193,15 @@ def calibrate(
         people=tuple(sorted({one.author for one in mine})),
         first=min(one.labelled_at for one in mine).date().isoformat(),
         last=max(one.labelled_at for one in mine).date().isoformat(),
-        by=person,
+        by=done.actor or "",
         at=at.isoformat(),
-        commit=None if state is None else state.commit,
+        commit=done.git_commit,
     )
-    path = record_path(project, suite, scorer.name)
     if write:
         text = json.dumps(to_json(record), indent=1, ensure_ascii=False) + "\n"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
-        store.record(
-            Event(
-                kind="scorer.calibrated",
-                actor=person,
-                git_commit=record.commit,
-                details={
-                    "suite": suite,
-                    "scorer": scorer.name,
-                    "signature": scorer.signature,
-                    "labels": fit.n,
-                    "file": str(path.relative_to(project.root)),
-                },
-            )
-        )
+        store.record(done)
     return Calibrated(record=record, path=path, warnings=_warnings(record))
 
 
@@ -336,3 +329,44 @@ def _warnings(record: Calibration) -> tuple[str, ...]:
             f"{counts['not_scored']} labelled answers were never scored with this signature"
         )
     return tuple(found)
+
+
+def suite_agreements(
+    project: Project, store: Store, suite: str | None
+) -> list[tuple[str, Agreement]]:
+    """How far people agree with each other and with the scorers they were asked about, by suite."""
+    if suite is not None:
+        suite = load_suite(project, suite).name
+    labels = store.labels(suite)
+    found = []
+    for name in sorted({one.suite for one in labels if one.suite is not None}):
+        mine = [one for one in labels if one.suite == name]
+        asked = {one.name for one in mine}
+        try:
+            _, scorers = latest_scorers(store, name)
+        except Undecided:
+            scorers = ()
+        records = load_records(project, [name])
+        decided = {
+            one.name: _decisions(store, one, records.get((name, one.name)))
+            for one in scorers
+            if one.name in asked
+        }
+        found += [(name, one) for one in agreements(mine, decided)]
+    return found
+
+
+def _decisions(
+    store: Store, scorer: ScorerVersion, record: Calibration | None
+) -> dict[AnswerKey, bool]:
+    """What a scorer decided of labelled answers, by its record's threshold if it has one."""
+    found = {}
+    use = record is not None and record.signature == scorer.signature
+    for one in store.judged_answers(scorer.suite, scorer.name, scorer.signature):
+        said = one.passed[0]
+        if use and record is not None:
+            value = one.values[0]
+            said = value <= record.threshold if record.lower else value >= record.threshold
+        if said is not None:
+            found[one.case_id, one.output_hash] = said
+    return found

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from evalkit.model import Label, LabelSource, Selection
 from evalkit.store import arrays
 from evalkit.store.append import insert
-from evalkit.store.reads import fetch
+from evalkit.store.reads import fetch, table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 _FIELDS = {"rating": "value", "word": "label"}
@@ -209,3 +210,18 @@ def judged_answers_from(
         JudgedAnswer(**{**one, "values": tuple(one["values"]), "passed": tuple(one["passed"])})
         for one in fetch(connection, _JUDGED, given)
     )
+
+
+_TABLE = """
+SELECT l.case_id AS "case", c.name AS case_name, l.passed, l.value::INTEGER AS rating, l.reason,
+    l.author, l.labelled_at, l.name AS question, l.label AS verdict, l.suite, l.target, l.trial,
+    l.run_id AS run, l.blind, l.source, l.selection, l.output_hash
+FROM labels AS l LEFT JOIN cases AS c USING (case_id)
+WHERE $suite IS NULL OR l.suite = $suite
+ORDER BY l.labelled_at, l.author, l.name, l.case_id
+"""
+
+
+def label_table(connection: DuckDBPyConnection, suite: str | None) -> pa.Table:
+    """The labels as rows, oldest first, with the name of their case."""
+    return table(connection, _TABLE, {"suite": suite})

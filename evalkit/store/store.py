@@ -267,13 +267,14 @@ class Store:
             )
             _record(connection, "run.recovered", run, {})
 
-    def record(self, event: Event) -> None:
-        """Add one event to the audit trail."""
+    def record(self, *events: Event) -> None:
+        """Add events to the audit trail, all or none."""
         with self._access.writing() as connection:
-            add_event(connection, event)
+            for one in events:
+                add_event(connection, one)
 
-    def add_labels(self, labels: Sequence[Label], event: Event | None = None) -> Taken:
-        """Store people's judgements, with the event that says how they came, in one transaction.
+    def add_labels(self, labels: Sequence[Label], events: Sequence[Event] = ()) -> Taken:
+        """Store people's judgements, with the events that say how they came, in one transaction.
 
         One with the key of a stored one replaces it, unless it is older or says the same. Durable
         when this returns.
@@ -282,8 +283,8 @@ class Store:
 
         with self._access.writing() as connection:
             taken = add_labels(connection, labels)
-            if event is not None:
-                add_event(connection, event)
+            for one in events:
+                add_event(connection, one)
             return taken
 
     def take_back(self, label: Label, before: Label | None = None) -> None:
@@ -304,6 +305,13 @@ class Store:
             return ()
         with self._access.reading() as connection:
             return labels_from(connection, suite)
+
+    def label_table(self, suite: str | None = None) -> pa.Table:
+        """People's judgements as rows, with the columns that an import reads."""
+        from evalkit.store.labels import label_table
+
+        with self._reading() as connection:
+            return label_table(connection, suite)
 
     def answers(self, run_id: str) -> tuple[Answer, ...]:
         """Every answer of a run with what its scorers said, without texts."""

@@ -40,7 +40,7 @@ def test_labels_come_back_as_they_were(store: Store) -> None:
         label(2, run_id=None, target=None, trial=None, output_hash=None, word="disagree"),
     ]
     event = Event(kind="labels.imported", actor="Ada", details={"labels": 3})
-    assert store.add_labels(given, event) == Taken(added=3)
+    assert store.add_labels(given, [event]) == Taken(added=3)
     back = {one.case_id: one for one in store.labels("support")}
     first = replace(given[0], reason="says \x00 it\N{REPLACEMENT CHARACTER}")
     assert [back[one.case_id] for one in given] == [first, *given[1:]]

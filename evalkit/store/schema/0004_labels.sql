@@ -9,7 +9,7 @@ COMMENT ON COLUMN labels.value IS 'Rating from 1, the worst, to 5; NULL without 
 COMMENT ON COLUMN labels.passed IS 'The judgement as a decision; NULL without one.';
 COMMENT ON COLUMN labels.label IS 'agree or disagree, where the verdict of the scorer called name was judged.';
 COMMENT ON COLUMN labels.blind IS 'Whether scores and target were hidden until the judgement; NULL is unknown.';
-COMMENT ON COLUMN labels.source IS 'review, import or report.';
+COMMENT ON COLUMN labels.source IS 'review or import.';
 COMMENT ON COLUMN labels.selection IS 'How the answer was chosen: all, sample, uncertain, disagree or unknown; only all and sample stand for the rest.';
 COMMENT ON COLUMN labels.output_hash IS 'Hash of the answer that was judged, with what its target retrieved and called; see answers.';
 
