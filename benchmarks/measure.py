@@ -3,9 +3,11 @@
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +20,19 @@ class Figures:
     exit_code: int
 
 
+def installed() -> dict[str, str]:
+    """The environment of a user: an installed package is compiled once, not in every process."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    # compiled files of the checkout go to a place of their own
+    return {
+        **kept,
+        "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "evalkit-bench-pycache"),
+    }
+
+
 def process(command: Sequence[str], **options) -> Figures:
     """Run one command to its end, its output thrown away."""
+    options = {"env": installed(), **options}
     started = time.perf_counter()
     child = subprocess.Popen(
         command,
