@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from cli.fees_project import BAD, make_fees, run_fees
@@ -73,7 +74,7 @@ class Person:
         self.process.wait()
         os.close(self.master)
 
-    def read(self, until, patience=20.0):
+    def read(self, until, patience=60.0):
         """What is shown until the words are; fails when they never are."""
         seen, deadline = "", time.monotonic() + patience
         while until not in seen:
@@ -89,7 +90,7 @@ class Person:
 
     def leave(self):
         """Read to the end, and the exit code."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if select.select([self.master], [], [], 0.1)[0]:
                 try:
@@ -101,7 +102,7 @@ class Person:
                 self.text += piece.decode("utf-8", "replace")
             elif self.process.poll() is not None:
                 break
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 def ready(person):
@@ -483,3 +484,27 @@ def test_bad_decisions_are_refused_in_three_lines(fees, capsys):
     assert "unknown run" in refused(json.dumps({**body, "candidate": "nope"}))
     assert store(fees).events("case.") == ()
     assert not (fees / "golden" / "fees.flagged.jsonl").exists()
+
+
+def test_the_page_on_labels_tells_the_truth(fees, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("q\n"))
+    page = (Path(__file__).parents[2] / "docs" / "labels.md").read_text(encoding="utf-8")
+    (sql,) = re.findall(r"^```sql\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (example,) = re.findall(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (shown,) = re.findall(r"^```console\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (fees / "labels.csv").write_text(
+        "case,passed\n" + "".join(f"fee-{one},{one % 3 != 0}\n" for one in range(30)), "utf-8"
+    )
+    assert run_command(["review", "import", "labels.csv", "-c", "hallucination"]) == 0
+    capsys.readouterr()
+    assert run_command(["sql", sql, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["labels"] == 30
+    value = json.loads(example)
+    del value["hash"]
+    (fees / "page.json").write_text(json.dumps(value))
+    assert run_command(["review", "apply", "page.json"]) == ExitCode.USAGE
+    assert "unknown run" in capsys.readouterr().err  # the form is right, the run is elsewhere
+    review, calibrate, gate = (one.split()[2:] for one in shown.splitlines())
+    assert run_command([*review, "--plain"]) == 0
+    assert run_command([*calibrate[:1], "fees", *calibrate[2:]]) == 0
+    assert run_command(gate) == ExitCode.UNDECIDED
