@@ -17,9 +17,9 @@ app = new_app()
 
 @app.command(
     epilog=examples(
-        "evalkit calibrate support",
-        "evalkit calibrate support --scorer hallucination --optimise f1",
-        "evalkit calibrate support --scorer hallucination --threshold 0.4 --dry-run --json",
+        "evalkit calibrate example --scorer contains",
+        "evalkit calibrate example --scorer token_f1 --question contains --optimise f1",
+        "evalkit calibrate example --scorer contains --threshold 0.5 --dry-run --json",
     )
 )
 def calibrate(

@@ -71,8 +71,7 @@ class Conversation:
     def _prompt(self) -> None:
         work = self._work
         unheard = work.unheard() if work.open else None
-        text = pages.keys_text(unheard=unheard, shown=work.open, decided=work.decided)
-        emit(text + "\n")
+        emit(pages.keys_text(self._screen, unheard=unheard, shown=work.open, decided=work.decided))
 
     def _act(self, key: str) -> bool:
         """Do what a key says; ``True`` when the page is to be shown anew."""

@@ -99,6 +99,8 @@ def label(
     whenever you like, the same command goes on where you stopped.
     """
     from evalkit.config import find_project, load_project
+    from evalkit.report.screen import Screen, flow
+    from evalkit.report.words import clean
     from evalkit.runner.audit import acting
     from evalkit.runner.labelling import Labelling
     from evalkit.runner.reviewing import agenda
@@ -127,15 +129,18 @@ def label(
         store=store, agenda=plan, author=person, blind=not show_scores, reveal=reveal, again=again
     )
     total = len(plan.answers)
-    emit(
-        f"{plan.suite}, run {plan.run.id}: {total:,} of {plan.of:,} answers, {work.judged:,} judged"
-        f" by {person}\n"
-    )
+    facts = [
+        clean(plan.suite, lines=False),
+        f"run {plan.run.id}",
+        f"{total:,} of {plan.of:,} answers",
+        f"{work.judged:,} judged by {clean(person, lines=False)}",
+    ]
+    emit(flow(facts, Screen.of(sys.stdout).width) + "\n")
     try:
         _converse(work, plain=plain)
     finally:
         _record(found, store, work, person)
-    _farewell(work)
+        _farewell(work)
     return ExitCode.PASS
 
 

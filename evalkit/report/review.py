@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.model import Evidence, Label, ScoreRecord, Trial
@@ -44,11 +43,11 @@ def page_text(
     """An answer with everything it was asked and must rest on; ``shown`` adds target and evidence.
 
     Texts of others are cleaned: they can neither steer the terminal nor hide. Long ones are cut
-    and say so; ``whole`` shows fifty times as much.
+    and say so; ``whole`` shows ten times as much.
     """
     from rich.text import Text
 
-    limit = 50 * SHOWN if whole else SHOWN
+    limit = 10 * SHOWN if whole else SHOWN
     more = f"evalkit show {trial.run_id} {trial.case.id} --json" if whole else "m"
 
     case = trial.case
@@ -151,23 +150,21 @@ def _pieces(trial: Trial) -> list[Evidence]:
     return sorted(found, key=lambda one: -(one.value or 0.0))
 
 
-def keys_text(*, unheard: str | None, shown: bool, decided: bool) -> str:
-    """The keys that do something now, in one line."""
+def keys_text(screen: Screen, *, unheard: str | None, shown: bool, decided: bool) -> str:
+    """The keys that do something now; on a narrow screen in two lines."""
     if unheard is not None and shown:
-        return f"{_clean(unheard)}: a agree, d disagree   Enter next   u undo   ? help"
-    if decided:
-        return "Enter next   r reason   1-5 rate   u undo   b back   q quit   ? help"
-    return "p pass   f fail   1-5 rate   r reason   s skip   b back   u undo   q quit   ? help"
+        keys = [f"{_clean(unheard)}: a agree, d disagree", "Enter next", "u undo", "? help"]
+    elif decided:
+        keys = ["Enter next", "r reason", "1-5 rate", "u undo", "b back", "q quit", "? help"]
+    else:
+        keys = ["p pass", "f fail", "1-5 rate", "r reason", "s skip", "b back", "u undo",
+                "q quit", "? help"]  # fmt: skip
+    return flow(keys, screen.width) + "\n"
 
 
 def help_text(screen: Screen) -> str:
     """What every key does."""
     return screen.render(labelled(screen.say(keys), what, LABEL) for keys, what in HELP)
-
-
-def listing_text(rows: Sequence[tuple[str, str]], screen: Screen) -> str:
-    """Labels and values one under the other."""
-    return screen.render(labelled(screen.say(name), screen.say(text), 14) for name, text in rows)
 
 
 def _clean(text: str) -> str:

@@ -28,6 +28,7 @@ FORMAT = 1
 Verb: TypeAlias = Literal["accept", "flag"]
 _EVENTS = {"accept": "case.accepted", "flag": "case.flagged"}
 _MOST = 100_000
+_STORED = "apply the decisions where the runs of the report are stored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class Decisions:
     candidate: str
     decisions: tuple[Decision, ...]
     sealed: bool
+    where: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,7 @@ def _decisions(value: Any, shown: str) -> Decisions:
         candidate=str(runs[1]),
         decisions=tuple(found.values()),
         sealed="hash" in value,
+        where=shown,
     )
 
 
@@ -156,10 +159,13 @@ def apply(
     Doing it twice does nothing more. Raises ``UsageError`` for a run or a case the store has not,
     before anything is written.
     """
-    candidate = store.load_run(store.resolve(decisions.candidate))
-    baseline = store.load_run(store.resolve(decisions.baseline))
+    try:
+        candidate = store.load_run(store.resolve(decisions.candidate))
+        baseline = store.load_run(store.resolve(decisions.baseline))
+    except UsageError as error:
+        raise UsageError(error.what, where=decisions.where, hint=_STORED) from error
     answered = {(one.suite, one.target, one.case_id) for one in store.answers(candidate.id)}
-    cases = _cases(store, candidate.id, decisions.decisions, answered)
+    cases = _cases(store, candidate.id, decisions, answered)
     seal = event(project, "", by=by, run_id=candidate.id)
     person = seal.actor or ""
     known = {
@@ -195,13 +201,13 @@ def _identity(kind: str, run_id: str | None, details: Mapping[str, Any]) -> tupl
 def _cases(
     store: Store,
     run_id: str,
-    decisions: Sequence[Decision],
+    decisions: Decisions,
     answered: set[tuple[str, str, str]],
 ) -> dict[str, Case]:
     """The flagged cases; raises ``UsageError`` naming those that the run never had."""
     found: dict[str, Case] = {}
     missing = []
-    for one in decisions:
+    for one in decisions.decisions:
         here = (one.suite, one.target, one.case_id) in answered
         if here and one.decision == "accept":
             continue
@@ -223,7 +229,8 @@ def _cases(
         raise UsageError(
             f"the run {run_id} has no case {', '.join(missing[:5])}{more}"
             " in the suite and on the target that the decision names",
-            hint="apply the decisions where the runs of the report are stored",
+            where=decisions.where,
+            hint=_STORED,
         )
     return found
 
@@ -272,11 +279,17 @@ def _there(path: Path) -> set[str]:
     return {one.id for one in dataset.cases()}
 
 
+def _column(name: str) -> str:
+    """The column of an input: its own name, unless that would mean another part of a case."""
+    parts = {"id", "expected", "context", "tags", "metadata", "inputs"}
+    return f"inputs.{name}" if name in parts or "." in name else name
+
+
 def _row(case: Case, decision: Decision, person: str, run_id: str) -> str:
     """A line of golden data that reads back as the very case, with the reviewer's note."""
     row = {
         "id": case.name or case.id,
-        "inputs": dict(case.inputs),
+        **{_column(name): value for name, value in case.inputs.items()},
         "context": list(case.context),
         "expected": case.expected,
         "tags": {**case.tags, "flagged": "yes"},

@@ -46,6 +46,7 @@ class Labelling:
     deeds: list[Deed] = field(default_factory=list)
     skipped: set[int] = field(default_factory=set)
     renewed: set[int] = field(default_factory=set)
+    seen: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for one in self.store.labels(self.agenda.suite):
@@ -95,6 +96,8 @@ class Labelling:
         """Yes or no to the question."""
         self._give(passed=passed)
         self.renewed.add(self.place)
+        if self.open:
+            self.seen.add(self.place)
 
     def rate(self, rating: int) -> None:
         """From 1, the worst, to 5."""
@@ -172,7 +175,8 @@ class Labelling:
     def _give(self, name: str | None = None, **said: Any) -> None:
         one, before = self.answer, self.own(name)
         changes = "passed" in said
-        blind = self.blind and not (self.open if name is None else True)
+        # once seen, scores stay seen, also when the judgement is taken back
+        blind = self.blind and name is None and not self.open and self.place not in self.seen
         known = before or Label(
             case_id=one.case_id,
             name=name or self.agenda.asked.name,
