@@ -273,7 +273,7 @@ def execute(
     veil = Veil(process_redactor(), masker_of(plan, store, resumed=resumed is not None))
     if resumed is None:
         store.create_run(clean_run(plan.run, process_redactor()))
-    recorder = Recorder(store, run_id)
+    recorder = Recorder(store, run_id, fresh=resumed is None)
     try:
         if resumed is not None:
             store.reopen_run(run_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,22 +143,23 @@ class Store:
         with self._access.writing() as connection:
             _append(connection, columns)
 
-    def ingest(self, segment: Path) -> int:
+    def ingest(self, segment: Path, *, fresh: bool = False) -> int:
         """Move a sealed segment of a journal into the store, exactly once; returns its trials.
 
         The segment's name is stored in the same transaction, then its file is deleted: killed in
-        between, the next attempt only deletes.
+        between, the next attempt only deletes. ``fresh`` says that none of its trials can be in the
+        store, as in a run that was not resumed: they are not looked for.
         """
-        return self._ingest(read_segment(segment))
+        return self._ingest(read_segment(segment), fresh=fresh)
 
-    def _ingest(self, read: Segment) -> int:
+    def _ingest(self, read: Segment, *, fresh: bool = False) -> int:
         with self._access.writing() as connection:
             known = single(
                 connection, "SELECT 1 FROM journal_segments WHERE segment = ?", [read.path.stem]
             )
             if known is None:
                 if read.blocks:
-                    _append_blocks(connection, read.blocks)
+                    _append_blocks(connection, read.blocks, fresh=fresh)
                 connection.execute(
                     "INSERT INTO journal_segments VALUES (?, ?, ?, ?, now())",
                     [read.path.stem, read.run_id, read.trials, read.dropped],
@@ -482,36 +484,49 @@ class Store:
 
 
 def _insert(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
-    connection.register("incoming_rows", rows)
-    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
-    connection.unregister("incoming_rows")
+    with _registered(connection, "incoming_rows", rows):
+        connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
 
 
-def _append_blocks(connection: DuckDBPyConnection, blocks: Sequence[TrialColumns]) -> None:
+def _append_blocks(
+    connection: DuckDBPyConnection, blocks: Sequence[TrialColumns], *, fresh: bool
+) -> None:
     """Append the blocks at once, or one by one when a trial is in more than one of them."""
     together = joined(blocks)
-    connection.register("incoming_trials", together.trials)
-    distinct = single(
-        connection,
-        f"SELECT count(*) FROM (SELECT DISTINCT {_USING} FROM incoming_trials)",  # noqa: S608 -- constant names
-    )
-    connection.unregister("incoming_trials")
-    for one in [together] if distinct == together.trials.num_rows else blocks:
-        _append(connection, one)
+    with _registered(connection, "incoming_trials", together.trials):
+        distinct = single(
+            connection,
+            f"SELECT count(*) FROM (SELECT DISTINCT {_USING} FROM incoming_trials)",  # noqa: S608 -- constant names
+        )
+    if distinct == together.trials.num_rows:
+        _append(connection, together, fresh=fresh)
+    else:
+        for one in blocks:
+            _append(connection, one)
 
 
-def _append(connection: DuckDBPyConnection, columns: TrialColumns) -> None:
-    connection.register("incoming_trials", columns.trials)
-    stored = single(
-        connection,
-        f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
-    )
-    if stored:
-        columns = _replace(connection, columns)
-    connection.unregister("incoming_trials")
+def _append(
+    connection: DuckDBPyConnection, columns: TrialColumns, *, fresh: bool = False
+) -> None:
+    if not fresh:
+        with _registered(connection, "incoming_trials", columns.trials):
+            if single(
+                connection,
+                f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
+            ):
+                columns = _replace(connection, columns)
     _insert_cases(connection, columns.cases)
     _insert(connection, "trials", columns.trials)
     _insert(connection, "scores", columns.scores)
+
+
+@contextmanager
+def _registered(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> Iterator[None]:
+    connection.register(name, rows)
+    try:
+        yield
+    finally:
+        connection.unregister(name)
 
 
 def _replace(connection: DuckDBPyConnection, columns: TrialColumns) -> TrialColumns:
@@ -568,17 +583,30 @@ def _added(name: str) -> str:
 
 
 def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
-    connection.register("incoming_cases", cases)
-    # labels of a case may change without making it another case
-    connection.execute(
-        "DELETE FROM cases USING incoming_cases AS i WHERE cases.case_id = i.case_id AND"
-        " (cases.name IS DISTINCT FROM i.name OR cases.tags IS DISTINCT FROM i.tags"
-        " OR cases.metadata::VARCHAR IS DISTINCT FROM i.metadata)"
-    )
-    connection.execute(
-        "INSERT INTO cases BY NAME SELECT * FROM incoming_cases ANTI JOIN cases USING (case_id)"
-    )
-    connection.unregister("incoming_cases")
+    with _registered(connection, "incoming_cases", cases):
+        # the few that come are what is looked up, not the many that are stored
+        connection.execute(
+            "CREATE TEMP TABLE known_cases AS"
+            " SELECT case_id FROM cases SEMI JOIN incoming_cases USING (case_id)"
+        )
+        if single(connection, "SELECT count(*) FROM known_cases"):
+            # labels of a case may change without making it another case
+            connection.execute(
+                "CREATE TEMP TABLE changed_cases AS"
+                " SELECT case_id FROM cases JOIN incoming_cases AS i USING (case_id)"
+                " WHERE cases.name IS DISTINCT FROM i.name OR cases.tags IS DISTINCT FROM i.tags"
+                " OR cases.metadata::VARCHAR IS DISTINCT FROM i.metadata"
+            )
+            for name in ("cases", "known_cases"):
+                connection.execute(
+                    f"DELETE FROM {name} USING changed_cases AS c WHERE {name}.case_id = c.case_id"  # noqa: S608 -- constant names
+                )
+            connection.execute("DROP TABLE changed_cases")
+        connection.execute(
+            "INSERT INTO cases BY NAME"
+            " SELECT * FROM incoming_cases ANTI JOIN known_cases USING (case_id)"
+        )
+        connection.execute("DROP TABLE known_cases")
 
 
 def _record(connection: DuckDBPyConnection, kind: str, run: Run, details: dict[str, Any]) -> None:
