@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from evalkit.store.columns import KEY, TrialColumns, joined
@@ -18,37 +19,51 @@ _SPENT = ("spent_usd", "spent_tokens", "assumed_usd", "assumed_tokens")
 
 def insert(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
     """Add rows to one of our tables, columns by name."""
-    connection.register("incoming_rows", rows)
-    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
-    connection.unregister("incoming_rows")
+    with _registered(connection, "incoming_rows", rows):
+        connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
 
 
-def append(connection: DuckDBPyConnection, columns: TrialColumns) -> None:
-    """Store trials with their cases and scores; what they replace goes."""
-    connection.register("incoming_trials", columns.trials)
-    stored = single(
-        connection,
-        f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
-    )
-    if stored:
-        columns = _replace(connection, columns)
-    connection.unregister("incoming_trials")
+def append_blocks(
+    connection: DuckDBPyConnection, blocks: Sequence[TrialColumns], *, fresh: bool
+) -> None:
+    """Append the blocks at once, or one by one when a trial is in more than one of them."""
+    together = joined(blocks)
+    with _registered(connection, "incoming_trials", together.trials):
+        distinct = single(
+            connection,
+            f"SELECT count(*) FROM (SELECT DISTINCT {_USING} FROM incoming_trials)",  # noqa: S608 -- constant names
+        )
+    if distinct == together.trials.num_rows:
+        append(connection, together, fresh=fresh)
+    else:
+        for one in blocks:
+            append(connection, one)
+
+
+def append(connection: DuckDBPyConnection, columns: TrialColumns, *, fresh: bool = False) -> None:
+    """Store trials with their cases and scores; what they replace goes.
+
+    ``fresh`` says that the store has none of them.
+    """
+    if not fresh:
+        with _registered(connection, "incoming_trials", columns.trials):
+            if single(
+                connection,
+                f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
+            ):
+                columns = _replace(connection, columns)
     _insert_cases(connection, columns.cases)
     insert(connection, "trials", columns.trials)
     insert(connection, "scores", columns.scores)
 
 
-def append_blocks(connection: DuckDBPyConnection, blocks: Sequence[TrialColumns]) -> None:
-    """Append the blocks at once, or one by one when a trial is in more than one of them."""
-    together = joined(blocks)
-    connection.register("incoming_trials", together.trials)
-    distinct = single(
-        connection,
-        f"SELECT count(*) FROM (SELECT DISTINCT {_USING} FROM incoming_trials)",  # noqa: S608 -- constant names
-    )
-    connection.unregister("incoming_trials")
-    for one in [together] if distinct == together.trials.num_rows else blocks:
-        append(connection, one)
+@contextmanager
+def _registered(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> Iterator[None]:
+    connection.register(name, rows)
+    try:
+        yield
+    finally:
+        connection.unregister(name)
 
 
 def _replace(connection: DuckDBPyConnection, columns: TrialColumns) -> TrialColumns:
@@ -105,14 +120,27 @@ def _added(name: str) -> str:
 
 
 def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
-    connection.register("incoming_cases", cases)
-    # labels of a case may change without making it another case
-    connection.execute(
-        "DELETE FROM cases USING incoming_cases AS i WHERE cases.case_id = i.case_id AND"
-        " (cases.name IS DISTINCT FROM i.name OR cases.tags IS DISTINCT FROM i.tags"
-        " OR cases.metadata::VARCHAR IS DISTINCT FROM i.metadata)"
-    )
-    connection.execute(
-        "INSERT INTO cases BY NAME SELECT * FROM incoming_cases ANTI JOIN cases USING (case_id)"
-    )
-    connection.unregister("incoming_cases")
+    with _registered(connection, "incoming_cases", cases):
+        # the few that come are what is looked up, not the many that are stored
+        connection.execute(
+            "CREATE TEMP TABLE known_cases AS"
+            " SELECT case_id FROM cases SEMI JOIN incoming_cases USING (case_id)"
+        )
+        if single(connection, "SELECT count(*) FROM known_cases"):
+            # labels of a case may change without making it another case
+            connection.execute(
+                "CREATE TEMP TABLE changed_cases AS"
+                " SELECT case_id FROM cases JOIN incoming_cases AS i USING (case_id)"
+                " WHERE cases.name IS DISTINCT FROM i.name OR cases.tags IS DISTINCT FROM i.tags"
+                " OR cases.metadata::VARCHAR IS DISTINCT FROM i.metadata"
+            )
+            for name in ("cases", "known_cases"):
+                connection.execute(
+                    f"DELETE FROM {name} USING changed_cases AS c WHERE {name}.case_id = c.case_id"  # noqa: S608 -- constant names
+                )
+            connection.execute("DROP TABLE changed_cases")
+        connection.execute(
+            "INSERT INTO cases BY NAME"
+            " SELECT * FROM incoming_cases ANTI JOIN known_cases USING (case_id)"
+        )
+        connection.execute("DROP TABLE known_cases")

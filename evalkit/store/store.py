@@ -143,22 +143,23 @@ class Store:
         with self._access.writing() as connection:
             append(connection, columns)
 
-    def ingest(self, segment: Path) -> int:
+    def ingest(self, segment: Path, *, fresh: bool = False) -> int:
         """Move a sealed segment of a journal into the store, exactly once; returns its trials.
 
         The segment's name is stored in the same transaction, then its file is deleted: killed in
-        between, the next attempt only deletes.
+        between, the next attempt only deletes. ``fresh`` says that none of its trials can be in the
+        store, as in a run that was not resumed: they are not looked for.
         """
-        return self._ingest(read_segment(segment))
+        return self._ingest(read_segment(segment), fresh=fresh)
 
-    def _ingest(self, read: Segment) -> int:
+    def _ingest(self, read: Segment, *, fresh: bool = False) -> int:
         with self._access.writing() as connection:
             known = single(
                 connection, "SELECT 1 FROM journal_segments WHERE segment = ?", [read.path.stem]
             )
             if known is None:
                 if read.blocks:
-                    append_blocks(connection, read.blocks)
+                    append_blocks(connection, read.blocks, fresh=fresh)
                 connection.execute(
                     "INSERT INTO journal_segments VALUES (?, ?, ?, ?, now())",
                     [read.path.stem, read.run_id, read.trials, read.dropped],
