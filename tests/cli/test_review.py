@@ -57,9 +57,11 @@ class Person:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         command = [sys.executable, "-m", "evalkit", "review", *arguments, "--as", name]
+        # a number of columns in the environment would go before the terminal's own
+        known = {name: one for name, one in os.environ.items() if name not in {"COLUMNS", "LINES"}}
         self.process = subprocess.Popen(
             command, cwd=folder, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment},
+            env={**known, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment},
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         os.close(slave)
