@@ -35,7 +35,15 @@ def json_encoder(
     if make is None:
         return slow.encode
     write = make(
-        None, slow.default, json.encoder.encode_basestring, None, ":", ",", sort_keys, False, allow_nan
+        None,
+        slow.default,
+        json.encoder.encode_basestring,
+        None,
+        ":",
+        ",",
+        sort_keys,
+        False,
+        allow_nan,
     )
     return lambda value: "".join(write(value, 0))
 

@@ -75,7 +75,8 @@ def trial_columns(
     }
     return TrialColumns(
         cases=_cases(
-            one for one in {one.case.id: one.case for one in kept}.values()
+            one
+            for one in {one.case.id: one.case for one in kept}.values()
             if known.get(one.id) is not one
         ),
         trials=_trials(kept, keys),
@@ -184,9 +185,7 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
         "assumed_tokens": arrays.whole([one.spend.assumed_tokens for one in trials]),
         "saved_usd": arrays.real([one.spend.saved_usd for one in trials]),
         "origin_run_id": arrays.repeated([None if one is None else one.run_id for one in origins]),
-        "origin_at": arrays.instants(
-            [None if one is None else one.answered_at for one in origins]
-        ),
+        "origin_at": arrays.instants([None if one is None else one.answered_at for one in origins]),
         "step": arrays.whole([one.step for one in trials], bits=32),
     }
     for name in USAGE:

@@ -505,9 +505,7 @@ def _append_blocks(
             _append(connection, one)
 
 
-def _append(
-    connection: DuckDBPyConnection, columns: TrialColumns, *, fresh: bool = False
-) -> None:
+def _append(connection: DuckDBPyConnection, columns: TrialColumns, *, fresh: bool = False) -> None:
     if not fresh:
         with _registered(connection, "incoming_trials", columns.trials):
             if single(
