@@ -114,12 +114,14 @@ class Handler(ResponseHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let aiohttp say what that means for an answer that is not complete."""
         asked, self._asked = self._asked, None
-        if asked is not None:
-            data, self._received = self._received, b""
-            self._the_usual_way(data)
-        super().connection_lost(exc)
-        if asked is not None and not asked.done():
-            asked.set_result(None)
+        if asked is None or asked.done():
+            super().connection_lost(exc)
+            return
+        data, self._received = self._received, b""
+        self._the_usual_way(data)
+        # whoever asked reads first what there is
+        asked.set_result(None)
+        self._loop.call_soon(super().connection_lost, exc)
 
     def _the_usual_way(self, data: bytes) -> None:
         self.set_response_params(read_until_eof=True)
