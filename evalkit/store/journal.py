@@ -2,8 +2,9 @@
 
 Trials are appended to a segment, a file of blocks, and reach the database later, a sealed segment
 at a time. Killed at any point, what was flushed is still there, and the next command takes it in.
-No trial is held once it is written: memory does not depend on when a segment is moved. While its process lives, a run's segments belong to it alone: it holds ``<run>.lock``, which
-the system releases however the process ends; ``<run>.owner`` says which process that is.
+No trial is held once it is written: memory does not depend on when a segment is moved. While its
+process lives, a run's segments belong to it alone: it holds ``<run>.lock``, which the system
+releases however the process ends; ``<run>.owner`` says which process that is.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 from evalkit.errors import StoreVersionError, UsageError
 from evalkit.model import Case, Trial
 from evalkit.store.access import unwritable
-from evalkit.store.block import TornError, read_blocks, to_block
+from evalkit.store.block import read_blocks, to_block
 from evalkit.store.codec import from_line, to_line
 from evalkit.store.columns import TrialColumns, trial_columns
 

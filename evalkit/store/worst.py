@@ -133,9 +133,9 @@ def _choose(trials: TrialSample, scores: Sequence[tuple[ScoreSample, float]]) ->
     lost = (failed == asked)[bad]
     order = np.lexsort((bad, -badness[bad], -not_passed[bad], ~lost))[:WORST]
     for place, number in enumerate(bad[order].tolist()):
-        judge = int(worst_judge[number])
-        score, sign = scores[judge] if judge >= 0 else (None, 1.0)
-        name = None if score is None else score.name
+        name, sign = None, 1.0
+        if (judge := int(worst_judge[number])) >= 0:
+            name, sign = scores[judge][0].name, scores[judge][1]
         yield _Chosen(trials.suite, trials.target, place, number, name, sign)
 
 
@@ -151,14 +151,12 @@ def _badness(
     goodness = (np.bincount(owner, weights=np.asarray(score.values)) * sign)[where] / counts[where]
     ascending = np.sort(-goodness)
     ranks = np.searchsorted(ascending, -goodness, side="left")
+    # a list holds NULL: whether that one passed is unknown
+    undecided = isinstance(score.passed, list)
     missed = (
         np.array([one is False for one in score.passed])
-        if _has_none(score)
-        else (~np.asarray(score.passed, dtype=bool))
+        if undecided
+        else ~np.asarray(score.passed, dtype=bool)
     )
     not_passed = (np.bincount(owner, weights=missed) > 0)[where]
     return where, ranks / max(1, len(where) - 1), not_passed.astype(np.float64)
-
-
-def _has_none(score: ScoreSample) -> bool:
-    return isinstance(score.passed, list)

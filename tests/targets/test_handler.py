@@ -90,9 +90,10 @@ async def asked(answer: bytes, cuts: Sequence[int], *, fast: bool) -> tuple[obje
         wire._idle_s = 30.0  # a call whose silences are counted goes through aiohttp's parser
     try:
         call: Call = await wire.exchange(b"{}", timeout_s=5)
-        return (call.content_type, call.body, call.received)
     except TargetError as error:
         return (error.error_class, error.http_status, said(error.message))
+    else:
+        return (call.content_type, call.body, call.received)
     finally:
         await wire.aclose()
         server.close()
