@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeAlias, get_args
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeGuard, get_args
 
 from evalkit import registry
 from evalkit.config.spec import ScorerSpec
@@ -215,7 +215,9 @@ class BoundScorer:
 
     def _record(self, result: object, elapsed: float) -> ScoreRecord:
         status, score, reason = ScoreStatus.SCORED, None, None
-        if isinstance(result, Unscorable):
+        if self._holds(result):
+            score, reason = result, result.reason
+        elif isinstance(result, Unscorable):
             status, reason = ScoreStatus.UNSCORED, str(result) or "no reason given"
         elif isinstance(result, BaseException):
             said = str(result) if _hung(result) else f"{type(result).__name__}: {result}"
@@ -234,6 +236,13 @@ class BoundScorer:
             reason=reason,
             elapsed_s=elapsed,
         )
+
+    def _holds(self, result: object) -> TypeGuard[Score]:
+        """Whether a score is right as it is, as almost every one is."""
+        if type(result) is not Score or self.threshold is not None or not _is_plain(result):
+            return False
+        low, high = self.plugin.range
+        return low <= result.value <= high
 
     def _decided(self, score: Score) -> Score:
         low, high = self.plugin.range
