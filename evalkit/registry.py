@@ -144,6 +144,8 @@ class ScorerPlugin(Plugin):
     what a suite writes when the bare name says too little. ``prepare``
     is called once with the options when a suite is bound: it raises ``ValueError`` for values that
     cannot work together, and returns what the signature must also say, such as sacrebleu's own.
+    ``asks`` names the parameters that hold targets to ask, and ``calls`` says how often a trial
+    asks one of them: a scorer with it takes a third argument, whom it may ask.
     """
 
     needs: tuple[str, ...] = ()
@@ -155,6 +157,16 @@ class ScorerPlugin(Plugin):
     batch: bool = False
     usage: str = ""
     prepare: Callable[[Mapping[str, Any]], str] | None = None
+    asks: tuple[str, ...] = ()
+    calls: Callable[[Mapping[str, Any]], float] | None = None
+
+    def asked(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The targets that the scorer asks with these options, in order."""
+        found: list[str] = []
+        for name in self.asks:
+            given = options.get(name)
+            found += [given] if isinstance(given, str) else list(given or ())
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,8 +223,13 @@ def scorer(
     code: bool = False,
     usage: str = "",
     prepare: Callable[[Mapping[str, Any]], str] | None = None,
+    asks: Sequence[str] = (),
+    calls: Callable[[Mapping[str, Any]], float] | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
+
+    With ``asks``, the parameters that name targets of the project, it is asynchronous and takes
+    ``(case, output, panel, *, parameters)``; ``panel`` asks those targets.
 
     With ``batch`` it takes a sequence of ``(case, output)`` pairs and returns as many results, each
     a ``Score`` or an ``Unscorable``. ``needs`` names fields of the case that must be there
@@ -238,6 +255,8 @@ def scorer(
                 code=code,
                 usage=usage,
                 prepare=prepare,
+                asks=tuple(asks),
+                calls=calls,
             ),
         )
 

@@ -77,17 +77,21 @@ def build_fleet(
     allow_code: bool,
     concurrency: int | None,
     store: Store | None,
+    judging: bool = False,
 ) -> Fleet:
     """Build the named targets and those they ask.
+
+    For ``judging`` none renders a prompt of its own, and scorers share the slots of each.
 
     Raises ``ConfigError`` for a missing environment variable, for options a target refuses and for
     code that is not allowed; no connection is made.
     """
-    builder = _Builder(project, environ, allow_code, concurrency, store)
+    builder = _Builder(project, environ, allow_code, concurrency, store, judging=judging)
     for name in names:
         builder.add(name, None)
-    for child in {one for target in builder.targets.values() for one in target.children}:
-        builder.lanes[child].share()
+    children = {one for target in builder.targets.values() for one in target.children}
+    for name in builder.lanes if judging else children:
+        builder.lanes[name].share()
     return Fleet(targets=builder.targets, lanes=builder.lanes, warnings=tuple(builder.warnings))
 
 
@@ -99,7 +103,10 @@ class _Builder:
         allow_code: bool,
         concurrency: int | None,
         store: Store | None,
+        *,
+        judging: bool,
     ):
+        self._judging = judging
         self._project = project
         self._environ = environ
         self._allow_code = allow_code
@@ -148,7 +155,7 @@ class _Builder:
             self.add(one, spec)
         if self._concurrency is not None:
             spec = replace(spec, limits=replace(spec.limits, concurrency=self._concurrency))
-        prompt = None if spec.prompt is None else self._prompt(spec.prompt)
+        prompt = None if spec.prompt is None or self._judging else self._prompt(spec.prompt)
         target = build_target(
             spec,
             options,

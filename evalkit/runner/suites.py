@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit import registry
 from evalkit.config.spec import DatasetSpec, Project, SuiteSpec
 from evalkit.errors import Undecided, UsageError, suggestion
 from evalkit.hashing import canonical
-from evalkit.model import DatasetVersion
+from evalkit.model import Ask, DatasetVersion
+from evalkit.registry import Kind, ScorerPlugin
 from evalkit.runner.cases import SuiteCases, Survey
 from evalkit.runner.select import Selection
 
@@ -73,6 +75,16 @@ def find_suites(project: Project, names: Sequence[str]) -> list[SuiteSpec]:
     return list(specs.values())
 
 
+def asked_by(spec: SuiteSpec) -> list[str]:
+    """The targets that the suite's scorers ask."""
+    found: list[str] = []
+    for one in spec.scorers:
+        plugin = registry.get(Kind.SCORER, one.scorer)
+        assert isinstance(plugin, ScorerPlugin)
+        found += plugin.asked(one.options)
+    return found
+
+
 @dataclass(slots=True)
 class Scans:
     """Datasets that were read, so that suites and targets that share one read it once."""
@@ -112,6 +124,7 @@ def plan_suite(
     trials: int,
     selection: Selection,
     allow_code: bool,
+    judges: Mapping[str, Ask],
 ) -> PlannedSuite:
     """Read a suite's datasets, bind its scorers and select its cases.
 
@@ -120,7 +133,9 @@ def plan_suite(
     from evalkit.scorers import bind
 
     scanned = [scans.of(one) for one in spec.datasets]
-    scorers = tuple(bind(one, root=project.root, allow_code=allow_code) for one in spec.scorers)
+    scorers = tuple(
+        bind(one, root=project.root, allow_code=allow_code, judges=judges) for one in spec.scorers
+    )
     cases = SuiteCases(
         [dataset for dataset, _ in scanned], [info.cases for _, info in scanned], selection
     )
