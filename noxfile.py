@@ -54,6 +54,20 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs)
 
 
+@nox.session
+def local(session: nox.Session) -> None:
+    """The tests of models on this machine: torch for the CPU, weights made in the tests."""
+    session.install("torch==2.13.0", "-e", ".[local,test]")
+    session.run("python", "-m", "pytest", "tests/scorers/test_local.py", *session.posargs)
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """The engine on a real Ray cluster of this machine; the other sessions skip its tests."""
+    session.install("-e", ".[test,ray]")
+    session.run("python", "-m", "pytest", "tests/runner/test_ray.py", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
     """The tests with the oldest direct dependencies that pyproject.toml allows."""
@@ -89,6 +103,28 @@ def lock(session: nox.Session) -> None:
         *("--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
         *("--output-file", "requirements.lock"),
     )
+
+
+@nox.session
+def ui(session: nox.Session) -> None:
+    """The report in a real browser, its script type-checked; needs Chromium and npm."""
+    session.install("-e", ".[test]", "playwright>=1.55")
+    folder = session.create_tmp()
+    session.run(
+        "npm", "install", "--silent", "--prefix", folder, "axe-core", "typescript", external=True
+    )
+    session.run(f"{folder}/node_modules/.bin/tsc", "-p", "tests/report/page", external=True)
+    axe = f"{folder}/node_modules/axe-core/axe.min.js"
+    session.run(
+        "python", "-m", "pytest", "tests/report/page", *session.posargs, env={"EVALKIT_AXE": axe}
+    )
+
+
+@nox.session
+def example(session: nox.Session) -> None:
+    """Write the example report under ``reports/`` anew."""
+    session.install("-e", ".")
+    session.run("python", "reports/make.py")
 
 
 @nox.session

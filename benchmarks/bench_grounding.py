@@ -86,9 +86,7 @@ def measure(data: Path) -> dict:
         return whole, each
 
     whole, each = lexical(rag)
-    rows["grounding, weights set by hand"] = quality(
-        rag, whole, each, f1(rag.label, whole > THRESHOLD)
-    )
+    rows["grounding, weights set by hand"] = quality(rag, whole, each, whole > THRESHOLD)
 
     whole, each = training.unseen(rag, [extra])
     flags = np.zeros(len(whole), dtype=bool)
@@ -96,7 +94,7 @@ def measure(data: Path) -> dict:
     for number in range(training.FOLDS):  # the threshold too comes from the other folds
         held = fold == number
         flags[held] = whole[held] > training.best_threshold(rag.label[~held], whole[~held])
-    rows["grounding_model, source unseen"] = quality(rag, whole, each, f1(rag.label, flags))
+    rows["grounding_model, source unseen"] = quality(rag, whole, each, flags)
 
     # the weights of the untrained doubt were set by someone who had seen all three tasks
     blind = dataclasses.replace(rag, signals=rag.signals.copy())
@@ -201,7 +199,7 @@ def leave_one_domain_out(data: Path, training, rag) -> dict:
     return found
 
 
-def quality(one, whole, each, f1_value) -> dict:
+def quality(one, whole, each, flags) -> dict:
     """Pooled and per task; sentences by average precision and by where the top one points."""
     import numpy as np
 
@@ -216,7 +214,7 @@ def quality(one, whole, each, f1_value) -> dict:
         "pooled": auroc(one.label, whole),
         "tasks": per_task,
         "macro": sum(per_task.values()) / len(per_task),
-        "f1": f1_value,
+        **decided(one.label, flags),
         "sentence_ap": average_precision(one.marked, each),
         "top_sentence": hits / asked,
     }
@@ -241,9 +239,13 @@ def average_precision(label, value) -> float:
     return float((precision * hit).sum() / hit.sum())
 
 
-def f1(label, flag) -> float:
-    right = float((label * flag).sum())
-    return 2 * right / float(label.sum() + flag.sum())
+def decided(label, flags) -> dict:
+    """Precision, recall and F1 of the answers flagged; nothing where no threshold was frozen."""
+    if flags is None:
+        return {"precision": None, "recall": None, "f1": None}
+    right = float((label * flags).sum())
+    said, real = float(flags.sum()), float(label.sum())
+    return {"precision": right / said, "recall": right / real, "f1": 2 * right / (said + real)}
 
 
 def pace(rows: list[dict], name: str) -> dict:
@@ -277,12 +279,16 @@ def pace(rows: list[dict], name: str) -> dict:
 
 def tables(found: dict) -> str:
     lines = [
-        "| RAGTruth, AUROC | pooled | QA | Summary | Data2txt | macro | F1 | sentence AP | top |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        (
+            "| RAGTruth, AUROC | pooled | QA | Summary | Data2txt | macro | precision | recall | F1"
+            " | sentence AP | top |"
+        ),
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, one in found["rows"].items():
         per = " | ".join(f"{one['tasks'][task]:.3f}" for task in TASKS)
-        f1_text = "–" if one["f1"] is None else f"{one['f1']:.3f}"
+        told = [one[key] for key in ("precision", "recall", "f1")]
+        f1_text = " | ".join("–" if each is None else f"{each:.3f}" for each in told)
         lines.append(
             f"| {name} | {one['pooled']:.3f} | {per} | {one['macro']:.3f} | {f1_text}"
             f" | {one['sentence_ap']:.3f} | {one['top_sentence']:.0%} |"

@@ -50,7 +50,12 @@ def pieces(words: int) -> list[bytes]:
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection; requests on it are answered in order."""
+    """One keep-alive connection; requests on it are answered in order.
+
+    ``GET /served`` tells how many requests all connections have had.
+    """
+
+    served = 0
 
     def __init__(self, latency: float, words: int):
         self.latency = latency
@@ -74,6 +79,14 @@ class Connection(asyncio.Protocol):
             length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
             if len(self.buffer) < end + 4 + length:
                 return
+            if head.startswith(b"get /served"):
+                self.buffer = self.buffer[end + 4 + length :]
+                said = b"%d" % Connection.served
+                self.transport.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said)
+                )
+                continue
+            Connection.served += 1
             body = self.buffer[end + 4 : end + 4 + length]
             self.buffer = self.buffer[end + 4 + length :]
             streamed = b'"stream": true' in body or b'"stream":true' in body

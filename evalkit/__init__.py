@@ -1,5 +1,6 @@
 """evalkit tells, before a merge, whether a change made an LLM system worse, and shows where."""
 
+from evalkit.cards import Measured, ScorerCard
 from evalkit.errors import ErrorClass, EvalkitError, ExitCode, TargetError, Unscorable
 from evalkit.model import (
     Case,
@@ -34,11 +35,13 @@ __all__ = [
     "ExitCode",
     "InterToken",
     "Leg",
+    "Measured",
     "Message",
     "Metric",
     "Output",
     "Request",
     "Score",
+    "ScorerCard",
     "Target",
     "TargetError",
     "ToolCall",

@@ -48,6 +48,12 @@ class Bound:
         self._cancelling = task.cancelling()
         self._queue.add(self)
 
+    def renew(self) -> None:
+        """Begin to count anew, from inside the block."""
+        if not self.expired:
+            self._queue.remove(self)
+            self._queue.add(self)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

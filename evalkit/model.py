@@ -148,6 +148,21 @@ class Leg:
     error_class: ErrorClass | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What a server says that it may still be asked, in requests or in tokens.
+
+    In ``reset_s`` seconds the ``limit`` (``None`` where it was not said) is whole again. It comes
+    back steadily until then when it ``refills``, and otherwise all at once.
+    """
+
+    unit: Literal["requests", "tokens"]
+    remaining: float
+    reset_s: float
+    limit: float | None = None
+    refills: bool = False
+
+
 class Provenance(StrEnum):
     """Where an answer came from; only a live one says anything about latency."""
 
@@ -173,6 +188,7 @@ class Output:
     the first piece of content of a streamed answer. ``cost_usd`` is ``None`` when no price is
     known. ``model`` is the name the provider reported. An answer from the cache has the tokens and
     the cost of its ``origin``, and no time at all: what is spent on a trial is its ``Spend``.
+    ``allowances`` are for whoever paces the next call, and are not stored.
     """
 
     text: str
@@ -189,6 +205,7 @@ class Output:
     legs: tuple[Leg, ...] = ()
     extra: Mapping[str, JSON] = field(default_factory=dict)
     origin: Origin | None = None
+    allowances: tuple[Allowance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,8 +265,8 @@ class Asked:
 class Ask(Protocol):
     """A model that scorers may ask; the runner makes it of a target and hands it to them.
 
-    ``identity`` names what answers (model, kind and parameters by hash), whatever the target is
-    called and wherever it is reached; it stands in the signature of every score.
+    ``identity`` names what answers (its model, and kind and parameters by hash), whatever the
+    target is called; it stands in the signature of every score.
     """
 
     @property
@@ -349,6 +366,11 @@ class TrialStatus(StrEnum):
     ERROR = "error"
 
 
+CONFIRMING = 1_000
+"""Trials from this index on were made to confirm a failure: chosen for what the others said, they
+count for ``must: pass`` alone. No suite asks a case so often."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One execution of one case on one target, with its scores: one row of the store.
@@ -356,7 +378,8 @@ class Trial:
     ``queue_s`` is the wait for a slot or a rate limit before the last attempt, ``total_s``
     everything from the first queueing to the end, retries and waits included. ``failed_legs`` are
     the calls of a route that came to no answer. In a load test a request is queued when it is due,
-    and ``step`` is the step it was due in.
+    and ``step`` is the step it was due in. ``after_kill`` marks a trial that was under way when an
+    earlier start of the run was killed.
     """
 
     run_id: str
@@ -380,6 +403,7 @@ class Trial:
     spend: Spend = NOTHING_SPENT
     failed_legs: tuple[Leg, ...] = ()
     step: int | None = None
+    after_kill: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -522,3 +546,9 @@ class Run:
     user: str | None = None
     finished_at: datetime | None = None
     kind: RunKind = RunKind.EVALUATION
+
+    @property
+    def shard(self) -> str | None:
+        """Which part of a whole it is, as ``2/4``; ``None`` for a whole run."""
+        shard = self.settings.get("shard")
+        return shard if isinstance(shard, str) else None

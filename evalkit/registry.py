@@ -23,6 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.hashing import content_id
 from evalkit.model import Direction, Metric, mean
@@ -146,6 +147,9 @@ class ScorerPlugin(Plugin):
     cannot work together, and returns what the signature must also say, such as sacrebleu's own.
     ``asks`` names the parameters that hold targets to ask, and ``calls`` says how often a trial
     asks one of them: a scorer with it takes a third argument, whom it may ask.
+    ``card`` says what it costs, what was measured of it and what it cannot see. ``reference`` is
+    the library whose values these are, as a plain scorer of the same parameters: it scores instead
+    when a run asks for it. ``deadline_s`` bounds a scorer that is not evalkit's own.
     """
 
     needs: tuple[str, ...] = ()
@@ -157,6 +161,9 @@ class ScorerPlugin(Plugin):
     batch: bool = False
     usage: str = ""
     prepare: Callable[[Mapping[str, Any]], str] | None = None
+    card: ScorerCard = field(default_factory=ScorerCard)
+    reference: Callable[..., Any] | None = None
+    deadline_s: float | None = None
     asks: tuple[str, ...] = ()
     calls: Callable[[Mapping[str, Any]], float] | None = None
 
@@ -223,6 +230,9 @@ def scorer(
     code: bool = False,
     usage: str = "",
     prepare: Callable[[Mapping[str, Any]], str] | None = None,
+    card: ScorerCard | None = None,
+    reference: Callable[..., Any] | None = None,
+    deadline_s: float | None = None,
     asks: Sequence[str] = (),
     calls: Callable[[Mapping[str, Any]], float] | None = None,
 ) -> Callable[[Obj], Obj]:
@@ -234,6 +244,8 @@ def scorer(
     With ``batch`` it takes a sequence of ``(case, output)`` pairs and returns as many results, each
     a ``Score`` or an ``Unscorable``. ``needs`` names fields of the case that must be there
     (``expected``, ``context``, ``inputs.<name>``). Raise ``Unscorable`` where no number is honest.
+    ``deadline_s`` is the time one answer may take, or one batch: 60 seconds unless you say more.
+    After it the score is an error, and after three of them the scorer is asked no more.
     """
 
     def wrap(obj: Obj) -> Obj:
@@ -255,6 +267,9 @@ def scorer(
                 code=code,
                 usage=usage,
                 prepare=prepare,
+                card=card or ScorerCard(),
+                reference=reference,
+                deadline_s=deadline_s,
                 asks=tuple(asks),
                 calls=calls,
             ),

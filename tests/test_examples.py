@@ -39,6 +39,13 @@ def project(tmp_path_factory):
     """A project with a run in its store and two versions of its prompt in git."""
     folder = tmp_path_factory.mktemp("examples")
     evalkit(["init", "."], folder)
+    for shard in ("1/2", "2/2"):
+        evalkit(["run", "--quiet", "--shard", shard], folder)
+        evalkit(["export", "latest", "--to", "shards"], folder)
+    evalkit(["export", "latest", "--to", "nightly.zip"], folder)
+    shutil.rmtree(folder / ".evalkit")
+    policy = "benchmarks: {gsm8k: {tier: critical, max_drop: 0.02}}\n"
+    (folder / "nemo-policy.yaml").write_text(policy, "utf-8")
     git("init", "-q", cwd=folder)
     for text in ("first", "second"):
         prompt = folder / "prompts" / "answer.j2"
@@ -70,4 +77,8 @@ def test_every_example_in_help_runs(command, project, tmp_path, capsys):
     folder = tmp_path / "project"
     shutil.copytree(project, folder)
     for line in lines:
-        evalkit(shlex.split(line)[1:], folder)
+        words = shlex.split(line)[1:]
+        named = [
+            sorted(map(str, folder.glob(one))) if one.endswith("/*") else [one] for one in words
+        ]
+        evalkit([one for each in named for one in each], folder)

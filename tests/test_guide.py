@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +17,22 @@ def block(language, number=0):
     return found[number]
 
 
+def block_that_begins(text):
+    [found] = re.findall(rf"^```yaml\n({text}.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    return found
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     (tmp_path / "prompts").mkdir()
     (tmp_path / "golden").mkdir()
     (tmp_path / "suites").mkdir()
-    (tmp_path / "evalkit.yaml").write_text(block("yaml", 0) + block("yaml", 2), encoding="utf-8")
-    (tmp_path / "suites" / "tickets.yaml").write_text(block("yaml", 1), encoding="utf-8")
+    (tmp_path / "evalkit.yaml").write_text(
+        block("yaml", 0) + block_that_begins("budget:"), encoding="utf-8"
+    )
+    (tmp_path / "suites" / "tickets.yaml").write_text(
+        block_that_begins("dataset:"), encoding="utf-8"
+    )
     (tmp_path / "prompts" / "answer.j2").write_text(block("jinja"), encoding="utf-8")
     (tmp_path / "golden" / "tickets.csv").write_text(
         "key,ticket_text,answer,language,priority\na-1,How long?,14 days,en,2\n", encoding="utf-8"
@@ -49,6 +59,36 @@ def test_project_and_suite_load(project):
     [case] = open_dataset(suite.datasets[0]).cases()
     assert (case.name, case.expected, case.tags) == ("a-1", "14 days", {"lang": "en"})
     assert case.inputs == {"question": "How long?", "priority": 2}
+
+
+def test_the_scorers_are_bound(project):
+    from evalkit.config import load_project, load_suite
+    from evalkit.scorers import bind
+
+    head = "dataset: golden/tickets.csv\ntargets: [small]\n"
+    (project / "suites" / "more.yaml").write_text(head + block("yaml", 2), encoding="utf-8")
+    suite = load_suite(load_project(project / "evalkit.yaml"), "more")
+    bound = [bind(one, root=project) for one in suite.scorers]
+    assert [one.name for one in bound][-2:] == ["refusal", "bleu_lc"]
+
+
+def test_limits_are_those_of_the_guide(project):
+    from evalkit.config import load_project
+    from evalkit.config.spec import Limits
+
+    path = project / "evalkit.yaml"
+    text = re.sub(r"\n    limits: .*", "", path.read_text("utf-8"), count=1)
+    inside = block_that_begins("limits:").replace("\n", "\n    ").rstrip()
+    path.write_text(text.replace("  small:\n", f"  small:\n    {inside}\n"), "utf-8")
+    assert load_project(path).targets["small"].limits == Limits(
+        concurrency=64,
+        requests_per_minute=500,
+        tokens_per_minute=200_000,
+        timeout_s=60,
+        max_retries=4,
+        deadline_s=180,
+        patience_s=120,
+    )
 
 
 def test_the_row_is_a_case_and_the_prompt_renders_it(project):
@@ -79,6 +119,34 @@ def test_the_query_runs(tmp_path):
     rows = json.loads(evalkit("sql", block("sql"), "--json"))
     assert {row["target"] for row in rows} == {"span", "sentence"}
     assert all(row["usd"] == 0 for row in rows)
+
+
+def test_the_gates_load(project):
+    from evalkit.config import load_project, load_suite
+
+    (project / "gates").mkdir()
+    query = "SELECT case_id FROM trials WHERE run_id = $run AND status = 'error'\n"
+    (project / "gates" / "errors.sql").write_text(query, encoding="utf-8")
+    suite = project / "suites" / "tickets.yaml"
+    suite.write_text(suite.read_text("utf-8") + block("yaml", 3), encoding="utf-8")
+    loaded = load_suite(load_project(project / "evalkit.yaml"), "tickets")
+    assert len(loaded.gates) == 9
+    assert loaded.policy.anchor.budget == 0.03
+    assert (loaded.gates[-1].waiver.owner, loaded.gates[7].query) == ("Ada", query)
+
+
+def test_the_shards_it_shows_become_one_run(tmp_path):
+    def evalkit(line, cwd):
+        command = f"{shlex.quote(sys.executable)} -m {line}"
+        return subprocess.run(
+            ["/bin/sh", "-c", command], cwd=cwd, capture_output=True, text=True, timeout=120
+        )
+
+    evalkit("evalkit init .", tmp_path)
+    for line in block("console").splitlines():
+        done = evalkit(line.removeprefix("$ "), tmp_path)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert "16 of 16 trials answered" in done.stdout
 
 
 def test_the_mask_it_shows_is_every_kind(project):

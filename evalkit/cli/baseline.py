@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from evalkit.errors import EvalkitError, ExitCode
 
 app = new_app(
     no_args_is_help=True,
-    help="Promote, list and show baselines: small hashed files, reviewed in git.",
+    help="Promote, list, show and compare baselines: small hashed files, reviewed in git.",
     epilog=examples("evalkit baseline list"),
 )
 
@@ -29,6 +28,7 @@ def promote(
     *,
     name: Annotated[str, typer.Option(help="Written to baselines/NAME.json.")] = "main",
     reason: Annotated[str, typer.Option(help="Why; needed with --force.")] = "",
+    by: Annotated[str | None, typer.Option(help="Who promotes; git's user.name without.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Take a run with failed answers or changed files.")
     ] = False,
@@ -41,14 +41,14 @@ def promote(
     """
     from evalkit.config import find_project, load_project
     from evalkit.errors import UsageError
-    from evalkit.runner.gating import promote as write
+    from evalkit.runner.baselines import promote as write
 
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] == ".":
         raise UsageError(f"{name!r} cannot be a file's name", hint="letters, digits, '-', '_', '.'")
     found = load_project(find_project(file=project))
     path = found.root / "baselines" / f"{name}.json"
     store = open_store(project)
-    stored = write(found, store, run, path, by=getpass.getuser(), reason=reason, force=force)
+    stored = write(found, store, run, path, by=by, reason=reason, force=force)
     emit(f"{stored.run.id} is the baseline {shown_path(path)}\n")
     typer.echo(f"compare with it: evalkit gate --baseline file:baselines/{name}.json", err=True)
     return ExitCode.PASS
@@ -60,7 +60,7 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
     from evalkit.config import find_project, load_project
     from evalkit.report import words
     from evalkit.report.screen import Column, Screen, grid
-    from evalkit.runner.gating import baseline_files
+    from evalkit.runner.baselines import baseline_files
 
     found = baseline_files(load_project(find_project(file=project)))
     rows = [_row(path, held) for path, held in found]
@@ -81,6 +81,41 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
     ]
     emit(screen.render([grid(columns, screen)]))
     return ExitCode.PASS
+
+
+@app.command("diff", epilog=examples("evalkit baseline diff example latest"))
+def diff_(
+    name: Annotated[str, typer.Argument(help="The baseline's name, or its file.")] = "main",
+    other: Annotated[
+        str, typer.Argument(metavar="OTHER", help="A run, or the name of another baseline.")
+    ] = "latest",
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="Cases shown at most.")] = 40,
+    project: ProjectFile = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Show what differs between a baseline and a run, or between two baselines, worst first."""
+    from dataclasses import asdict
+
+    from evalkit.config import find_project, load_project
+    from evalkit.report.screen import Screen
+    from evalkit.report.verdict import diff_text
+    from evalkit.runner.gating import difference
+
+    found = load_project(find_project(file=project))
+    if (found.root / "baselines" / f"{other}.json").is_file() or other.endswith(".json"):
+        other = f"file:{_file(other)}"
+    compared, runs = difference(found, open_store(project), f"file:{_file(name)}", other)
+    if as_json:
+        emit(json.dumps([asdict(one) for one in compared], indent=2, ensure_ascii=False) + "\n")
+    else:
+        emit(diff_text(compared, Screen.of(sys.stdout), runs=runs, limit=limit))
+    return ExitCode.PASS
+
+
+def _file(name: str) -> Path:
+    """The file of a baseline, from the project's root, or as it was typed."""
+    return Path(name).absolute() if name.endswith(".json") else Path("baselines") / f"{name}.json"
 
 
 def _row(path: Path, held: Any) -> dict[str, Any]:
@@ -108,7 +143,7 @@ def show(
 ) -> ExitCode:
     """Print what a baseline holds, without its packed columns, after checking its hash."""
     from evalkit.config import find_project, load_project
-    from evalkit.runner.gating import read_baseline
+    from evalkit.runner.baselines import read_baseline
 
     root = load_project(find_project(file=project)).root
     path = Path(name) if name.endswith(".json") else root / "baselines" / f"{name}.json"

@@ -23,7 +23,9 @@ app = new_app()
     )
 )
 def diff(
-    baseline: Annotated[str, typer.Argument(help="A run's id or a part of it.")] = "latest~1",
+    baseline: Annotated[
+        str, typer.Argument(help="A run's id or a part of it, or file:PATH of a baseline.")
+    ] = "latest~1",
     candidate: Annotated[str, typer.Argument(help="The run that may be worse.")] = "latest",
     *,
     only: Annotated[
@@ -38,15 +40,17 @@ def diff(
 
     Cases are paired by what they ask and expect, never by their row.
     """
+    from evalkit.config import find_project, load_project
     from evalkit.report.screen import Screen
     from evalkit.report.verdict import diff_text
     from evalkit.runner.gating import difference
 
     store = open_store(project, allow_code=allow_code)
-    compared = difference(store, baseline, candidate)
+    found = load_project(find_project(file=project), allow_code=allow_code)
+    compared, runs = difference(found, store, baseline, candidate)
     if as_json:
         emit(json.dumps([asdict(one) for one in compared], indent=2, ensure_ascii=False) + "\n")
     else:
         screen = Screen.of(sys.stdout)
-        emit(diff_text(compared, screen, outcome=only or "", limit=limit))
+        emit(diff_text(compared, screen, runs=runs, outcome=only or "", limit=limit))
     return ExitCode.PASS

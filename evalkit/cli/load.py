@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app, seconds
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -113,17 +113,17 @@ def load(
         suite=suite,
         target=target,
         rate=rate,
-        duration_s=_seconds("--duration", duration),
+        duration_s=seconds("--duration", duration),
         steps=_rates(steps),
-        step_s=_seconds("--step-duration", step_duration),
+        step_s=seconds("--step-duration", step_duration),
         ramp=ramp,
-        over_s=_seconds("--over", over),
-        hold_s=0.0 if hold is None else _seconds("--hold", hold),
+        over_s=seconds("--over", over),
+        hold_s=0.0 if hold is None else seconds("--hold", hold),
         arrivals="poisson" if arrivals == "poisson" else "constant",
         seed=seed,
         tags=tuple(tags or ()),
         limit=limit,
-        timeout_s=None if timeout is None else _seconds("--timeout", timeout),
+        timeout_s=None if timeout is None else seconds("--timeout", timeout),
         objectives=tuple(_objective(one) for one in slo or ()),
         max_requests=max_requests,
         max_usd=max_usd,
@@ -146,15 +146,6 @@ def load(
             err=True,
         )
     return outcome.exit_code
-
-
-def _seconds(flag: str, text: str) -> float:
-    from evalkit.config.target import seconds
-
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise UsageError(f"{flag} {text!r}: {error}") from None
 
 
 def _rates(text: str | None) -> tuple[float, ...]:
@@ -189,4 +180,4 @@ def _objective(text: str) -> Objective:
         Objective(metric, 0.0)
     except ValueError as error:
         raise UsageError(f"--slo {text!r}: {error}") from None
-    return Objective(metric, _seconds(f"--slo {metric}", limit))
+    return Objective(metric, seconds(f"--slo {metric}", limit))

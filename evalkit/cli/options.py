@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from evalkit.errors import ConfigError, EvalkitError
+from evalkit.errors import ConfigError, EvalkitError, UsageError
 from evalkit.secrets import redact
 
 ProjectFile: TypeAlias = Annotated[
@@ -55,6 +55,16 @@ def load_plugins(project: Path | None) -> None:
             raise
         return
     load_project(path, allow_code=True)
+
+
+def seconds(flag: str, text: str) -> float:
+    """A duration given to a flag, in seconds."""
+    from evalkit.config.target import seconds as read
+
+    try:
+        return read(text)
+    except ValueError as error:
+        raise UsageError(f"{flag} {text!r}: {error}") from None
 
 
 def show_error(error: EvalkitError) -> None:

@@ -109,6 +109,8 @@ def _table(rows: list[RunRow], screen: Screen) -> str:
 
 
 def _status(row: RunRow) -> str:
+    if row.shard:
+        return f"{row.status} {row.shard}"
     return str(row.status) if row.kind == "evaluation" else f"{row.status} {row.kind}"
 
 

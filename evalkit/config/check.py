@@ -289,7 +289,9 @@ def _expected(error: ErrorDetails) -> str:
         allowed = re.findall(r"'([^']*)'", str(context.get("expected", "")))
         if len(allowed) == 1:
             return f"must be {allowed[0]!r}"
-        return "must be one of " + ", ".join(allowed) if allowed else f"must be {context}"
+        if not allowed:
+            return f"must be {context.get('expected')}"
+        return "must be one of " + ", ".join(allowed)
     bounds = {"greater_than": ">", "greater_than_equal": "at least", "less_than": "<",
               "less_than_equal": "at most"}  # fmt: skip
     if kind in bounds:

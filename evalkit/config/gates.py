@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from evalkit import registry
 from evalkit.config.check import NAME, Findings, Strict, nearest_file
 from evalkit.config.gate_metrics import MetricInfo, known_metrics, metric_info
 from evalkit.config.spec import (
+    Anchor,
     GateLimit,
     GateMode,
     GatePolicy,
@@ -24,14 +25,17 @@ from evalkit.config.spec import (
     Waiver,
 )
 from evalkit.config.target import DURATION, seconds
-from evalkit.config.tree import Document, Entry, Node
+from evalkit.config.tree import Document, Entry, Node, read_text
 from evalkit.errors import EvalkitError
 from evalkit.hashing import content_id
 from evalkit.registry import Kind, ScorerPlugin
 
 PERCENT = re.compile(r"^([0-9]+(?:\.[0-9]+)?) ?%$")
 MONEY = re.compile(r"^\$ ?([0-9]+(?:\.[0-9]+)?)$")
-BASELINES = r"^(?:merge-base|latest(?:~[0-9]+)?|(?:run|file|tag):.+)$"
+BASELINES = r"^(?:merge-base|rolling|latest(?:~[0-9]+)?|(?:run|file|tag):.+)$"
+
+Reader: TypeAlias = Callable[[Path], str | None]
+"""The text of a file of the project, or ``None`` where there is none."""
 
 Amount = Annotated[
     float | str | None,
@@ -73,6 +77,13 @@ class GateModel(Strict):
     waiver: WaiverModel | None = None
 
 
+class AnchorModel(Strict):
+    """The release that drift is counted from."""
+
+    ref: str = Field(pattern=r"^(?:run|file|tag):.+$", description="as tag:v1.4")
+    budget: float | str = Field(description="how far all merges together may drop, as 3%")
+
+
 class PolicyModel(Strict):
     """How the gates of a suite are judged together."""
 
@@ -83,11 +94,13 @@ class PolicyModel(Strict):
     on_inconclusive: Literal["block", "warn", "pass"] = "block"
     max_missing: float | str = Field("2%", description="share of cases that may lack a result")
     cluster: str = Field("", description="a tag whose cases hang together")
+    anchor: AnchorModel | None = None
 
 
-def read_policy(findings: Findings, root: Node) -> GatePolicy:
+def read_policy(findings: Findings, root: Node, gates: Sequence[GateSpec] = ()) -> GatePolicy:
     """The ``gate:`` block of a suite; what is wrong with it is noted."""
     parts = [root.entries[key].node.plain() for key in ("gate", "gates") if key in root.entries]
+    parts += [one.query for one in gates if one.query]
     entry = root.entries.get("gate")
     if entry is None:
         return GatePolicy(content_hash=content_id(parts))
@@ -99,17 +112,35 @@ def read_policy(findings: Findings, root: Node) -> GatePolicy:
         place = entry.node.entries["max_missing"].node
         findings.add("max_missing in gate must be a share of at most 50%", place, "as in 2%")
         missing = 0.0
+    anchor = None
+    if model.anchor is not None:
+        budget = _share(model.anchor.budget)
+        if budget is None or not 0 < budget < 1:
+            place = entry.node.entries["anchor"].node.entries["budget"].node
+            findings.add("budget in anchor in gate must be a share of 1", place, "as in 3%")
+        else:
+            anchor = Anchor(ref=model.anchor.ref, budget=budget)
     return GatePolicy(
-        **{**model.model_dump(), "max_missing": missing},
+        **{**model.model_dump(), "max_missing": missing, "anchor": anchor},
         content_hash=content_id(parts),
         position=findings.document.at(entry),
     )
 
 
+def file_text(path: Path) -> str | None:
+    """What a file holds now, ``None`` where there is none."""
+    return read_text(path) if path.is_file() else None
+
+
 def read_gates(
-    findings: Findings, project: Project, root: Node, scorers: Sequence[ScorerSpec]
+    findings: Findings,
+    project: Project,
+    root: Node,
+    scorers: Sequence[ScorerSpec],
+    *,
+    read: Reader = file_text,
 ) -> tuple[GateSpec, ...]:
-    """The ``gates:`` list of a suite; what is wrong with it is noted."""
+    """The ``gates:`` list of a suite; what is wrong with it is noted. ``read`` gets its queries."""
     entry = root.entries.get("gates")
     if entry is None:
         return ()
@@ -122,7 +153,8 @@ def read_gates(
     known = known_metrics(_plugins(scorers))
     found: dict[str, GateSpec] = {}
     for number, item in enumerate(entry.node.items, 1):
-        spec = _Gate(findings, project, item, number=number, known=known, targets=targets).spec()
+        gate = _Gate(findings, project, item, number=number, known=known, targets=targets)
+        spec = gate.spec(read)
         if spec is None:
             continue
         if spec.id in found:
@@ -174,7 +206,8 @@ class _Gate:
         self._targets = targets
         self._owner = f"gate {number}"
 
-    def spec(self) -> GateSpec | None:
+    def spec(self, read: Reader) -> GateSpec | None:
+        """The gate, or ``None`` with what is wrong with it noted."""
         before = len(self._findings.found)
         model = self._findings.check(GateModel, self._item, self._owner)
         if model is None:
@@ -187,7 +220,7 @@ class _Gate:
         by = [model.by] if isinstance(model.by, str) else model.by or []
         cases = [model.cases] if isinstance(model.cases, str) else model.cases or []
         waiver = self._waiver(model)
-        sql = self._sql(model)
+        sql, query = self._sql(model, read)
         if model.target is not None and model.target not in self._targets:
             self._findings.unknown(
                 f"unknown target {model.target!r} in {self._owner}",
@@ -210,6 +243,7 @@ class _Gate:
             by=tuple(by),
             min_cases=model.min_cases,
             sql=sql,
+            query=query,
             block_when=model.block_when,
             waiver=waiver,
             position=self._document.at(self._item),
@@ -341,15 +375,21 @@ class _Gate:
             return None
         return Waiver(owner=model.waiver.owner, reason=model.waiver.reason, until=until)
 
-    def _sql(self, model: GateModel) -> Path | None:
+    def _sql(self, model: GateModel, read: Reader) -> tuple[Path | None, str]:
         if model.sql is None:
-            return None
-        path = self._project.root / model.sql
-        if not path.is_file():
+            return None, ""
+        root = self._project.root
+        path = root / model.sql
+        # errors of a query repeat a line of it, so it must not be somebody else's file
+        if not path.resolve().is_relative_to(root.resolve()):
             self._findings.add(
-                f"no file {model.sql!r}", self._at("sql"), nearest_file(path, self._project.root)
+                f"the file {model.sql!r} is outside the project", self._at("sql"), "move it inside"
             )
-        return path
+            return None, ""
+        query = read(path)
+        if query is None:
+            self._findings.add(f"no file {model.sql!r}", self._at("sql"), nearest_file(path, root))
+        return path, query or ""
 
 
 def _amount(written: float | str, units: frozenset[str]) -> tuple[float, bool] | None:

@@ -50,6 +50,11 @@ def diff_words(old: str, new: str) -> tuple[Hunk, ...]:
     return tuple(hunks)
 
 
+def words_between(old: str, new: str) -> tuple[Piece, ...]:
+    """Both texts whole, word by word."""
+    return tuple(_joined(list(_block(old, new))))
+
+
 def _block(old: str, new: str) -> Iterator[Piece]:
     before, after = _WORD.findall(old), _WORD.findall(new)
     if not before or not after or max(len(before), len(after)) > MAX_WORDS:

@@ -151,7 +151,7 @@ def _suite(definitions: Schema) -> Schema:
     properties["targets"]["uniqueItems"] = True
     properties["slices"]["uniqueItems"] = True
     definitions["gate"] = _own(GateModel, definitions, "gate-")
-    definitions["gate-policy"] = _own(PolicyModel)
+    definitions["gate-policy"] = _own(PolicyModel, definitions, "gate-policy-")
     properties["gate"] = {"$ref": "#/$defs/gate-policy"}
     properties["gates"] = {"type": "array", "items": {"$ref": "#/$defs/gate"}}
     schema["oneOf"] = [{"required": ["dataset"]}, {"required": ["datasets"]}]

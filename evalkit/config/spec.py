@@ -18,13 +18,20 @@ from evalkit.pii import PiiKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How hard a target may be driven; times in seconds, ``None`` is no limit."""
+    """How hard a target may be driven; times in seconds, ``None`` is no limit.
+
+    ``deadline_s`` bounds a trial over all its attempts, ``patience_s`` an outage of a target that
+    has answered. ``concurrency`` is the most; ``adaptive`` finds out what is good below it.
+    """
 
     concurrency: int = 16
+    adaptive: bool = True
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     timeout_s: float = 60.0
+    deadline_s: float | None = None
     max_retries: int = 4
+    patience_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +133,21 @@ class Waiver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """A release that drift is counted from, and the share it may add up to."""
+
+    ref: str
+    budget: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateSpec:
     """One gate of a suite: a metric, a ``sql`` query or chosen ``cases``, and what they must meet.
 
     ``prove`` fails closed, ``guard`` blocks only on proof of harm, ``advisory`` never blocks.
     ``target`` is empty for all targets. ``cases`` are names, ids and ``tag:NAME[=VALUE]``; empty is
     all. ``by`` are tags: the gate is judged in each of their groups of ``min_cases`` and more.
+    ``sql`` is the file of a query, ``query`` its text as it was when the gate was read.
     """
 
     id: str
@@ -143,6 +159,7 @@ class GateSpec:
     by: tuple[str, ...] = ()
     min_cases: int = 30
     sql: Path | None = None
+    query: str = ""
     block_when: Literal["harm", "margin_exceeded"] = "harm"
     waiver: Waiver | None = None
     position: Position | None = None
@@ -153,8 +170,8 @@ class GatePolicy:
     """How the gates of a suite are judged together.
 
     ``alpha`` is the chance of error of one direction and family, ``cluster`` a tag whose cases hang
-    together, ``max_missing`` the share of cases that may lack a result. ``content_hash`` covers the
-    policy and every gate.
+    together, ``max_missing`` the share of cases that may lack a result, ``anchor`` the release that
+    drift is counted from. ``content_hash`` covers the policy, every gate and every query.
     """
 
     alpha: float = 0.05
@@ -164,6 +181,7 @@ class GatePolicy:
     on_inconclusive: Literal["block", "warn", "pass"] = "block"
     max_missing: float = 0.02
     cluster: str = ""
+    anchor: Anchor | None = None
     content_hash: str = ""
     position: Position | None = None
 

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from evalkit.config.check import Findings, Strict, nearest_file
 from evalkit.config.env import check_references
-from evalkit.config.gates import read_gates, read_policy
-from evalkit.config.spec import Project, SuiteSpec
+from evalkit.config.gates import Reader, read_gates, read_policy
+from evalkit.config.spec import GatePolicy, GateSpec, Project, SuiteSpec
 from evalkit.config.suite_dataset import read_datasets
 from evalkit.config.suite_scorer import read_scorers
-from evalkit.config.tree import Node, read_yaml, shown_path
+from evalkit.config.tree import Node, parse_yaml, read_yaml, shown_path
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.hashing import content_id
 
@@ -65,7 +65,7 @@ def load_suite(project: Project, name_or_path: str) -> SuiteSpec:
     if "slices" in entries:
         _no_twice(findings, "slice", entries["slices"].node)
     gates = read_gates(findings, project, root, scorers)
-    policy = read_policy(findings, root)
+    policy = read_policy(findings, root, gates)
     findings.raise_any()
     assert model is not None
     # what is measured, not how it is judged: a new gate makes no run incomparable
@@ -85,6 +85,34 @@ def load_suite(project: Project, name_or_path: str) -> SuiteSpec:
         content_hash=content_id(measured),
         position=document.at(root),
     )
+
+
+def suite_rules(
+    project: Project, text: str, path: Path, read: Reader
+) -> tuple[tuple[GateSpec, ...], GatePolicy, dict[str, Any]]:
+    """The gates and the policy in another version of a suite's text, and both as written.
+
+    ``path`` is what errors call it; ``read`` gets its queries. What else is wrong with that version
+    is of no account. Raises ``ConfigError`` for gates that cannot be understood.
+    """
+    document = parse_yaml(text, path)
+    findings, aside = Findings(document), Findings(document)
+    root = document.root
+    entries = root.entries
+    scorers = read_scorers(aside, project, entries["scorers"].node) if "scorers" in entries else ()
+    gates = read_gates(findings, project, root, scorers, read=read)
+    policy = read_policy(findings, root, gates)
+    findings.raise_any()
+    return gates, policy, {key: entries[key].node.plain() for key in _RULES if key in entries}
+
+
+_RULES = ("gate", "gates")
+
+
+def written_rules(path: Path) -> dict[str, Any]:
+    """The ``gate`` and ``gates`` of a suite as they are written."""
+    entries = read_yaml(path).root.entries
+    return {key: entries[key].node.plain() for key in _RULES if key in entries}
 
 
 def _file(project: Project, name_or_path: str) -> Path:

@@ -48,11 +48,18 @@ Dollars = Annotated[float, Field(ge=0, description="US dollars per million token
 class LimitsModel(Strict):
     """How hard a target may be driven."""
 
-    concurrency: int = Field(16, ge=1, le=100_000, description="requests under way at once")
+    concurrency: int = Field(16, ge=1, le=100_000, description="at most so many requests at once")
+    adaptive: bool = Field(
+        True, description="fewer at once when the server pushes back or queues them"
+    )
     requests_per_minute: float | None = Field(None, gt=0)
     tokens_per_minute: float | None = Field(None, gt=0)
     timeout: Duration = Field("60s", description="of one attempt: 200ms, 60s, 2m")
+    deadline: Duration | None = Field(None, description="of one trial over all its attempts")
     max_retries: int = Field(4, ge=0, le=100)
+    patience: Duration = Field(
+        "2m", description="how long a target that stopped answering is tried before it is given up"
+    )
 
     def value(self) -> Limits:
         """The limits as the runner uses them."""
@@ -60,8 +67,11 @@ class LimitsModel(Strict):
             concurrency=self.concurrency,
             requests_per_minute=self.requests_per_minute,
             tokens_per_minute=self.tokens_per_minute,
+            adaptive=self.adaptive,
             timeout_s=seconds(self.timeout),
+            deadline_s=None if self.deadline is None else seconds(self.deadline),
             max_retries=self.max_retries,
+            patience_s=seconds(self.patience),
         )
 
 

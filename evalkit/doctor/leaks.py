@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 8_000_000
 _OVERLAP = 8_192
-_LINES = frozenset(
-    {".csv", ".html", ".json", ".jsonl", ".log", ".md", ".part", ".txt", ".xml", ".yaml"}
-)
+_LINES = frozenset({".csv", ".html", ".json", ".jsonl", ".log", ".md", ".txt", ".xml", ".yaml"})
 
 
 @dataclass(slots=True)

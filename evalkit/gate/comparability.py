@@ -18,7 +18,7 @@ def differences(baseline: Run, candidate: Run, before: Side, after: Side) -> tup
         *_status(candidate, "candidate"),
         *_data(baseline, candidate, suite),
         *_scorers(baseline, candidate, suite),
-        *_target(baseline, candidate, after.target),
+        *target_changes(baseline, candidate, after.target),
         *_models(before, after),
         *_trials(before, after),
         *_provenance(before, after),
@@ -47,6 +47,9 @@ def _kind(baseline: Run, candidate: Run) -> list[Difference]:
 
 
 def _status(run: Run, side: str) -> list[Difference]:
+    if run.shard:
+        text = f"the {side} {run.id} is only shard {run.shard}: evalkit merge joins shards"
+        return [Difference(kind="status", weight="refused", text=text)]
     if run.status is RunStatus.COMPLETE:
         return []
     text = f"the {side} {run.id} is not complete: {run.status}"
@@ -92,7 +95,8 @@ def _changed_parts(old: str, new: str) -> str:
     return f"{', '.join(gone) or '–'} → {', '.join(come) or '–'}"
 
 
-def _target(baseline: Run, candidate: Run, name: str) -> list[Difference]:
+def target_changes(baseline: Run, candidate: Run, name: str) -> list[Difference]:
+    """What of a target was changed on purpose: kind, prompt, model, parameters; and its price."""
     old = next((one for one in baseline.targets if one.name == name), None)
     new = next((one for one in candidate.targets if one.name == name), None)
     if old is None or new is None:

@@ -18,6 +18,8 @@ from evalkit import registry
 from evalkit.config.gate_metrics import MetricInfo, known_metrics, metric_info
 from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
 from evalkit.errors import EvalkitError
+from evalkit.gate.anchor import anchored, tolerated, with_budget
+from evalkit.gate.beside import beside, is_beside
 from evalkit.gate.change import max_change, max_ratio, max_slower
 from evalkit.gate.comparability import differences, same_data
 from evalkit.gate.facts import must_pass, offending_rows
@@ -33,11 +35,11 @@ from evalkit.gate.selection import Cases
 from evalkit.hashing import content_id
 from evalkit.model import Run
 from evalkit.registry import ScorerPlugin
-from evalkit.stats.sides import Bools, Side
+from evalkit.stats.sides import Bools, Side, pooled
 
 Sides = Mapping[tuple[str, str], Side]
 CHANGES = frozenset({"max_drop", "max_rise"})
-_FACT = MetricInfo(name="pass.rate", source="pass", kind="rate", direction="higher", unit="%")
+FACT = MetricInfo(name="pass.rate", source="pass", kind="rate", direction="higher", unit="%")
 
 _NOWHERE = Path()
 _NOTHING = Measured(
@@ -51,11 +53,15 @@ _NOTHING = Measured(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A run with its columns; of pooled runs the newest, with all their rows."""
+    """A run with its columns; of pooled runs the newest, with all their rows.
+
+    ``confirming`` has the trials that were made because others had failed.
+    """
 
     run: Run
     sides: Sides
     runs: tuple[str, ...] = ()
+    confirming: Sides = field(default_factory=dict)
 
 
 def decide(
@@ -66,19 +72,25 @@ def decide(
     today: date,
     rows: Mapping[tuple[str, str], int] = {},
     no_baseline: str = "",
+    anchors: Mapping[str, tuple[Stored | None, str]] = {},
+    said: Sequence[str] = (),
+    problems: Sequence[str] = (),
     seed: int = 0,
 ) -> Verdict:
     """Judge every gate of the suites; ``rows`` has the count of each ``sql`` gate's query.
 
-    ``no_baseline`` says why there is none. Whatever cannot be judged is an ERROR of its own gate.
+    ``no_baseline`` says why there is none; ``anchors`` has the release that the drift of a suite is
+    counted from, or ``None`` and why there is none. ``said`` is shown with the verdict, and any of
+    ``problems`` lets nothing pass. Whatever cannot be judged is an ERROR of its own gate.
     """
     gates = {(one.name, gate.id): gate for one in suites for gate in one.gates}
     policies = {one.name: one.policy for one in suites}
     results: list[GateResult] = []
     compared: list[Compared] = []
-    problems: list[str] = []
+    problems = list(problems)
+    said = list(said)
     for suite in suites:
-        targets = _targets(candidate, suite.name)
+        targets = targets_of(candidate, suite.name)
         if not targets and suite.gates:
             problems.append(f"nothing of suite {suite.name!r} was run")
         for target in targets:
@@ -87,7 +99,17 @@ def decide(
             for gate in suite.gates:
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
+            if suite.policy.anchor is None:
+                continue
+            since, why = anchors.get(suite.name, (None, "its anchor was not looked for"))
+            bench = Bench.of(suite, target, candidate, since, no_baseline=why, seed=seed)
+            for gate in anchored(suite, bench.infos):
+                if gate.target in {"", target}:
+                    gates[suite.name, gate.id] = gate
+                    budget = suite.policy.anchor.budget
+                    results += [with_budget(one, budget) for one in bench.judge(gate)]
         results += [_query(suite, gate, rows) for gate in suite.gates if gate.sql is not None]
+        said += _left_out(suite, targets, baseline)
         problems += [
             f"gate {gate.id!r} is about target {gate.target!r}, which was not run"
             for gate in suite.gates
@@ -98,7 +120,12 @@ def decide(
     alphas = [one.policy.alpha for one in suites] or [0.05]
     alpha = min(alphas)
     effective = [
-        with_effect(one, policies[one.suite], gates[one.suite, one.gate].waiver, today)
+        with_effect(
+            tolerated(one, policies[one.suite]),
+            policies[one.suite],
+            gates[one.suite, one.gate].waiver,
+            today,
+        )
         for one in corrected(results, alpha)
     ]
     lenient = all(one.on_inconclusive == "pass" for one in policies.values())
@@ -111,25 +138,41 @@ def decide(
         promise=promise(effective, alpha),
         problems=tuple(problems),
         hint=no_baseline if baseline is None else "",
-        warnings=waivers(gates, today),
+        warnings=(*said, *waivers(gates, today)),
         policy=content_id(sorted(one.content_hash for one in policies.values())),
     )
 
 
 def compare(suites: Sequence[str], candidate: Stored, baseline: Stored) -> tuple[Compared, ...]:
     """How two runs differ, case by case, without any gate."""
+    return tuple(one.compared() for one in benches(suites, candidate, baseline))
+
+
+def benches(suites: Sequence[str], candidate: Stored, baseline: Stored | None) -> list[Bench]:
+    """Every target of the suites on both sides, without any gate."""
     found = []
     for name in suites:
-        for target in _targets(candidate, name):
+        for target in targets_of(candidate, name):
             spec = SuiteSpec(name=name, path=_NOWHERE, datasets=(), targets=(), scorers=())
-            found.append(Bench.of(spec, target, candidate, baseline).compared())
-    return tuple(found)
+            found.append(Bench.of(spec, target, candidate, baseline))
+    return found
 
 
-def _targets(candidate: Stored, suite: str) -> list[str]:
-    have = {target for name, target in candidate.sides if name == suite}
+def targets_of(candidate: Stored, suite: str) -> list[str]:
+    """The targets of a suite in the order of the run, without those asked beside them."""
+    have = {target for name, target in candidate.sides if name == suite and not is_beside(target)}
     order = [one.name for one in candidate.run.targets if one.name in have]
     return [*order, *sorted(have - set(order))]
+
+
+def _left_out(suite: SuiteSpec, targets: Sequence[str], baseline: Stored | None) -> list[str]:
+    """Targets that only the baseline has: nothing says whether they got worse."""
+    had = [] if baseline is None else [one for name, one in baseline.sides if name == suite.name]
+    return [
+        f"target {one!r} is in the baseline and was not run now"
+        for one in sorted(set(had) - set(targets))
+        if not is_beside(one)
+    ]
 
 
 def _query(suite: SuiteSpec, gate: GateSpec, rows: Mapping[tuple[str, str], int]) -> GateResult:
@@ -137,7 +180,7 @@ def _query(suite: SuiteSpec, gate: GateSpec, rows: Mapping[tuple[str, str], int]
     question = Question(
         gate=gate,
         limit=limit,
-        info=replace(_FACT, name="", unit="rows"),
+        info=replace(FACT, name="", unit="rows"),
         policy=suite.policy,
         suite=suite.name,
         target="",
@@ -151,7 +194,11 @@ def _query(suite: SuiteSpec, gate: GateSpec, rows: Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """One target of one suite on both sides, with what was measured so far."""
+    """One target of one suite on both sides, with what was measured so far.
+
+    ``twin`` compares with the baseline's target as it was asked beside the candidate's, where it
+    was: that bench is ``interleaved``.
+    """
 
     suite: SuiteSpec
     target: str
@@ -162,6 +209,9 @@ class Bench:
     no_baseline: str
     seed: int
     infos: Mapping[str, MetricInfo]
+    confirming: Side | None = None
+    twin: Bench | None = None
+    interleaved: bool = False
     measured: dict[tuple[str, bool], tuple[Measured | None, Measured]] = field(default_factory=dict)
 
     @classmethod
@@ -189,6 +239,8 @@ class Bench:
             no_baseline=no_baseline,
             seed=seed,
             infos=metrics_of(candidate.run, suite.name),
+            confirming=candidate.confirming.get((suite.name, target)),
+            twin=_twin(suite, target, candidate, baseline, seed),
         )
 
     @cached_property
@@ -248,28 +300,34 @@ class Bench:
         return [one for limit in gate.limits for one in self._limit(gate, limit)]
 
     def _limit(self, gate: GateSpec, limit: GateLimit) -> list[GateResult]:
-        info = _FACT if limit.kind == "must" else metric_info(gate.metric, self.infos)
+        info = FACT if limit.kind == "must" else metric_info(gate.metric, self.infos)
         if info is None:
-            unknown = replace(_FACT, name=gate.metric)
+            unknown = replace(FACT, name=gate.metric)
             question = self._question(gate, limit, unknown, _NOTHING, None)
             return [question.error(f"this run has no metric {gate.metric!r}")]
+        if self.twin is not None and limit.kind in CHANGES and info.kind == "quantile":
+            return self.twin._limit(gate, limit)
         if limit.kind == "total":
             info = replace(self.infos["cost.total"], name=gate.metric)
         cases = self.pairs if limit.kind in CHANGES else self.everything
         mask, problem = cases.chosen(gate.cases)
-        refusal = problem or self._refusal(limit, info)
+        refusal = problem or self.refusal(limit, info)
         if refusal:
             return [self._question(gate, limit, info, _NOTHING, None).error(refusal)]
         if limit.kind == "max_gap":
             return self._gaps(gate, limit, info, cases, mask)
         if limit.kind == "must":
-            _, after = self._measure(info, cases, change=False)
-            kept = mask & after.concerned
-            question = self._question(gate, limit, info, after.of_cases(kept), None)
-            names = [cases.pairing.names[one] for one in np.flatnonzero(kept).tolist()]
+            question, places = self.must(gate, limit, cases, mask)
+            names = [cases.pairing.names[one] for one in places]
             return [must_pass(question, names)]
         if not gate.by:
             return [self._on(gate, limit, info, cases, mask)]
+        return self._in_groups(gate, limit, info, cases, mask)
+
+    def _in_groups(
+        self, gate: GateSpec, limit: GateLimit, info: MetricInfo, cases: Cases, mask: Bools
+    ) -> list[GateResult]:
+        """One limit in every group of the gate's tags; the small ones in one result."""
         _, after = self._measure(info, cases, change=limit.kind in CHANGES)
         concerned = np.ones_like(mask) if info.kind == "quantile" else after.concerned
         found = []
@@ -291,7 +349,21 @@ class Bench:
                 found.append(_too_small(question, small))
         return found
 
-    def _refusal(self, limit: GateLimit, info: MetricInfo) -> str:
+    def must(
+        self, gate: GateSpec, limit: GateLimit, cases: Cases, mask: Bools
+    ) -> tuple[Question, list[int]]:
+        """The chosen cases with all their trials, confirming ones too, and their places."""
+        side = self.after
+        if self.confirming is not None:
+            side = pooled([side, self.confirming])
+        place = {case: number for number, case in enumerate(side.cases)}
+        chosen = np.array([place.get(one, -1) for one in cases.pairing.ids], dtype=np.intp)
+        after = measure(FACT, side, chosen, deciders=self.deciders)
+        kept = mask & after.concerned
+        question = self._question(gate, limit, FACT, after.of_cases(kept), None)
+        return question, np.flatnonzero(kept).tolist()
+
+    def refusal(self, limit: GateLimit, info: MetricInfo) -> str:
         """Why the limit cannot be judged at all; empty when it can."""
         change = limit.kind in CHANGES
         if change and self.before is None:
@@ -349,7 +421,10 @@ class Bench:
             gate, limit, info, after, before, where=where, clusters=self._clusters(cases, kept)
         )
         result = _rule(question)
-        if change and info.kind == "quantile":
+        if self.interleaved:
+            notes = (*result.notes, "asked side by side with the baseline")
+            result = replace(result, notes=notes)
+        elif change and info.kind == "quantile":
             note = "not measured side by side with the baseline, so it cannot block"
             result = replace(result, mode="advisory", notes=(*result.notes, note))
         return result
@@ -405,6 +480,25 @@ class Bench:
             clusters=clusters,
             seed=self.seed,
         )
+
+
+def _twin(
+    suite: SuiteSpec, target: str, candidate: Stored, baseline: Stored | None, seed: int
+) -> Bench | None:
+    """The bench of a target and its baseline's, when this run asked both side by side."""
+    other = candidate.sides.get((suite.name, beside(target)))
+    known = () if baseline is None else (*baseline.runs, baseline.run.id)
+    if other is None or candidate.run.settings.get("interleave") not in known:
+        return None
+    run, key = candidate.run, (suite.name, target)
+    bench = Bench.of(
+        suite,
+        target,
+        Stored(run=run, sides={key: candidate.sides[key]}),
+        Stored(run=run, sides={key: other}),
+        seed=seed,
+    )
+    return replace(bench, interleaved=True)
 
 
 def _too_small(question: Question, groups: Mapping[str, int]) -> GateResult:

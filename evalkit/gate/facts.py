@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from evalkit.gate.measure import Measured
 from evalkit.gate.question import Question
 from evalkit.gate.result import GateResult, Status
+from evalkit.stats.sides import Bools, Numbers
 
 
 def must_pass(question: Question, names: Sequence[str]) -> GateResult:
@@ -28,7 +30,7 @@ def must_pass(question: Question, names: Sequence[str]) -> GateResult:
     unknown = after.incomplete()
     enough = 2 if confirm else 1
     failed = failures >= enough
-    unconfirmed = (failures > 0) & ~failed & (trials - 1 < confirm)
+    unconfirmed = _unconfirmed(failures, trials, confirm)
     flaky = (failures > 0) & ~failed & ~unconfirmed
     result = question.result(
         about="fact",
@@ -52,6 +54,20 @@ def must_pass(question: Question, names: Sequence[str]) -> GateResult:
             reason=reason,
         )
     return replace(result, status=Status.PASS)
+
+
+def to_confirm(after: Measured, confirm: int) -> dict[int, int]:
+    """How many more trials confirm or clear each case that failed once, by its number."""
+    failures = np.bincount(after.owner[after.values == 0], minlength=after.cases)
+    trials = np.bincount(after.owner, minlength=after.cases)
+    open_ = np.flatnonzero(_unconfirmed(failures, trials, confirm)).tolist()
+    return {one: confirm - int(trials[one]) + 1 for one in open_}
+
+
+def _unconfirmed(failures: Numbers, trials: Numbers, confirm: int) -> Bools:
+    """Which cases failed once among too few trials to tell a failure from a flaky one."""
+    found: Bools = (failures == 1) & (trials - 1 < confirm)
+    return found
 
 
 def _named(names: Sequence[str], mask: np.typing.NDArray[np.bool_]) -> str:

@@ -71,6 +71,27 @@ def forecast(
     return found
 
 
+def fewest_cases(
+    limit: GateLimit, info: MetricInfo, *, alpha: float, population: bool
+) -> int | None:
+    """Below how many cases a limit can never pass; ``None`` where there is no such number.
+
+    With ``population`` a change is claimed for cases like these, else only for exactly these.
+    """
+    if info.kind == "quantile" and info.q is not None:
+        if limit.kind == "max_rise":
+            return samples_for_ratio(info.q)
+        return samples_for_quantile(info.q, alpha=alpha)
+    if limit.kind in {"min", "max"} and info.kind == "rate":
+        return cases_for_ceiling(1 - limit.value if limit.kind == "min" else limit.value,
+                                 alpha=alpha)  # fmt: skip
+    share = limit.value / info.spread if math.isfinite(info.spread) else 0.0
+    change = limit.kind in {"max_drop", "max_rise"} and not limit.relative
+    if change and 0 < share < 1 and population and info.kind != "corpus":
+        return structural_cases(share, alpha=alpha)
+    return None
+
+
 def _limit(  # noqa: PLR0917 - one call, above
     suite: SuiteSpec,
     gate: GateSpec,
@@ -88,14 +109,9 @@ def _limit(  # noqa: PLR0917 - one call, above
         "mode": gate.mode,
         "cases": n,
     }
-    if info.kind == "quantile" and info.q is not None:
-        least = samples_for_quantile(info.q, alpha=alpha)
-        if limit.kind == "max_rise":
-            least = samples_for_ratio(info.q)
+    least = fewest_cases(limit, info, alpha=alpha, population=False)
+    if least is not None:
         return _with_note(fields, n, least)
-    if limit.kind in {"min", "max"} and info.kind == "rate":
-        ceiling = 1 - limit.value if limit.kind == "min" else limit.value
-        return _with_note(fields, n, cases_for_ceiling(ceiling, alpha=alpha))
     share = limit.value / info.spread if math.isfinite(info.spread) else 0.0
     if limit.kind not in {"max_drop", "max_rise"} or limit.relative or not 0 < share < 1:
         return Forecast(**fields)  # type: ignore[arg-type]  # the fields above

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evalkit.config.gate_metrics import MetricInfo
-from evalkit.gate.measure import measure
+from evalkit.gate.movement import movement, reworded
+from evalkit.gate.places import places
 from evalkit.gate.result import CaseChange, Compared, Difference
 from evalkit.gate.selection import Cases
 from evalkit.stats.sides import Side
@@ -30,7 +31,7 @@ def outcomes(
     A case whose trials disagree on the candidate is flaky, and still regressed if it fell.
     """
     pairing, before, after = cases.pairing, cases.before, cases.after
-    info = _primary(metrics, deciders)
+    seen = movement(cases, metrics, deciders)
     common = {
         "suite": suite,
         "target": target,
@@ -39,28 +40,26 @@ def outcomes(
         "unscored": _unscored(after),
         "differences": differences,
     }
-    if before is None or info is None:
+    if before is None or seen is None:
         return Compared(**common)  # type: ignore[arg-type]  # the fields above
-    old = measure(info, before, pairing.baseline, deciders=deciders)
-    new = measure(info, after, pairing.candidate, deciders=deciders)
-    was, now = old.means(old.values), new.means(new.values)
-    known = old.concerned & new.concerned & ~np.isnan(was) & ~np.isnan(now)
-    sign = -1 if info.direction == "lower" else 1
-    fell = known & (sign * (now - was) < -1e-12)
-    rose = known & (sign * (now - was) > 1e-12)
+    was, now, fell, rose = seen.was, seen.now, seen.fell, seen.rose
+    other = reworded(cases)
+    sign = -1 if seen.info.direction == "lower" else 1
     moved = np.flatnonzero(fell | rose)
     order = sorted(moved.tolist(), key=lambda one: (sign * (now[one] - was[one]), pairing.ids[one]))
     return Compared(
-        metric=info.name,
+        metric=seen.info.name,
         paired=int(((pairing.baseline >= 0) & (pairing.candidate >= 0)).sum()),
         regressed=int(fell.sum()),
         improved=int(rose.sum()),
-        flaky=_flaky(new.values, new.owner, new.cases),
-        same=int((known & ~fell & ~rose).sum()),
+        flaky=int(seen.flaky.sum()),
+        same=int((seen.known & ~fell & ~rose).sum()),
+        reworded=None if other is None else int((other & seen.known & ~fell & ~rose).sum()),
         new=pairing.new,
         removed=pairing.removed,
         changed=pairing.changed,
         lost=pairing.lost,
+        places=places({tag: cases.tag(tag) for tag in after.tags}, seen.known, fell),
         moved=tuple(
             CaseChange(
                 case_id=pairing.ids[one],
@@ -68,27 +67,12 @@ def outcomes(
                 outcome="regressed" if fell[one] else "improved",
                 before=float(was[one]),
                 after=float(now[one]),
-                metric=info.name,
+                metric=seen.info.name,
             )
             for one in order[:MOVED]
         ),
         **common,  # type: ignore[arg-type]  # the fields above
     )
-
-
-def _primary(metrics: Mapping[str, MetricInfo], deciders: Sequence[str]) -> MetricInfo | None:
-    if deciders:
-        return metrics.get("pass.rate")
-    scored = (one for one in metrics.values() if one.metric is not None and one.kind == "mean")
-    return next((one for one in scored if one.direction != "neutral" and not one.unit), None)
-
-
-def _flaky(values: np.typing.NDArray[np.float64], owner: np.typing.NDArray[np.intp], n: int) -> int:
-    known = ~np.isnan(values)
-    low, high = np.full(n, np.inf), np.full(n, -np.inf)
-    np.minimum.at(low, owner[known], values[known])
-    np.maximum.at(high, owner[known], values[known])
-    return int((high > low).sum())
 
 
 def _unscored(side: Side) -> int:

@@ -104,11 +104,23 @@ class CaseChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A slice with its share of the cases that regressed; ``lift`` is its rate ÷ that of all."""
+
+    slice: str
+    regressed: int
+    cases: int
+    lift: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """How the cases of one target of one suite were paired, and what moved.
 
     ``metric`` is what ``regressed`` and ``improved`` are judged by. ``changed`` cases ask the same
-    and expect another answer.
+    and expect another answer. ``reworded`` ones are among the ``same``: other words, equal scores;
+    ``None`` where the baseline keeps no answers. ``places`` are the slices where most regressed, by
+    lift.
     """
 
     suite: str
@@ -120,6 +132,7 @@ class Compared:
     improved: int = 0
     flaky: int = 0
     same: int = 0
+    reworded: int | None = None
     errored: int = 0
     unscored: int = 0
     new: tuple[str, ...] = ()
@@ -127,12 +140,16 @@ class Compared:
     changed: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     moved: tuple[CaseChange, ...] = ()
+    places: tuple[Place, ...] = ()
     differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What all gates say together; ``sentence`` names the worst, ``promise`` what noise can do."""
+    """What all gates say together; ``promise`` is what noise can do, ``policy`` the rules' hash.
+
+    ``against`` is how to name a baseline that is no stored run.
+    """
 
     status: Status = Status.ERROR
     candidate: str = ""
@@ -144,6 +161,7 @@ class Verdict:
     hint: str = ""
     warnings: tuple[str, ...] = field(default=())
     policy: str = ""
+    against: str = ""
 
     @property
     def exit_code(self) -> ExitCode:

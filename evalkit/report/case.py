@@ -55,12 +55,12 @@ def case_text(trials: Sequence[Trial], screen: Screen) -> str:
     facts += [f"{_one_line(name)}={_one_line(value)}" for name, value in case.tags.items()]
     parts.append(Text(flow(facts, screen.width), style="dim"))
     parts.append("")
-    parts += [_field(_one_line(name), value, screen) for name, value in case.inputs.items()]
+    parts += [field(_one_line(name), value, screen) for name, value in case.inputs.items()]
     parts += [
-        _field(f"context {place}", passage, screen) for place, passage in enumerate(case.context)
+        field(f"context {place}", passage, screen) for place, passage in enumerate(case.context)
     ]
     if case.expected is not None:
-        parts.append(_field("expected", case.expected, screen))
+        parts.append(field("expected", case.expected, screen))
     messages: object = None
     for one in trials:
         parts += ["", *_trial(one, screen, repeated=one.messages == messages)]
@@ -72,7 +72,8 @@ def _one_line(text: str) -> str:
     return words.clean(text, lines=False)
 
 
-def _shown(value: JSON) -> str:
+def shown(value: JSON) -> str:
+    """A text, a list of texts or any value, cleaned and cut to what a screen takes."""
     if isinstance(value, str):
         text = value
     elif isinstance(value, list) and all(isinstance(one, str) for one in value):
@@ -85,10 +86,11 @@ def _shown(value: JSON) -> str:
     return f"{cleaned[:SHOWN]}\n[{words.count(len(cleaned) - SHOWN)} more characters: --json]"
 
 
-def _field(label: str, value: JSON | Text, screen: Screen) -> RenderableType:
+def field(label: str, value: JSON | Text, screen: Screen) -> RenderableType:
+    """A value behind its name."""
     from rich.text import Text
 
-    text = value if isinstance(value, Text) else Text(_shown(value))
+    text = value if isinstance(value, Text) else Text(shown(value))
     name = words.cut(label, LABEL - 1)
     return labelled(screen.say(name), text, LABEL)
 
@@ -103,19 +105,17 @@ def _trial(trial: Trial, screen: Screen, *, repeated: bool) -> list[RenderableTy
     head.append(f"  trial {trial.index + 1}", style="not bold default")
     parts: list[RenderableType] = [head]
     if repeated:
-        parts.append(_field("messages", "as above", screen))
+        parts.append(field("messages", "as above", screen))
     else:
-        parts += [_field(one.role, one.content, screen) for one in trial.messages]
+        parts += [field(one.role, one.content, screen) for one in trial.messages]
     if trial.output is None:
         status = f" (HTTP {trial.http_status})" if trial.http_status else ""
         what = f"{trial.error_class or 'error'}{status}: {trial.error or 'no reason given'}"
-        parts.append(_field("error", what, screen))
+        parts.append(field("error", what, screen))
     else:
         parts += _output(trial.output, trial, screen)
     parts.append(
-        _field(
-            "took", flow([screen.say(one) for one in _took(trial)], screen.width - LABEL), screen
-        )
+        field("took", flow([screen.say(one) for one in took(trial)], screen.width - LABEL), screen)
     )
     if trial.scores:
         parts.append(_scores(trial.scores, screen))
@@ -132,12 +132,12 @@ def _output(output: Output, trial: Trial, screen: Screen) -> list[RenderableType
         for piece in one.score.evidence
         if piece.source == "output"
     ]
-    parts = [_field("output", _highlighted(output.text, cited), screen)]
+    parts = [field("output", _highlighted(output.text, cited), screen)]
     parts += [
-        _field("tool call", f"{one.name}({one.arguments})", screen) for one in output.tool_calls
+        field("tool call", f"{one.name}({one.arguments})", screen) for one in output.tool_calls
     ]
     parts += [
-        _field(f"found {place}", passage, screen) for place, passage in enumerate(output.context)
+        field(f"found {place}", passage, screen) for place, passage in enumerate(output.context)
     ]
     for one in output.legs:
         said = [one.target, one.model or "", words.money(one.cost_usd)]
@@ -145,7 +145,7 @@ def _output(output: Output, trial: Trial, screen: Screen) -> list[RenderableType
             said.append(words.duration(one.latency_s))
         if one.error_class is not None:
             said.append(f"failed: {one.error_class}")
-        parts.append(_field("leg", "  ".join(part for part in said if part), screen))
+        parts.append(field("leg", "  ".join(part for part in said if part), screen))
     return parts
 
 
@@ -170,7 +170,8 @@ def _highlighted(text: str, pieces: Sequence[Evidence]) -> Text:
     return found if text else Text('""')
 
 
-def _took(trial: Trial) -> list[str]:
+def took(trial: Trial) -> list[str]:
+    """What a trial took, a fact a text: times, tokens, cost, provenance, attempts."""
     said = []
     output = trial.output
     if output is not None:
@@ -197,6 +198,8 @@ def _took(trial: Trial) -> list[str]:
     if trial.spend.assumed_usd:
         said.append(f"attempts without usage up to {words.money(trial.spend.assumed_usd)}")
     said.append(words.counted(trial.attempts, "attempt"))
+    if trial.after_kill:
+        said.append("asked before too, when the run was killed")
     said.append(f"total {words.duration(trial.total_s)}")
     return said
 
@@ -250,12 +253,12 @@ def _why(record: ScoreRecord, trial: Trial, screen: Screen) -> list[RenderableTy
     reason = record.reason if record.score is None else record.score.reason
     parts = []
     if reason:
-        parts.append(_field("why", f"{_one_line(record.name)}: {words.clean(reason)}", screen))
+        parts.append(field("why", f"{_one_line(record.name)}: {words.clean(reason)}", screen))
     if record.score is not None:
         for one in record.score.evidence:
             said = f'{one.source} {one.start}–{one.end}: "{_one_line(words.cut(one.text, 300))}"'
             if one.reason:
                 said += f" ({_one_line(one.reason)})"
-            parts.append(_field("evidence", screen.say(said), screen))
+            parts.append(field("evidence", screen.say(said), screen))
     del trial
     return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evalkit.gate.result import GateResult, Status, Verdict
+from evalkit.gate.result import GateResult, Place, Status, Verdict
 from evalkit.report import words
 
 GLYPHS = {
@@ -15,8 +15,12 @@ _ORDER = (Status.FAIL, Status.ERROR, Status.INCONCLUSIVE, Status.PASS)
 
 
 def worst_first(results: tuple[GateResult, ...]) -> list[GateResult]:
-    """The results that block first, then by status, else as they were written."""
-    return sorted(results, key=lambda one: (one.effect == "none", _ORDER.index(one.status)))
+    """The results that block first, then those that do not pass, else as they were written."""
+
+    def rank(one: GateResult) -> tuple[bool, bool, int]:
+        return one.status is Status.PASS, one.effect == "none", _ORDER.index(one.status)
+
+    return sorted(results, key=rank)
 
 
 def name(result: GateResult) -> str:
@@ -91,8 +95,13 @@ def interval(result: GateResult) -> str:
 
 
 def sentence(result: GateResult) -> str:
+    """The status and what was found; moved cases and what is needed follow it."""
+    return f"{result.status} {finding(result)}"
+
+
+def finding(result: GateResult) -> str:
     """What was found, in one sentence; moved cases and what is needed follow it."""
-    head = f"{result.status} {name(result)}"
+    head = name(result)
     if result.target:
         head += f" on {result.target}"
     measured = _measured(result)
@@ -173,6 +182,14 @@ def _fact(result: GateResult) -> str:
         return result.reason
     allowed = level(result, result.bound)
     return f"within {allowed}" if result.status is Status.PASS else f"more than {allowed}"
+
+
+def place(one: Place) -> str:
+    """A slice with how many of its cases regressed, and how much more often than all do."""
+    return (
+        f"{one.slice} {words.count(one.regressed)} of {words.count(one.cases)}"
+        f" (×{words.number(one.lift, 1)})"
+    )
 
 
 def headline(verdict: Verdict) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.gate.result import CaseChange, Compared, GateResult, Status, Verdict
 from evalkit.model import Run
 from evalkit.report import gate_words, words
+from evalkit.report.bars import bar_of
 from evalkit.report.screen import Column, Screen, flow, grid, labelled
+from evalkit.report.why import prompt_changes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -150,35 +151,27 @@ def bar(result: GateResult, width: int = BAR) -> str:
 
     An end without a bound has no stop; a limit inside the line shows through as ╪.
     """
-    value = result.difference if result.about == "change" else result.candidate
-    if result.about == "fact" or value is None or result.bound is None:
+    places = bar_of(result)
+    if places is None:
         return ""
-    zero = [0.0] if result.about == "change" else []
-    known = [one for one in (result.low, result.high) if one is not None]
-    points = [value, result.bound, *zero, *known]
-    low, high = min(points), max(points)
-    if not math.isfinite(high - low) or high == low:
-        return ""
-    pad = 0.06 * (high - low)
 
-    def at(point: float) -> int:
-        return round((point - low + pad) / (high - low + 2 * pad) * (width - 1))
+    def at(place: float) -> int:
+        return round(place * (width - 1))
 
     line = [" "] * width
-    start = 0 if result.low is None else at(result.low)
-    end = width - 1 if result.high is None else at(result.high)
-    if known:
+    start = 0 if places.low is None else at(places.low)
+    end = width - 1 if places.high is None else at(places.high)
+    if places.low is not None or places.high is not None:
         line[start : end + 1] = "─" * (end + 1 - start)
-        if result.low is not None:
+        if places.low is not None:
             line[start] = "├"
-        if result.high is not None:
+        if places.high is not None:
             line[end] = "┤"
-    for point in zero:
-        if line[at(point)] == " ":
-            line[at(point)] = "│"
-    place = at(result.bound)
+    if places.zero is not None and line[at(places.zero)] == " ":
+        line[at(places.zero)] = "│"
+    place = at(places.limit)
     line[place] = "╪" if line[place] == "─" else "┊"
-    line[at(value)] = "●"
+    line[at(places.value)] = "●"
     return "".join(line)
 
 
@@ -213,7 +206,8 @@ def counts(compared: Compared, screen: Screen, *, several: bool) -> list[Rendera
         ("", len(compared.removed), "removed"),
         ("", len(compared.changed), "changed"),
         ("▲", compared.improved, "improved"),
-        ("=", compared.same, "same"),
+        ("≈", compared.reworded or 0, "reworded"),
+        ("=", compared.same - (compared.reworded or 0), "same"),
     )
     said += [
         f"{glyph}{words.count(number)} {word}"
@@ -227,28 +221,50 @@ def counts(compared: Compared, screen: Screen, *, several: bool) -> list[Rendera
         one = fallen[0]
         text = f"{one.name}  {words.quantity(one.before)} → {words.quantity(one.after)}"
         parts.append(labelled("worst", screen.say(words.clean(text, lines=False)), LABEL))
+    if compared.places:
+        places = [words.clean(gate_words.place(one), lines=False) for one in compared.places]
+        parts.append(labelled("where", screen.say(flow(places, screen.width - LABEL)), LABEL))
     return parts
 
 
 def _next(verdict: Verdict) -> list[str]:
     if not verdict.baseline:
         return [f"evalkit show {verdict.candidate}"]
-    lines = [f"evalkit diff {verdict.baseline[-1]} {verdict.candidate}"]
+    lines = [f"evalkit diff {verdict.against or verdict.baseline[-1]} {verdict.candidate}"]
     for one in verdict.compared:
         fallen = [case for case in one.moved if case.outcome == "regressed"]
         if fallen:
-            lines.append(f"evalkit show {verdict.candidate} {fallen[0].case_id}")
+            case = fallen[0].case_id
+            lines.append(
+                f"evalkit show {verdict.candidate} {case}"
+                if verdict.against
+                else f"evalkit why {case} {verdict.baseline[-1]} {verdict.candidate}"
+            )
             break
     return lines
 
 
 def diff_text(
-    compared: tuple[Compared, ...], screen: Screen, *, outcome: str = "", limit: int = 40
+    compared: tuple[Compared, ...],
+    screen: Screen,
+    *,
+    runs: tuple[Run, Run] | None = None,
+    outcome: str = "",
+    limit: int = 40,
 ) -> str:
-    """Two runs case by case: what differs, the counts, and the cases that moved, worst first."""
+    """Two runs case by case: what differs, the counts, and the cases that moved, worst first.
+
+    With the ``runs`` the prompts are compared word by word, and the next command is said.
+    """
     from rich.text import Text
 
     parts: list[RenderableType] = []
+    if runs is not None:
+        old, new = (_run(one.id, one) for one in runs)
+        pairs = words.counted(sum(one.paired for one in compared), "paired case")
+        about = [screen.say(one) for one in (f"baseline {old}", f"→ candidate {new}", pairs)]
+        parts += [Text(flow(about, screen.width)), ""]
+    prompts: set[str] = set()
     for one in compared:
         title = words.clean(f"{one.suite}  {one.target}", lines=False)
         parts += [*([""] if parts else []), Text(title, style="bold")]
@@ -256,6 +272,8 @@ def diff_text(
             mark = {"change": "change is ", "caution": "! ", "refused": "! not comparable: "}
             said = mark[difference.weight] + difference.text
             parts.append(Text(screen.say(words.clean(said, lines=False))))
+        if runs is not None:
+            parts += prompt_changes(*runs, one.target, screen, seen=prompts)
         parts += counts(one, screen, several=False)
         moved = [case for case in one.moved if not outcome or case.outcome == outcome]
         if moved:
@@ -269,6 +287,11 @@ def diff_text(
                     f" and {len(names) - 8} more" if len(names) > 8 else ""
                 )
                 parts.append(labelled(word, words.clean(shown, lines=False), LABEL + 1))
+    worst = [case for one in compared for case in one.moved if case.outcome == "regressed"]
+    if runs is not None and worst:
+        case = min(worst, key=lambda case: -abs(case.change))
+        command = f"evalkit why {case.case_id} {runs[0].id} {runs[1].id}"
+        parts += ["", labelled("next", command, LABEL)]
     return screen.render(parts)
 
 

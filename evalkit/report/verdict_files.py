@@ -1,21 +1,19 @@
-"""A verdict as files: JSON for programs, JUnit XML for CI, Markdown for a pull request."""
+"""A verdict as files: JSON for programs, JUnit XML for CI, annotations for GitHub."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from evalkit.gate.result import GateResult, Status, Verdict
-from evalkit.model import Run
 from evalkit.report import gate_words, words
 
-MARKER = "<!-- evalkit gate -->"
-"""By which the comment of an earlier run is found and edited in place."""
-COMMENT_LIMIT = 60_000
-WORST = 3
+ANNOTATED = 10
+"""GitHub shows so many of one kind for a step."""
 
 
 def verdict_json(verdict: Verdict, *, indent: int = 2) -> str:
@@ -75,129 +73,30 @@ def _attribute(text: str) -> str:
     return quoteattr(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", words.clean(text, lines=False)))
 
 
-def verdict_markdown(
-    verdict: Verdict, *, candidate: Run | None = None, baseline: Run | None = None
-) -> str:
-    """The verdict as a comment on a pull request: what failed open, what passed folded.
+def verdict_annotations(verdict: Verdict, places: Mapping[tuple[str, str], tuple[str, int]]) -> str:
+    """Workflow commands that GitHub shows beside the lines of the gates: what stands in the way.
 
-    Rows are dropped from the bottom, with a count, before 60,000 characters are reached.
+    ``places`` has the file and the line of every gate, by suite and gate; line 0 is not known.
     """
-    glyph, _, _ = gate_words.GLYPHS[verdict.status]
-    ordered = gate_words.worst_first(verdict.results)
-    bad = [one for one in ordered if one.status is not Status.PASS]
-    good = [one for one in ordered if one.status is Status.PASS]
-    head = [
-        MARKER,
-        f"### {glyph} {verdict.status} · {_text(gate_words.headline(verdict))}",
-        "",
-        _text(_about(verdict, candidate, baseline)),
-        *_cautions(verdict),
-    ]
-    tail = ["", *_cases(verdict), *_commands(verdict), "", f"<sub>{_text(verdict.promise)}</sub>"]
-    room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 4_000
-    body: list[str] = []
-    if bad:
-        shown, room = _table(bad, room)
-        body += ["", *shown, ""]
-        body += [f"- {_text(gate_words.sentence(one))}" for one in bad[:3]]
-    if good:
-        shown, room = _table(good, room)
-        body += [
-            "",
-            f"<details><summary>{len(good)} passed</summary>",
-            "",
-            *shown,
-            "",
-            "</details>",
-        ]
-    return "\n".join([*head, *body, *tail]) + "\n"
+    lines = [f"::error title=evalkit gate::{_command(one)}" for one in verdict.problems]
+    for one in gate_words.worst_first(verdict.results):
+        if one.status is Status.PASS or one.effect == "none":
+            continue
+        level = "error" if one.effect == "blocks" else "warning"
+        path, line = places.get((one.suite, one.gate), ("", 0))
+        title = _property(f"{one.status} {gate_words.name(one)}")
+        parts = [f"file={_property(path)}"] if path else []
+        parts += [f"line={line}"] if path and line else []
+        where = ",".join([*parts, f"title={title}"])
+        lines.append(f"::{level} {where}::{_command(gate_words.sentence(one))}")
+    return "".join(f"{one}\n" for one in lines[:ANNOTATED])
 
 
-def _about(verdict: Verdict, candidate: Run | None, baseline: Run | None) -> str:
-    def run(name: str, one: Run | None) -> str:
-        at = ""
-        if one is not None and one.git is not None:
-            at = " " + words.commit(one.git.commit, one.git.branch, dirty=one.git.dirty)
-        return f"{name}{at}"
-
-    old = run(verdict.baseline[-1], baseline) if verdict.baseline else "no baseline"
-    pairs = sum(one.paired for one in verdict.compared)
-    return f"{old} → {run(verdict.candidate, candidate)}, {words.count(pairs)} paired cases"
+def _command(text: str) -> str:
+    """Text within a workflow command, where a line end or a percent sign would end or change it."""
+    shown = words.cut(words.clean(text, lines=False), 1_000)
+    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _cautions(verdict: Verdict) -> list[str]:
-    said: dict[str, None] = {}
-    for one in verdict.compared:
-        for difference in one.differences:
-            mark = "change is " if difference.weight == "change" else "⚠ "
-            said[f"- {mark}{_text(difference.text)}"] = None
-    for line in (*verdict.problems[1:], *verdict.warnings):
-        said[f"- ⚠ {_text(line)}"] = None
-    return ["", *list(said)[:12]] if said else []
-
-
-def _table(results: list[GateResult], room: int) -> tuple[list[str], int]:
-    lines = [
-        "| | gate | rule | base | cand | change | interval | n |",
-        "|---|---|---|---:|---:|---:|---|---:|",
-    ]
-    for place, one in enumerate(results):
-        glyph, word, _ = gate_words.GLYPHS[one.status]
-        aside = " (advisory)" if one.mode == "advisory" else ""
-        changed = gate_words.change(one, one.difference) if one.about == "change" else ""
-        cells = (
-            f"{glyph} {word}{aside}",
-            f"{gate_words.name(one)} {one.target}",
-            gate_words.rule(one),
-            gate_words.level(one, one.baseline),
-            gate_words.level(one, one.candidate),
-            changed,
-            gate_words.interval(one),
-            words.count(one.n) if one.n else "",
-        )
-        line = "| " + " | ".join(map(_text, cells)) + " |"
-        if room - len(line) < 0:
-            lines.append(f"| | and {len(results) - place} more | | | | | | |")
-            break
-        room -= len(line) + 1
-        lines.append(line)
-    return lines, room
-
-
-def _cases(verdict: Verdict) -> list[str]:
-    fallen = [
-        (one, case) for one in verdict.compared for case in one.moved if case.outcome == "regressed"
-    ]
-    if not fallen:
-        return []
-    total = sum(one.regressed for one in verdict.compared)
-    lines = [f"<details><summary>{words.counted(total, 'case')} regressed</summary>", ""]
-    lines += [
-        f"- {_text(case.name)} ({_text(one.target)}): {words.quantity(case.before)} →"
-        f" {words.quantity(case.after)}"
-        for one, case in fallen[:WORST]
-    ]
-    return [*lines, "", "</details>", ""]
-
-
-def _commands(verdict: Verdict) -> list[str]:
-    if not verdict.baseline:
-        return []
-    return [
-        "```sh",
-        f"evalkit diff {verdict.baseline[-1]} {verdict.candidate}",
-        f"evalkit gate {verdict.candidate} --baseline {verdict.baseline[-1]}",
-        "```",
-    ]
-
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()|~>!])")
-
-
-def _text(text: str) -> str:
-    """Text that is nothing but text: no markup, no mention, no reference, at most 400 long."""
-    shown = words.cut(words.clean(text, lines=False), 400)
-    shown = _SPECIAL.sub(r"\\\1", shown.replace("&", "&amp;").replace("<", "&lt;"))
-    return shown.replace("@", "@\N{ZERO WIDTH NON-JOINER}").replace(
-        "#", "#\N{ZERO WIDTH NON-JOINER}"
-    )
+def _property(text: str) -> str:
+    return _command(text).replace(":", "%3A").replace(",", "%2C")

@@ -157,6 +157,7 @@ class RunView:
     evalkit_version: str
     suites: tuple[SuiteView, ...]
     next: tuple[str, ...]
+    part: str = ""
     kind: str = "run"
     format: int = 1
 
@@ -198,9 +199,20 @@ def run_view(run: Run, samples: Samples) -> RunView:
         dirty=bool(run.git and run.git.dirty),
         user=run.user,
         evalkit_version=run.evalkit_version,
+        part=_part(run),
         suites=suites,
         next=_next(run, suites),
     )
+
+
+def _part(run: Run) -> str:
+    """Which part of a whole the run is, in words; empty for a whole one."""
+    if run.shard:
+        return f"shard {run.shard}"
+    missing = run.settings.get("missing")
+    if isinstance(missing, list) and missing and run.status is not RunStatus.COMPLETE:
+        return f"partial: without shard {', '.join(map(str, missing))}"
+    return ""
 
 
 def _known_sum(values: Any) -> float | None:
@@ -563,6 +575,8 @@ def _next(run: Run, suites: Sequence[SuiteView]) -> tuple[str, ...]:
     done = sum(target.done for suite in suites for target in suite.targets)
     if run.status is not RunStatus.RUNNING and (failed or done < run.planned):
         commands.append(f"evalkit run --resume {run.id}")
+    elif run.shard:
+        commands.append(f"evalkit export {run.id}")
     worst = next((one for suite in suites for one in suite.worst), None)
     if worst is not None:
         # the command is made to be copied into a shell: a name from a file must be only a name

@@ -168,6 +168,10 @@ class Ledger:
         """The purses that ran out."""
         return tuple(one for one in self.purses if one.empty)
 
+    def is_judges(self, purse: Purse) -> bool:
+        """Whether a purse is for scoring alone."""
+        return any(one is purse for one in self._judges)
+
     @property
     def ended(self) -> bool:
         """Whether nothing more may be called at all."""
@@ -310,14 +314,14 @@ class Bound:
 class Account:
     """What one target is paid from; a lane asks it around every attempt.
 
-    Without purses nothing is reserved, and only what was spent is counted.
+    Without ``purses`` nothing is reserved, and only what was spent is counted.
     """
 
     def __init__(
         self, ledger: Ledger, purses: Sequence[Purse], price: Priced | None, bound: Bound
     ) -> None:
         self._ledger = ledger
-        self._purses = tuple(purses)
+        self.purses = tuple(purses)
         self._price = price
         self._bound = bound
 
@@ -326,14 +330,14 @@ class Account:
 
         Waits while calls under way may leave enough.
         """
-        if not self._purses:
+        if not self.purses:
             return None if self._ledger.ended else NO_HOLD
         hold = self._most(request)
-        return hold if await self._ledger.hold(self._purses, hold) else None
+        return hold if await self._ledger.hold(self.purses, hold) else None
 
     def release(self, hold: Hold) -> None:
         """Give back the reservation of a call that was not made."""
-        self._ledger.settle(self._purses, hold, Spend())
+        self._ledger.settle(self.purses, hold, Spend())
 
     def settled(self, hold: Hold, request: Request, came: Output | TargetError | None) -> Spend:
         """Settle an attempt by what came of it.
@@ -350,7 +354,7 @@ class Account:
         else:
             self._bound.learn(came.usage)
             spend = self._told(came.cost_usd, came.usage.total_tokens, hold, request)
-        self._ledger.settle(self._purses, hold, spend)
+        self._ledger.settle(self.purses, hold, spend)
         route = _ROUTE.get()
         if route is not None:
             route.add(spend)

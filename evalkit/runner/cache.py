@@ -5,7 +5,8 @@ request, the trial's number and the seed. Only whole answers of targets whose co
 what they are get kept: no refusal, no error, nothing cut short, nothing with a secret in it or,
 where the project masks them, personal data. Reading takes microseconds and happens in the event
 loop; writing happens in a thread of its own, a few times a second, and a process that is killed
-loses only what was not written yet.
+loses only what was not written yet. Answers with personal data that were kept before the project
+masked it are not used any more, and taken out.
 
 A cache that breaks while a run goes on is left alone and the run continues without it.
 """
@@ -109,6 +110,8 @@ class AnswerCache:
         self._lock = threading.Lock()
         self._answers: list[_Answer] = []
         self._used: list[tuple[float, bytes]] = []
+        self._unmasked: list[bytes] = []
+        self._said_unmasked = False
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._reader: sqlite3.Connection | None = None
@@ -150,7 +153,11 @@ class AnswerCache:
             ).fetchone()
             if found is None:
                 return None
-            output = output_from(from_line(found[0]))
+            readable = from_line(found[0])
+            if self._veil.masks and self._veil.value(readable) != readable:
+                self._take_out(key)
+                return None
+            output = output_from(readable)
         except (sqlite3.Error, OSError) as error:
             self._give_up(error)
             return None
@@ -172,7 +179,9 @@ class AnswerCache:
         )
 
     def has(self, key: bytes) -> bool:
-        """Whether there is a kept answer; looking does not count as using it."""
+        """Whether there is a kept answer to use; looking does not count as using it."""
+        if self._veil.masks:
+            return self.find(key) is not None
         if self._reader is None or self._broken:
             return False
         try:
@@ -217,8 +226,9 @@ class AnswerCache:
                     with self._lock:
                         answers, self._answers = self._answers, []
                         used, self._used = self._used, []
-                    if answers or used:
-                        self._write(connection, answers, used)
+                        unmasked, self._unmasked = self._unmasked, []
+                    if answers or used or unmasked:
+                        self._write(connection, answers, used, unmasked)
                     if ending:
                         return
         except (sqlite3.Error, OSError, EvalkitError) as error:
@@ -229,12 +239,16 @@ class AnswerCache:
         connection: sqlite3.Connection,
         answers: Iterable[_Answer],
         used: Iterable[tuple[float, bytes]],
+        unmasked: Iterable[bytes],
     ) -> None:
         # the answer that was kept first stands, unless it was asked to be replaced
         verb = "REPLACE" if self.mode == "refresh" else "IGNORE"
         rows = [row for one in answers if (row := self._row(one)) is not None]
         with connection:
             connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(
+                "DELETE FROM answers WHERE key = ?", [(key,) for key in unmasked]
+            )
             connection.executemany(
                 f"INSERT OR {verb} INTO answers (key, target, model, run_id, answered_at, used_at,"  # noqa: S608 - one of two words
                 " tokens, cost_usd, bytes, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -267,6 +281,24 @@ class AnswerCache:
             len(answer),
             answer,
         )
+
+    def _take_out(self, key: bytes) -> None:
+        """Use an answer with personal data in it no more; it was kept before that was masked."""
+        if self._writes:
+            with self._lock:
+                self._unmasked.append(key)
+            self._start()
+        if not self._said_unmasked:
+            self._said_unmasked = True
+            after = (
+                "they are taken out of the cache"
+                if self._writes
+                else "take them out with: evalkit run --cache write, or evalkit cache prune"
+            )
+            self.note(
+                f"warning: answers with personal data were kept before it was masked; they are"
+                f" asked for again, and {after}"
+            )
 
     def _give_up(self, error: Exception) -> None:
         if not self._broken:

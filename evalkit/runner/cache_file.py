@@ -64,6 +64,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> Non
     if create:
         # a power cut may lose the last answers, never the file
         connection.execute("PRAGMA synchronous = NORMAL")
+        # what is taken out is gone from the file too
+        connection.execute("PRAGMA secure_delete = ON")
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> None:

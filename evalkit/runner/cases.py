@@ -9,6 +9,7 @@ from typing import Protocol
 
 from evalkit.model import Case
 from evalkit.runner.select import Selection, Selector
+from evalkit.runner.shards import Shard
 
 SAMPLED = 200
 """Cases looked at before a run to find what none of them gives."""
@@ -26,11 +27,13 @@ class Readable(Protocol):
 class Survey:
     """What a suite will run: cases selected by dataset, and the first of them.
 
-    ``whole`` says that ``first`` are all.
+    ``whole`` says that ``first`` are all. Both are the same for every shard; ``mine`` counts the
+    cases of this one.
     """
 
     selected: tuple[int, ...]
     first: tuple[Case, ...]
+    mine: int
 
     @property
     def total(self) -> int:
@@ -44,9 +47,16 @@ class Survey:
 
 
 class SuiteCases:
-    """Streams the selected cases of a suite; every pass gives the same ones."""
+    """Streams the selected cases of a suite that are the shard's; every pass gives the same."""
 
-    def __init__(self, datasets: Sequence[Readable], counts: Sequence[int], selection: Selection):
+    def __init__(
+        self,
+        datasets: Sequence[Readable],
+        counts: Sequence[int],
+        selection: Selection,
+        shard: Shard | None = None,
+    ):
+        self._shard = shard
         self._datasets = datasets
         self._counts = counts
         self._selector = Selector(selection)
@@ -55,17 +65,28 @@ class SuiteCases:
     def survey(self) -> Survey:
         """Count what is selected; reads the data only as far as the selection needs it."""
         if self._selector.selection.everything and len(self._datasets) == 1:
-            return Survey(tuple(self._counts), tuple(islice(self, SAMPLED)))
+            first = tuple(islice(self.whole(), SAMPLED))
+            mine = sum(self._counts) if self._shard is None else sum(1 for _ in self)
+            return Survey(tuple(self._counts), first, mine)
         self._selector.survey(self._all())
         selected = [0] * len(self._datasets)
-        first: list[Case] = []
-        for case in self:
+        seen: list[Case] = []
+        mine = 0
+        for case in self.whole():
             selected[self._place] += 1
-            if len(first) < SAMPLED:
-                first.append(case)
-        return Survey(tuple(selected), tuple(first))
+            mine += self._shard is None or self._shard.holds(case.id)
+            if len(seen) < SAMPLED:
+                seen.append(case)
+        return Survey(tuple(selected), tuple(seen), mine)
 
     def __iter__(self) -> Iterator[Case]:
+        chosen = self.whole()
+        if self._shard is None:
+            return chosen
+        return (case for case in chosen if self._shard.holds(case.id))
+
+    def whole(self) -> Iterator[Case]:
+        """The selected cases of all shards."""
         return self._selector.choose(self._all())
 
     def _all(self) -> Iterator[Case]:

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from evalkit.errors import ErrorClass, EvalkitError, StoreError, TargetError
-from evalkit.model import Case, Output, Request, ScoreRecord, Spend, Trial
-from evalkit.runner.budget import Ledger
+from evalkit.model import Case, Output, Request, ScoreRecord, ScoreStatus, Spend, Trial
+from evalkit.runner.budget import NO_HOLD, Ledger, added
 from evalkit.runner.feed import Feed, Job
+from evalkit.runner.flight import Flight, Key
 from evalkit.runner.lane import Answer, Lane
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import build_trial
@@ -65,6 +67,22 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class ScorerTally:
+    """How one scorer of a suite fared: records, those that are errors, and what the first said."""
+
+    asked: int = 0
+    failed: int = 0
+    reason: str = ""
+
+    def count(self, record: ScoreRecord) -> None:
+        """Add one record."""
+        self.asked += 1
+        if record.status is ScoreStatus.ERROR:
+            self.failed += 1
+            self.reason = self.reason or record.reason or ""
+
+
 @dataclass(slots=True, kw_only=True)
 class Driven:
     """A target with the trials it is to make and the count of each of its suites."""
@@ -94,7 +112,8 @@ class Engine:
     ``lanes`` are all targets, those only asked by routes too, ``judges`` those that scorers ask.
     ``grace_s`` is how long answers and verdicts under way may take after ``stop``; ``flush_s`` how
     long a finished trial may wait to be written. A trial is finished when it is judged: one whose
-    verdict is dropped is made again when the run is resumed.
+    verdict is dropped is made again when the run is resumed. ``flight`` remembers what is under way
+    for whoever continues the run if it is killed.
     """
 
     run_id: str
@@ -107,10 +126,12 @@ class Engine:
     veil: Veil
     judges: Sequence[Lane] = ()
     ledger: Ledger = field(default_factory=Ledger)
+    flight: Flight | None = None
     grace_s: float = 3.0
-    flush_s: float = 0.2
+    flush_s: float = 0.05
     recorded: int = field(init=False, default=0)
     stopped: bool = field(init=False, default=False)
+    scored: dict[tuple[str, str], ScorerTally] = field(init=False, default_factory=dict)
     _finished: list[Finished] = field(init=False, default_factory=list)
     _judging: set[asyncio.Task[None]] = field(init=False, default_factory=set)
     _failures: list[BaseException] = field(init=False, default_factory=list)
@@ -135,7 +156,7 @@ class Engine:
         collector = asyncio.create_task(self._collect())
         for one in self.driven:
             one.workers = [
-                asyncio.create_task(self._work(one)) for _ in range(one.lane.limits.concurrency)
+                asyncio.create_task(self._worker(one)) for _ in range(one.lane.limits.concurrency)
             ]
         try:
             failure = await self._until_ended(collector)
@@ -191,8 +212,16 @@ class Engine:
         for task in self._judging:
             task.cancel()
 
+    async def _worker(self, driven: Driven) -> None:
+        try:
+            await self._work(driven)
+        finally:
+            # however it ends, by the budget or a target given up, nobody waits for this target
+            driven.feed.let_go()
+
     async def _work(self, driven: Driven) -> None:
-        lane, feed, timeout = driven.lane, driven.feed, driven.lane.timeout_s
+        lane, feed, flight = driven.lane, driven.feed, self.flight
+        name, timeout = lane.name, lane.timeout_s
         while (job := await feed.next()) is not None:
             if job.unrendered is None:
                 request = Request(
@@ -202,7 +231,14 @@ class Engine:
                     seed=job.seed,
                     timeout_s=timeout,
                 )
-                answer = await lane.ask(request)
+                if flight is None:
+                    answer = await lane.ask(request)
+                else:
+                    key = _key(name, job)
+                    answer = await lane.ask(request, begins=partial(flight.begins, key))
+                    if flight.was_left(key) and lane.account is not None:
+                        asked_before = lane.account.cut_off(NO_HOLD, request)
+                        answer = replace(answer, spend=added(answer.spend, asked_before))
             else:
                 answer = lane.unasked(TargetError(ErrorClass.PROMPT, str(job.unrendered)))
             if answer.output is not None and any(one.is_async for one in self.scorers[job.suite]):
@@ -296,6 +332,8 @@ class Engine:
     async def _record(self, batch: list[Finished]) -> None:
         scored_usd, judged_usd = await asyncio.to_thread(self._score_and_write, batch)
         self.recorded += len(batch)
+        if self.flight is not None:
+            self.flight.landed(_key(one.target, one.job) for one in batch)
         for one in batch:
             self.ledger.booked(one.answer.spend)
         if judged_usd:
@@ -326,6 +364,7 @@ class Engine:
                 )
                 for row, record in zip(rows, records, strict=True):
                     scores[row].append(record)
+                    self.scored.setdefault((suite, record.name), ScorerTally()).count(record)
                 cost = sum(one.cost_usd or 0.0 for one in records)
                 if scorer.asks:
                     judged_usd += cost
@@ -339,6 +378,8 @@ class Engine:
                 target=one.target,
                 scores=tuple(given),
                 veil=self.veil,
+                after_kill=self.flight is not None
+                and self.flight.was_left(_key(one.target, one.job)),
             )
             for one, given in zip(batch, scores, strict=True)
         ]
@@ -374,6 +415,10 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - all trials are recorded; say it, end well
                 text = self.veil.text(f"{type(error).__name__}: {error}")
                 self.display.note(f"target {lane.name!r} did not close: {text}")
+
+
+def _key(target: str, job: Job) -> Key:
+    return (job.suite, target, job.case.id, job.index)
 
 
 def _spent(answer: Answer) -> float | None:

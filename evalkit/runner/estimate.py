@@ -317,7 +317,8 @@ def _prompts(suite: PlannedSuite, lane: Lane, target: PlannedTarget, asked: int)
     mean = math.fsum(counts) / len(counts)
     deviation = math.sqrt(math.fsum((one - mean) ** 2 for one in counts) / max(1, len(counts) - 1))
     seen = len(counts)
-    total = _total(asked, mean, 0.0 if suite.survey.whole else deviation, seen)
+    known = suite.survey.whole and suite.survey.mine == suite.survey.total
+    total = _total(asked, mean, 0.0 if known else deviation, seen)
     low, high = _TOKENIZER
     return Interval(total.low * low, total.likely, total.high * high)
 

@@ -16,6 +16,7 @@ from evalkit.errors import PromptError
 from evalkit.hashing import content_id
 from evalkit.model import JSON, Case, Message
 from evalkit.runner.lane import Render
+from evalkit.runner.pace import Pace
 
 CHUNK = 128
 """Trials read at a time."""
@@ -39,12 +40,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The trials of one suite on the feed's target."""
+    """The trials of one suite on the feed's target, numbered from ``first``."""
 
     suite: str
     cases: Callable[[], Iterable[Case]]
     trials: int
     done: Done = frozenset()
+    first: int = 0
 
 
 def trial_seed(run_seed: int, case_id: str, index: int) -> int:
@@ -67,10 +69,16 @@ def request_hash(target_hash: str, case: Case, messages: tuple[Message, ...]) ->
 
 
 class Feed:
-    """Gives one target's workers their next trial."""
+    """Gives one target's workers their next trial, in step with another feed if there is a pace."""
 
     def __init__(
-        self, parts: Iterable[Part], *, target_hash: str, seed: int, render: Render | None
+        self,
+        parts: Iterable[Part],
+        *,
+        target_hash: str,
+        seed: int,
+        render: Render | None,
+        pace: tuple[Pace, int] | None = None,
     ):
         self._target_hash = target_hash
         self._seed = seed
@@ -79,12 +87,15 @@ class Feed:
         self._ready: deque[Job] = deque()
         self._reading: asyncio.Task[None] | None = None
         self._ended = False
+        self._pace = pace
 
     def _all(self, parts: tuple[Part, ...]) -> Generator[Job, None, None]:
         for part in parts:
             for case in part.cases():
                 wanted = [
-                    index for index in range(part.trials) if (case.id, index) not in part.done
+                    index
+                    for index in range(part.first, part.first + part.trials)
+                    if (case.id, index) not in part.done
                 ]
                 if wanted:
                     yield from self._of_case(part.suite, case, wanted)
@@ -106,9 +117,13 @@ class Feed:
         """The next trial, or ``None`` when all were given or the feed was stopped."""
         while not self._ready:
             if self._ended:
+                self.let_go()
                 return None
             await asyncio.shield(self._read_ahead())
         job = self._ready.popleft()
+        if self._pace is not None:
+            pace, side = self._pace
+            await pace.step(side)
         if len(self._ready) < CHUNK and not self._ended:
             self._read_ahead()
         return job
@@ -132,6 +147,13 @@ class Feed:
         """Give no more trials."""
         self._ended = True
         self._ready.clear()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Hold the feed that this one is in step with no longer."""
+        if self._pace is not None:
+            pace, side = self._pace
+            pace.end(side)
 
     async def aclose(self) -> None:
         """Wait for a read that is under way, so that no thread is left behind."""

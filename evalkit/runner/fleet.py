@@ -81,7 +81,7 @@ def build_fleet(
 ) -> Fleet:
     """Build the named targets and those they ask.
 
-    For ``judging`` none renders a prompt of its own, and scorers share the slots of each.
+    For ``judging`` none renders a prompt of its own.
 
     Raises ``ConfigError`` for a missing environment variable, for options a target refuses and for
     code that is not allowed; no connection is made.
@@ -89,9 +89,6 @@ def build_fleet(
     builder = _Builder(project, environ, allow_code, concurrency, store, judging=judging)
     for name in names:
         builder.add(name, None)
-    children = {one for target in builder.targets.values() for one in target.children}
-    for name in builder.lanes if judging else children:
-        builder.lanes[name].share()
     return Fleet(targets=builder.targets, lanes=builder.lanes, warnings=tuple(builder.warnings))
 
 
@@ -202,6 +199,7 @@ class _Builder:
             price=price,
             render=None if prompt is None else renderer(prompt),
             route=bool(children),
+            adapts=plugin.network and spec.limits.adaptive,
             output_tokens=_output_tokens(plugin, options),
         )
 

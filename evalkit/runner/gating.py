@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from evalkit.config.spec import GatePolicy, Project, SuiteSpec
-from evalkit.config.suite import load_suite, suite_names
 from evalkit.config.tree import shown_path
-from evalkit.errors import EvalkitError, Undecided, UsageError
+from evalkit.errors import Undecided, UsageError
 from evalkit.gate.decide import Stored, compare, decide
-from evalkit.gate.frozen import freeze, thaw
 from evalkit.gate.result import Compared, Verdict
-from evalkit.model import Provenance, Run, RunKind, RunStatus
-from evalkit.runner.ancestry import merge_base_commits, past_commits
+from evalkit.model import Run, RunKind, RunStatus
+from evalkit.runner.ancestry import file_at, merge_base_commits, past_commits
+from evalkit.runner.baselines import read_baseline, thawed
+from evalkit.runner.rescore import Rescore, Rescorer
+from evalkit.runner.rules import rules_of
 from evalkit.stats.sides import pooled
 from evalkit.store import Store
 
@@ -25,11 +24,22 @@ POOLED_AT_MOST = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A verdict with the two runs it is about."""
+    """A verdict with the two sides it is about."""
 
     verdict: Verdict
-    candidate: Run
-    baseline: Run | None
+    stored: Stored
+    against: Stored | None
+    specs: tuple[SuiteSpec, ...] = ()
+
+    @property
+    def candidate(self) -> Run:
+        """The run that was judged."""
+        return self.stored.run
+
+    @property
+    def baseline(self) -> Run | None:
+        """The run it was judged against."""
+        return None if self.against is None else self.against.run
 
 
 def judge(
@@ -39,18 +49,28 @@ def judge(
     *,
     baseline: str | None = None,
     suites: Sequence[str] = (),
+    policy_ref: str = "",
+    rescore: Rescore = "auto",
+    allow_code: bool = False,
 ) -> Judged:
     """Judge the gates of a stored run.
 
-    ``baseline`` is ``merge-base``, ``latest~N``, ``run:ID``, ``tag:NAME``, ``file:PATH`` or a part
-    of a run's id; without it the policy of the first suite says. ``suites`` keeps only these.
-    Raises ``Undecided`` when the run had none of them.
+    ``baseline`` is ``merge-base``, ``rolling``, ``latest~N``, ``run:ID``, ``tag:NAME``,
+    ``file:PATH`` or a part of a run's id; without it the policy of the first suite says. ``suites``
+    keeps only these. With ``policy_ref`` gates, policy and baseline files are those of that commit.
+    A stored baseline that other scorers had judged is scored again as ``rescore`` allows.
+    Raises ``Undecided`` when the run had none of the suites.
     """
-    run = store.load_run(store.resolve(candidate))
+    run = store.load_run(store.resolve(candidate, kind=RunKind.EVALUATION))
     if run.kind is not RunKind.EVALUATION:
         raise UsageError(
             f"the run {run.id} is a load test: it has no gates",
             hint="name an evaluation: evalkit runs",
+        )
+    if run.shard:
+        raise Undecided(
+            f"the run {run.id} is only shard {run.shard} of a run",
+            hint="join the shards, then judge the whole: evalkit merge --help",
         )
     wanted = [one for one in run.suites if not suites or one in suites]
     if not wanted:
@@ -58,11 +78,18 @@ def judge(
             f"the run {run.id} has no suite {suites[0]!r}" if suites else "the run has no suite",
             hint="it ran: " + ", ".join(run.suites),
         )
-    known = suite_names(project)
-    specs = [load_suite(project, one) for one in wanted if one in known]
+    rules = rules_of(project, wanted, policy_ref, every=not suites)
+    specs = rules.specs
     policy = specs[0].policy if specs else GatePolicy()
-    stored = Stored(run=run, sides=store.sides(run.id))
-    old, why = find_baseline(project, store, run, baseline or policy.baseline, policy)
+    stored = Stored(
+        run=run, sides=store.sides(run.id), confirming=store.sides(run.id, confirming=True)
+    )
+    scoring = Rescorer(project, store, specs, run, rescore, allow_code)
+    finder = Finder(project, store, run, policy.baseline_runs, policy_ref, rules.commit, scoring)
+    named = baseline or policy.baseline
+    old, why = finder.find(named)
+    leak = ("a rolling baseline leaks: drops too small to see add up; set gate.anchor",)
+    anchors = {one.name: finder.find(one.policy.anchor.ref) for one in specs if one.policy.anchor}
     verdict = decide(
         specs,
         stored,
@@ -70,18 +97,76 @@ def judge(
         today=datetime.now(UTC).date(),
         rows=_rows(store, specs, run.id, None if old is None else old.run.id),
         no_baseline=why,
+        anchors=anchors,
+        said=(
+            *rules.said,
+            *scoring.said,
+            *(leak if named == "rolling" and policy.anchor is None else ()),
+        ),
+        problems=rules.problems,
     )
-    return Judged(verdict=verdict, candidate=run, baseline=None if old is None else old.run)
+    if named.startswith("file:"):
+        verdict = replace(verdict, against=named)
+    return Judged(verdict=verdict, stored=stored, against=old, specs=specs)
 
 
-def difference(store: Store, baseline: str, candidate: str) -> tuple[Compared, ...]:
-    """How two stored runs differ, case by case."""
-    old, new = (store.load_run(store.resolve(one)) for one in (baseline, candidate))
-    return compare(
-        new.suites,
-        Stored(run=new, sides=store.sides(new.id)),
-        Stored(run=old, sides=store.sides(old.id)),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A run with what it is compared with; ``verdict`` is there when its suites have gates."""
+
+    candidate: Stored
+    baseline: Stored | None
+    verdict: Verdict | None
+    compared: tuple[Compared, ...] = ()
+
+
+def pair_of(project: Project, store: Store, runs: Sequence[str]) -> Pair:
+    """A baseline and a candidate by name, one run alone, or the latest beside its baseline."""
+    name = runs[-1] if runs else "latest"
+    if len(runs) == 1:
+        run = store.load_run(store.resolve(name))
+        return Pair(candidate=_stored(store, run), baseline=None, verdict=None)
+    judged = judge(project, store, name, baseline=runs[0] if runs else None)
+    run = judged.candidate
+    if judged.against is None and not runs:
+        return Pair(candidate=_stored(store, run), baseline=None, verdict=None)
+    verdict = judged.verdict
+    return Pair(
+        candidate=judged.stored,
+        baseline=judged.against,
+        verdict=verdict if verdict.results else None,
+        compared=verdict.compared
+        or (
+            compare(run.suites, judged.stored, judged.against) if judged.against is not None else ()
+        ),
     )
+
+
+def _stored(store: Store, run: Run) -> Stored:
+    return Stored(run=run, sides=store.sides(run.id))
+
+
+def difference(
+    project: Project, store: Store, baseline: str, candidate: str
+) -> tuple[tuple[Compared, ...], tuple[Run, Run]]:
+    """How two runs differ, case by case, and both; each is stored, or a baseline as ``file:PATH``.
+
+    A baseline's file keeps no prompts; they are the stored run's, where that is known.
+    """
+    old, new = (_one(project, store, name) for name in (baseline, candidate))
+    runs = [
+        store.load_run(one.run.id) if any(one.run.id == row.run_id for row in store.runs())
+        else one.run
+        for one in (old, new)
+    ]  # fmt: skip
+    return compare(new.run.suites, new, old), (runs[0], runs[1])
+
+
+def _one(project: Project, store: Store, name: str) -> Stored:
+    if name.startswith("file:"):
+        return read_baseline(project.root / name.removeprefix("file:"))
+    run = store.load_run(store.resolve(name.removeprefix("run:"), kind=RunKind.EVALUATION))
+    return Stored(run=run, sides=store.sides(run.id))
 
 
 def _rows(
@@ -91,9 +176,10 @@ def _rows(
     for suite in specs:
         for gate in suite.gates:
             if gate.sql is not None:
-                sql = gate.sql.read_text(encoding="utf-8")
                 try:
-                    found[suite.name, gate.id] = store.offending(sql, run=run, baseline=baseline)
+                    found[suite.name, gate.id] = store.offending(
+                        gate.query, run=run, baseline=baseline
+                    )
                 except UsageError as error:
                     raise UsageError(
                         error.what, where=shown_path(gate.sql), hint=error.hint
@@ -101,49 +187,82 @@ def _rows(
     return found
 
 
-def find_baseline(
-    project: Project, store: Store, candidate: Run, wanted: str, policy: GatePolicy
-) -> tuple[Stored | None, str]:
-    """The baseline that is meant, with stored repeats pooled; or ``None`` and why there is none."""
-    if wanted.startswith("file:"):
-        path = project.root / wanted.removeprefix("file:")
-        return read_baseline(path), ""
-    if wanted == "merge-base":
-        run, why = _on_main(project, store, candidate)
-    elif wanted.startswith("tag:"):
-        name = wanted.removeprefix("tag:")
-        run = _at(store, candidate, past_commits(project.root, f"refs/tags/{name}"))
-        why = f"no complete run is stored at or before the tag {name!r}"
-    else:
-        run = store.load_run(store.resolve(wanted.removeprefix("run:")))
-        why = ""
-        if run.id == candidate.id:
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Finds what a candidate is compared with.
+
+    ``repeats`` are pooled at most. ``against`` names the branch a change is merged into, and files
+    are read at its ``commit``; both empty means the usual branch and the files that are there.
+    """
+
+    project: Project
+    store: Store
+    candidate: Run
+    repeats: int
+    against: str = ""
+    commit: str = ""
+    scoring: Rescorer | None = None
+
+    def find(self, wanted: str) -> tuple[Stored | None, str]:
+        """The baseline that is meant, stored repeats pooled; or ``None`` and why there is none."""
+        store, candidate = self.store, self.candidate
+        if wanted.startswith("file:"):
+            return self._file(wanted.removeprefix("file:")), ""
+        if wanted == "merge-base":
+            run, why = self._on_main()
+        elif wanted == "rolling":
+            run = _at(store, candidate, None)
+            why = "there is no baseline: no complete, clean run is stored before this one"
+        elif wanted.startswith("tag:"):
+            name = wanted.removeprefix("tag:")
+            run = _at(store, candidate, past_commits(self.project.root, f"refs/tags/{name}"))
+            why = f"no complete run is stored at or before the tag {name!r}"
+        else:
+            name = wanted.removeprefix("run:")
+            run = store.load_run(store.resolve(name, kind=RunKind.EVALUATION))
+            why = ""
+            if run.id == candidate.id:
+                raise UsageError(
+                    f"{wanted!r} is the candidate itself",
+                    hint="name another run: evalkit runs; or --baseline latest~1",
+                )
+        if run is None:
+            return None, f"{why}; name one with --baseline"
+        return _with_repeats(store, run, candidate, self.repeats, self.scoring), ""
+
+    def _file(self, name: str) -> Stored:
+        root = self.project.root
+        if not self.commit:
+            return read_baseline(root / name)
+        content = file_at(root, self.commit, name)
+        if content is None:
             raise UsageError(
-                f"{wanted!r} is the candidate itself",
-                hint="name another run: evalkit runs; or --baseline latest~1",
+                f"there is no baseline {name!r} at {self.against}",
+                hint="promote one and merge it first; a change brings no baseline of its own",
             )
-    if run is None:
-        return None, f"{why}; name one with --baseline"
-    return _with_repeats(store, run, candidate, policy.baseline_runs), ""
+        return thawed(content, f"{self.against}:{name}")
+
+    def _on_main(self) -> tuple[Run | None, str]:
+        if self.candidate.git is None:
+            return None, "there is no baseline: the candidate was not made in a git repository"
+        root = self.project.root
+        commits = merge_base_commits(root, self.candidate.git.commit, against=self.against)
+        return (
+            _at(self.store, self.candidate, commits),
+            "there is no baseline: no complete, clean run is stored where this branch began",
+        )
 
 
-def _on_main(project: Project, store: Store, candidate: Run) -> tuple[Run | None, str]:
-    if candidate.git is None:
-        return None, "there is no baseline: the candidate was not made in a git repository"
-    commits = merge_base_commits(project.root, candidate.git.commit)
-    return (
-        _at(store, candidate, commits),
-        "there is no baseline: no complete, clean run is stored where this branch began",
-    )
+def _at(store: Store, candidate: Run, commits: Sequence[str] | None) -> Run | None:
+    """The last run at the nearest of these commits, of the same suites; clean and complete.
 
-
-def _at(store: Store, candidate: Run, commits: Sequence[str]) -> Run | None:
-    """The last run at the nearest of these commits, of the same suites; clean and complete."""
-    place = {commit: index for index, commit in enumerate(commits)}
+    Without ``commits`` the last run of all.
+    """
+    place = {commit: index for index, commit in enumerate(commits or ())}
     rows = [
         one
         for one in store.runs()
-        if one.git_commit in place
+        if (commits is None or one.git_commit in place)
         and one.kind is RunKind.EVALUATION
         and not one.git_dirty
         and one.status is RunStatus.COMPLETE
@@ -155,8 +274,11 @@ def _at(store: Store, candidate: Run, commits: Sequence[str]) -> Run | None:
         return None
     # the same suite content first: another one measured something else
     runs = [store.load_run(one.run_id) for one in sorted(
-        rows, key=lambda one: (place[one.git_commit or ""], -one.started_at.timestamp())
+        rows, key=lambda one: (place.get(one.git_commit or "", 0), -one.started_at.timestamp())
     )[:POOLED_AT_MOST]]  # fmt: skip
+    runs = [one for one in runs if not one.shard]
+    if not runs:
+        return None
     alike = [one for one in runs if one.suite_hashes == candidate.suite_hashes]
     return (alike or runs)[0]
 
@@ -165,6 +287,7 @@ def _identity(run: Run) -> tuple[object, ...]:
     """What must be equal for two runs to be repeats of one configuration."""
     return (
         run.project,
+        run.shard,
         sorted(run.suite_hashes.items()),
         sorted((one.name, one.content_hash) for one in run.targets),
         sorted((one.suite, one.version, one.selected) for one in run.datasets),
@@ -177,7 +300,9 @@ def repeats_of(store: Store, run: Run) -> Stored:
     return _with_repeats(store, run, None, POOLED_AT_MOST)
 
 
-def _with_repeats(store: Store, run: Run, candidate: Run | None, most: int) -> Stored:
+def _with_repeats(
+    store: Store, run: Run, candidate: Run | None, most: int, scoring: Rescorer | None = None
+) -> Stored:
     """The run with older and newer runs of its very configuration, the candidate never."""
     repeats = [run]
     identity = _identity(run)
@@ -197,92 +322,15 @@ def _with_repeats(store: Store, run: Run, candidate: Run | None, most: int) -> S
             if _identity(other) == identity:
                 repeats.append(other)
     repeats.sort(key=lambda one: (one.started_at, one.id))
-    sides = [store.sides(one.id) for one in repeats]
+    if scoring is None:
+        sides = [store.sides(one.id) for one in repeats]
+    else:
+        pairs = [scoring.run_and_sides(one) for one in repeats]
+        sides = [one for _, one in pairs]
+        run = next(one for one, _ in pairs if one.id == run.id)
     keys = {key for one in sides for key in one}
     return Stored(
         run=run,
         sides={key: pooled([one[key] for one in sides if key in one]) for key in sorted(keys)},
         runs=tuple(one.id for one in repeats),
     )
-
-
-def read_baseline(path: Path) -> Stored:
-    """A promoted baseline; raises ``UsageError`` for a file that is missing or damaged."""
-    shown = str(shown_path(path))
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(
-            "there is no such baseline", where=shown, hint="see: evalkit baseline list"
-        ) from error
-    except ValueError as error:
-        raise UsageError(
-            "the baseline is damaged: it is no JSON",
-            where=shown,
-            hint="restore it from git, or promote a run again",
-        ) from error
-    return thaw(value, where=shown)
-
-
-def promote(
-    project: Project,
-    store: Store,
-    name: str,
-    path: Path,
-    *,
-    by: str,
-    reason: str = "",
-    force: bool = False,
-) -> Stored:
-    """Write a run with its stored repeats as a baseline file.
-
-    Raises ``UsageError`` for a run that is not complete, has failed or cached answers, or was made
-    from changed files, unless ``force`` with a ``reason``.
-    """
-    run = store.load_run(store.resolve(name))
-    stored = Stored(run=run, sides=store.sides(run.id), runs=(run.id,))
-    problems = unfit(stored)
-    if problems and not (force and reason):
-        raise UsageError(
-            f"the run {run.id} is not fit to be a baseline: {'; '.join(problems)}",
-            hint="promote another, or this one with --force --reason WHY",
-        )
-    value = freeze(stored, by=by, reason=reason, at=datetime.now(UTC).replace(microsecond=0))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
-    path.write_text(text, encoding="utf-8", newline="\n")
-    del project
-    return stored
-
-
-def unfit(stored: Stored) -> list[str]:
-    """Why a run should not be what others are measured against."""
-    run = stored.run
-    found = []
-    if run.kind is not RunKind.EVALUATION:
-        found.append("it is a load test")
-    if run.status is not RunStatus.COMPLETE:
-        found.append(f"it is not complete ({run.status})")
-    trials = sum(one.trials for one in stored.sides.values())
-    if not trials:
-        found.append("it has no answers")
-    failed = sum(int((~one.ok).sum()) for one in stored.sides.values())
-    if failed:
-        found.append(f"{failed:,} of {trials:,} trials failed")
-    stale = sum(int((one.ok & ~one.live).sum()) for one in stored.sides.values())
-    if stale:
-        found.append(f"{stale:,} answers are not {Provenance.LIVE}")
-    if run.git is not None and run.git.dirty:
-        found.append("files differed from the commit")
-    return found
-
-
-def baseline_files(project: Project) -> list[tuple[Path, Stored | EvalkitError]]:
-    """The files under ``baselines/``, each with what it holds or what is wrong with it."""
-    found: list[tuple[Path, Stored | EvalkitError]] = []
-    for path in sorted((project.root / "baselines").glob("*.json")):
-        try:
-            found.append((path, read_baseline(path)))
-        except EvalkitError as error:
-            found.append((path, error))
-    return found

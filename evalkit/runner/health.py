@@ -1,9 +1,16 @@
-"""Whether a target is worth asking further: one that never answers is given up early."""
+"""Whether a target is worth asking further: one that never answers is given up early.
+
+One that has answered and stops is in an outage: a breaker tries it now and then, and gives it up
+only at the end of its patience.
+"""
 
 from __future__ import annotations
 
 from evalkit.errors import ErrorClass, TargetError
+from evalkit.runner.breaker import Breaker
 
+PASSING = frozenset({ErrorClass.CONNECTION, ErrorClass.TIMEOUT, ErrorClass.SERVER})
+"""Failures of which a target may recover by itself."""
 UNREACHABLE = frozenset(
     {
         ErrorClass.CONNECTION,
@@ -22,40 +29,83 @@ FIRST_UNREACHABLE = 5
 """Trials that fail as unreachable, retries included, before a target that never answered ends."""
 FIRST_FAILURES = 25
 """The same for failures of any kind but refusals."""
+OUTAGE = 10
+"""Attempts in a row, at the least, whose failure is an outage of a target that has answered."""
 
 
 class Health:
-    """Counts the trials of one target that failed in a row."""
+    """Counts what failed in a row of one target: attempts for its breaker, trials to give it up.
 
-    def __init__(self, concurrency: int):
+    ``concurrency`` is how many calls may be under way: they all fail together when it breaks.
+    """
+
+    def __init__(self, concurrency: int, *, patience_s: float = 120.0):
         self.given_up = False
         self.error_class = ErrorClass.CONNECTION
         self.reason = ""
+        self.breaker = Breaker(max(OUTAGE, concurrency), patience_s=patience_s)
+        self._last: TargetError | None = None
         self._ever = False
         self._unreachable = 0
         self._failures = 0
-        # an outage of a target that has answered is told from a burst of failures that were in
-        # flight together
-        self._patience = max(50, 4 * concurrency)
+        # calls that were in flight together fail together
+        self._most_in_a_row = max(50, 4 * concurrency)
 
-    def answered(self) -> None:
-        """One trial has an answer."""
+    @property
+    def in_outage(self) -> bool:
+        """Whether only probes may be made."""
+        return self.breaker.open
+
+    def answered(self) -> bool:
+        """One attempt was answered; true when that ends an outage."""
         self._ever = True
         self._unreachable = self._failures = 0
+        return self.breaker.answered()
+
+    def attempt_failed(self, error: TargetError, sent: float, now: float) -> bool:
+        """One attempt that was sent then failed; true when that ends an outage all the same."""
+        if error.error_class not in PASSING or not error.retryable:
+            # whoever turns a call away is there
+            return self.breaker.answered()
+        self._last = error
+        if self._ever:
+            self.breaker.failed(sent, now)
+            if self.breaker.gave_up:
+                lasted = f"for {now - self.breaker.opened_at:.0f} s"
+                self._give_up(error, f"no answer {lasted}, tried {self.breaker.probes} times")
+        return False
 
     def failed(self, error: TargetError) -> None:
-        """One trial has none, after all its attempts."""
+        """One trial has no answer, after all its attempts."""
         if error.error_class in _OF_THE_CASE:
             return
         self._failures += 1
         self._unreachable = self._unreachable + 1 if error.error_class in UNREACHABLE else 0
-        if self._ever:
-            ended = self._unreachable >= self._patience
-        else:
+        if not self._ever:
             ended = self._unreachable >= FIRST_UNREACHABLE or self._failures >= FIRST_FAILURES
-        if ended and not self.given_up:
+        else:
+            lasting = error.error_class not in PASSING or not error.retryable
+            ended = lasting and self._unreachable >= self._most_in_a_row
+        if ended:
+            count = self._unreachable or self._failures
+            when = "in a row failed" if self._ever else "failed and none was answered"
+            self._give_up(error, f"{count} trials {when}")
+
+    def rests(self, now: float) -> bool:
+        """Whether a call that comes now is not made; in an outage the one that is due is."""
+        return self.given_up or (self.breaker.open and not self.breaker.is_due(now))
+
+    def error(self) -> TargetError:
+        """What happens to a call that is not made."""
+        if self.given_up or self._last is None:
+            error_class, why = self.error_class, self.reason
+        else:
+            error_class = self._last.error_class
+            why = f"not asked while it does not answer; the last: {self._last.message}"
+        return TargetError(error_class, why, retryable=False, unbilled=True)
+
+    def _give_up(self, error: TargetError, why: str) -> None:
+        if not self.given_up:
             self.given_up = True
             self.error_class = error.error_class
-            count = max(self._unreachable, 0) or self._failures
-            when = "in a row failed" if self._ever else "failed and none was answered"
-            self.reason = f"{count} trials {when}; the last: {error.error_class}: {error.message}"
+            self.reason = f"{why}; the last: {error.error_class}: {error.message}"

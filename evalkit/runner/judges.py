@@ -20,6 +20,13 @@ from evalkit.runner.fleet import Fleet, PlannedTarget
 from evalkit.runner.lane import Lane
 
 _HASH = 12
+_HOW = frozenset(
+    {
+        *("api_key", "headers", "organization", "project", "trust_env", "send_seed"),
+        *("stream", "stream_usage", "idle_timeout_s", "max_answer_bytes"),
+    }
+)
+"""Options that say how a judge is reached, not who it is."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,12 +95,13 @@ def judges_of(fleet: Fleet, seed: int) -> dict[str, Judge]:
 def identity_of(fleet: Fleet, target: PlannedTarget) -> str:
     """What answers: its model and a hash of kind and options, as they are written.
 
-    Neither the target's name nor its prompt, limits or price belong to it.
+    Neither the target's name nor its prompt, key, limits or price belong to it. Its address does:
+    two servers need not mean the same by one model's name.
     """
     told = content_id(
         {
             "kind": target.version.kind,
-            "options": dict(target.version.options),
+            "options": {k: one for k, one in target.version.options.items() if k not in _HOW},
             "children": [identity_of(fleet, fleet.targets[one]) for one in target.children],
         }
     )

@@ -8,8 +8,9 @@ that answered, ``total_s`` is everything with retries.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -29,11 +30,13 @@ from evalkit.model import (
     Target,
     Usage,
 )
+from evalkit.runner.adaptive import Window
 from evalkit.runner.budget import NO_HOLD, Account, Hold, added, route_tab, saved
 from evalkit.runner.cache import LaneCache
 from evalkit.runner.health import Health
 from evalkit.runner.limits import Clock, Limiter, Sleep, TokenEstimate
 from evalkit.runner.retry import Backoff
+from evalkit.runner.slots import Slots
 
 
 class Priced(Protocol):
@@ -47,6 +50,10 @@ class Priced(Protocol):
         """The row as it is frozen in the run."""
         ...
 
+
+_PUSHED_BACK = frozenset({ErrorClass.RATE_LIMIT, ErrorClass.TIMEOUT})
+_TOO_MUCH = frozenset({503, 529})
+_STEPS = 50
 
 LATER_S = 0.1
 """The target's own time limit comes first, since it knows whom it asked and what came."""
@@ -67,15 +74,59 @@ class Answer:
     spend: Spend = NOTHING_SPENT
 
 
+class _Course:
+    """One call on its way over its attempts: instants of the lane's clock.
+
+    It was queued when it ``begun`` or when its last wait ended; ``until`` is the end of its time,
+    known from the first retry on.
+    """
+
+    __slots__ = (
+        "attempts",
+        "begins",
+        "begun",
+        "ended",
+        "error",
+        "queued",
+        "sent",
+        "spend",
+        "started_at",
+        "until",
+    )
+
+    def __init__(self, begun: float, begins: Callable[[], object] | None):
+        self.begun = self.queued = begun
+        self.begins = begins
+        self.started_at = datetime.now(UTC)
+        self.attempts = 0
+        self.sent = self.ended = begun
+        self.until: float | None = None
+        self.error: TargetError | None = None
+        self.spend = NOTHING_SPENT
+
+    def answer(self, output: Output | None, now: float) -> Answer:
+        """What came of it."""
+        return Answer(
+            self.started_at,
+            self.attempts,
+            # a call that waited again and was not made was queued before its last attempt too
+            max(0.0, self.sent - self.queued) if self.attempts else now - self.begun,
+            now - self.begun,
+            output,
+            self.error if output is None else None,
+            self.spend,
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class Lane:
     """Asks one target.
 
     ``route`` marks a target that asks others: its children have their own timeouts and retries, so
-    it has none. ``shared`` lanes are asked by routes, beside or instead of their own workers.
+    it has none. ``adapts`` lets how the calls end decide how many are under way, up to the limit.
     ``output_tokens`` is what an answer may take, when the configuration says so. ``account`` is
     asked before and told after every attempt, ``cache`` before the first and after an answer; a
-    route has neither, its children have.
+    route has neither, its children have. ``note`` is told of outages.
     """
 
     name: str
@@ -84,54 +135,62 @@ class Lane:
     price: Priced | None = None
     render: Render | None = None
     route: bool = False
-    shared: bool = False
+    adapts: bool = False
     output_tokens: int | None = None
     backoff: Backoff = field(default_factory=Backoff)
     clock: Clock = time.perf_counter
     sleep: Sleep = asyncio.sleep
     account: Account | None = None
     cache: LaneCache | None = None
+    note: Callable[[str], object] = lambda _: None
     in_flight: int = 0
     health: Health = field(init=False)
+    window: Window = field(init=False)
+    _slots: Slots = field(init=False)
     _limiter: Limiter = field(init=False)
     _estimate: TokenEstimate = field(init=False)
-    _slots: asyncio.Semaphore | None = field(init=False)
+    _begun: int = field(init=False, default=0)
     _waiting: set[asyncio.Task[object]] = field(init=False, default_factory=set)
     _deadlines: Deadlines = field(init=False, default_factory=Deadlines)
     _stopping: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self.health = Health(self.limits.concurrency)
-        self._limiter = Limiter(self.limits, clock=self.clock, sleep=self._pause)
+        limits = self.limits
+        self.health = Health(limits.concurrency, patience_s=limits.patience_s)
+        self.window = Window(limits.concurrency, adapts=self.adapts, now=self.clock())
+        self._slots = Slots(self.window, self.health, self.clock)
+        self._limiter = Limiter(limits, clock=self.clock, sleep=self._pause)
         self._estimate = TokenEstimate(self.output_tokens or 256)
-        self._slots = None
-        if self.shared:
-            self.share()
 
-    def share(self) -> None:
-        """Let routes ask this lane too, within the same number of slots.
+    def apart(self, limits: Limits | None = None) -> Lane:
+        """The same target with slots, limits and health of its own, for scorers that ask it.
 
-        A lane with workers of its own and nobody else has as many callers as slots, and counts
-        none.
+        It has no account and no cache yet; only one of the two is to be closed.
         """
-        self.shared = True
-        self._slots = asyncio.Semaphore(self.limits.concurrency)
+        return replace(self, limits=limits or self.limits, account=None, cache=None)
 
-    async def ask(self, request: Request) -> Answer:
+    def limit_by(self, limiter: Limiter) -> None:
+        """Wait for the turns of this limiter instead of the lane's own."""
+        self._limiter = limiter
+
+    async def ask(self, request: Request, *, begins: Callable[[], object] | None = None) -> Answer:
         """Ask until there is an answer or no attempt is left.
 
+        ``begins`` is called when the first attempt is about to be made, and not for a kept answer.
         Raises only ``CancelledError``, also when the budget allows no further attempt.
         """
         if self.cache is not None:
-            return await self._ask_kept(request, self.cache)
-        return await self._ask_slot(request)
+            return await self._ask_kept(request, self.cache, begins)
+        return await self._ask(request, _Course(self.clock(), begins))
 
-    async def _ask_kept(self, request: Request, cache: LaneCache) -> Answer:
+    async def _ask_kept(
+        self, request: Request, cache: LaneCache, begins: Callable[[], object] | None
+    ) -> Answer:
         begun, started_at = self.clock(), datetime.now(UTC)
         key = cache.key(request)
         kept = cache.find(key)
         if kept is None:
-            answer = await self._ask_slot(request)
+            answer = await self._ask(request, _Course(self.clock(), begins))
             if answer.output is not None:
                 cache.keep(key, answer.output)
             return answer
@@ -139,42 +198,52 @@ class Lane:
         took = self.clock() - begun
         return Answer(started_at, 0, 0.0, took, output, None, saved(output))
 
-    async def _ask_slot(self, request: Request) -> Answer:
-        if self._slots is None:
-            return await self._ask(request, self.clock())
-        begun = self.clock()
-        await self._slots.acquire()
-        try:
-            return await self._ask(request, begun)
-        finally:
-            self._slots.release()
-
     def unasked(self, error: TargetError) -> Answer:
         """The answer of a trial that could not even be asked."""
         return Answer(datetime.now(UTC), 0, 0.0, 0.0, None, error)
 
-    async def _ask(self, request: Request, begun: float) -> Answer:
+    async def _ask(self, request: Request, course: _Course) -> Answer:
         if not self.route:
-            return await self._ask_until(request, begun)
+            return await self._ask_until(request, course)
         with route_tab() as spent:
-            answer = await self._ask_until(request, begun)
+            answer = await self._ask_until(request, course)
         return replace(answer, spend=spent.spend)
 
-    async def _ask_until(self, request: Request, begun: float) -> Answer:
-        spent = NOTHING_SPENT
-        clock = self.clock
-        started_at = datetime.now(UTC)
-        queued = begun
-        attempts = 0
+    async def _ask_until(self, request: Request, course: _Course) -> Answer:
         while True:
-            attempts += 1
-            reserved = 0.0
-            if not self._limiter.idle:
-                if self._limiter.counts_tokens:
-                    reserved = self._guess(request)
-                await self._limiter.take(reserved)
+            output = await self._try(request, course)
+            if output is not None:
+                return course.answer(output, course.ended)
+            wait = self._wait(course)
+            if wait is None:
+                assert course.error is not None
+                self.health.failed(course.error)
+                return course.answer(None, self.clock())
+            await self._pause(wait)
+            course.queued = self.clock()
+
+    async def _try(self, request: Request, course: _Course) -> Output | None:
+        """Make one attempt in its turn; ``None`` when there is no answer and ``course`` says why.
+
+        No attempt is made when the target was given up or the trial's time ended meanwhile.
+        """
+        slots = self._slots
+        if not slots.take_now():
+            await self._waiting_for(slots.take())
+        given: float | None = self.clock()
+        try:
+            if self.health.given_up or course.until is not None:
+                timely = self._in_time(request, course)
+                if timely is None:
+                    return None
+                request = timely
+            reserved = 0.0 if self._limiter.idle else await self._limited(request)
             hold = await self._reserve(request)
-            sent = clock()
+            if course.attempts == 0 and course.begins is not None:
+                course.begins()
+            course.attempts += 1
+            self._begun = number = self._begun + 1
+            course.sent = sent = self.clock()
             self.in_flight += 1
             try:
                 output, error = await self._attempt(request)
@@ -184,43 +253,91 @@ class Lane:
                 raise
             finally:
                 self.in_flight -= 1
+            course.ended = ended = self.clock()
             if output is not None:
-                output = self._completed(output, clock() - sent)
-            if self.account is not None:
-                spend = self.account.settled(hold, request, output or error)
-                spent = spend if attempts == 1 else added(spent, spend)
-            if output is not None:
-                self._settle(reserved, output.usage.total_tokens)
-                self.health.answered()
-                ended = clock()
-                return Answer(
-                    started_at,
-                    attempts,
-                    sent - queued,
-                    ended - begun,
-                    output,
-                    None,
-                    spent,
-                )
-            assert error is not None
-            wait = None
-            if attempts <= self.limits.max_retries and not self.route:
-                wait = self.backoff.wait(attempts - 1, error)
-            if wait is None:
-                self.health.failed(error)
-                return Answer(
-                    started_at,
-                    attempts,
-                    sent - queued,
-                    clock() - begun,
-                    None,
-                    error,
-                    spent,
-                )
-            if error.retry_after_s is not None:
-                self._limiter.hold(error.retry_after_s)
-            await self._pause(wait)
-            queued = clock()
+                output = self._completed(output, ended - sent)
+                self._went_well(output, reserved, number, sent, ended)
+            elif error is not None:
+                course.error = error
+                self._went_wrong(error, sent, ended)
+            given = None
+        finally:
+            slots.give(given)
+        if self.account is not None:
+            spend = self.account.settled(hold, request, output or error)
+            course.spend = spend if course.attempts == 1 else added(course.spend, spend)
+        return output
+
+    def _wait(self, course: _Course) -> float | None:
+        """Seconds until the next attempt, ``None`` when there is none."""
+        error, limits = course.error, self.limits
+        assert error is not None
+        if course.attempts > limits.max_retries or self.route or self.health.given_up:
+            return None
+        wait = self.backoff.wait(course.attempts - 1, error)
+        if wait is not None and limits.deadline_s is not None:
+            if course.until is None:
+                course.until = course.sent + limits.deadline_s
+            if course.ended + wait >= course.until:
+                return None
+        if wait is not None and error.retry_after_s is not None:
+            self._limiter.hold(error.retry_after_s)
+        return wait
+
+    def _in_time(self, request: Request, course: _Course) -> Request | None:
+        """The request with what its trial's deadline leaves for another attempt; ``None``: nothing.
+
+        In steps, since every length of time has a timer of its own.
+        """
+        left, deadline_s = 0.0, self.limits.deadline_s
+        if course.until is not None and deadline_s is not None and not self.health.given_up:
+            step = deadline_s / _STEPS
+            left = math.floor((course.until - self.clock()) / step) * step
+        if left <= 0:
+            course.error = course.error or self.health.error()
+            course.until = -math.inf
+            return None
+        timeout = left if request.timeout_s is None else min(left, request.timeout_s)
+        return replace(request, timeout_s=timeout)
+
+    def _went_well(
+        self, output: Output, reserved: float, number: int, sent: float, now: float
+    ) -> None:
+        """Learn from an answer."""
+        if self.window.adapts:
+            took = output.ttft_s if output.ttft_s is not None else output.latency_s
+            if took is not None:
+                self.window.answered(took, sent, self._slots.taken, now)
+        if self.health.answered():
+            self._recovered(now)
+        actual = output.usage.total_tokens
+        self._settle(reserved, actual)
+        if output.allowances:
+            each = self._estimate.learned if actual is None else float(actual)
+            self._limiter.hear(output.allowances, self._begun - number, each)
+
+    def _went_wrong(self, error: TargetError, sent: float, now: float) -> None:
+        """Learn from a failed attempt."""
+        if error.error_class in _PUSHED_BACK or error.http_status in _TOO_MUCH:
+            self.window.pushed_back(sent, self._slots.taken, now)
+        waited_for = self.health.in_outage
+        if self.health.attempt_failed(error, sent, now):
+            self._recovered(now)
+        elif self.health.in_outage and not waited_for:
+            self.note(
+                f"target {self.name!r} does not answer any more; it is tried now and then for"
+                f" {self.limits.patience_s:g} s"
+            )
+
+    def _recovered(self, now: float) -> None:
+        self.window.restart(now)
+        self.note(f"target {self.name!r} answers again")
+
+    async def _limited(self, request: Request) -> float:
+        """Wait for the turn of one attempt; the tokens that were taken for it."""
+        tokens = self._guess(request) if self._limiter.counts_tokens else 0.0
+        await self._limiter.take(tokens)
+        return tokens
 
     async def _reserve(self, request: Request) -> Hold:
         """Reserve one attempt; as if it had been cancelled when the budget does not allow it."""
@@ -276,12 +393,11 @@ class Lane:
     async def child(self, request: Request) -> Output:
         """Answer a route: this target's own prompt, its limits, retries and cost.
 
-        Raises ``TargetError`` when there is no answer, at once when this target was given up.
+        Raises ``TargetError`` when there is no answer, at once when this target was given up or is
+        in an outage: the route may have another.
         """
-        if self.health.given_up:
-            raise TargetError(
-                self.health.error_class, self.health.reason, retryable=False, unbilled=True
-            )
+        if self.health.rests(self.clock()):
+            raise self.health.error()
         messages = request.messages
         if self.render is not None:
             try:
@@ -303,17 +419,23 @@ class Lane:
     @property
     def timeout_s(self) -> float | None:
         """What bounds one attempt; a route is bounded by its children."""
-        return None if self.route else self.limits.timeout_s
+        if self.route:
+            return None
+        limits = self.limits
+        return min(limits.timeout_s, limits.deadline_s or limits.timeout_s)
 
     async def _pause(self, seconds: float) -> None:
-        if self._stopping:
-            # as if it had been cancelled in its sleep: nothing is recorded of the call
-            raise asyncio.CancelledError
+        await self._waiting_for(self.sleep(seconds))
+
+    async def _waiting_for(self, wait: Awaitable[None]) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._waiting.add(task)
+        if self._stopping:
+            # nothing is recorded of the call
+            task.cancel()
         try:
-            await self.sleep(seconds)
+            await wait
         finally:
             self._waiting.discard(task)
 

@@ -7,24 +7,27 @@ can satisfy, and a selection that selects nothing.
 
 from __future__ import annotations
 
-import getpass
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from evalkit.config.spec import CacheMode, Project
-from evalkit.errors import ConfigError, UnknownName
+from evalkit.errors import ConfigError, UnknownName, UsageError
+from evalkit.gate.beside import beside
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
+from evalkit.runner.audit import user_name
 from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
 from evalkit.runner.judges import Judge, judges_of
 from evalkit.runner.reach import keep_offline
 from evalkit.runner.select import Selection
+from evalkit.runner.shards import Shard
+from evalkit.runner.stored_targets import with_baseline
 from evalkit.runner.suites import (
     PlannedSuite,
     Scans,
@@ -36,6 +39,8 @@ from evalkit.runner.suites import (
 
 if TYPE_CHECKING:
     from evalkit.store import Store
+
+EngineName: TypeAlias = Literal["local", "ray"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,13 @@ class RunOptions:
     max_tokens: int | None = None
     cache: CacheMode | None = None
     offline: bool = False
+    interleave: str | None = None
+    reference: bool = False
+    shard: Shard | None = None
+    engine: EngineName = "local"
+    ray_address: str | None = None
+    workers: int | None = None
+    max_time_s: float | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -77,6 +89,9 @@ class RunOptions:
             "max_tokens": self.max_tokens,
             "cache": self.cache,
             "offline": self.offline,
+            "interleave": self.interleave,
+            "reference": self.reference,
+            **({} if self.shard is None else {"shard": str(self.shard)}),
         }
 
 
@@ -109,6 +124,10 @@ def build_plan(
     ``store`` has the earlier runs that targets may replay. Raises the ``UsageError`` of the first
     thing that is wrong, and ``Undecided`` when nothing is selected.
     """
+    if options.interleave is not None:
+        if store is None:
+            raise UsageError("a run is interleaved with a stored one, and there is no store")
+        project = with_baseline(project, store, options.interleave)
     with GitQuestion(project.root) as git:
         return _build(project, options, git, environ=environ, store=store)
 
@@ -133,7 +152,7 @@ def _build(
                 where=project.targets[name].where("judge"),
                 hint="take 'judge: true' off it, or name another target",
             )
-    wanted = {one.name: _unique(options.targets or one.targets) for one in specs}
+    wanted = {one.name: _with_beside(options.targets or one.targets, project) for one in specs}
     fleet = build_fleet(
         project,
         _unique(name for names in wanted.values() for name in names),
@@ -166,6 +185,8 @@ def _build(
             selection=selection,
             allow_code=options.allow_code,
             judges=judges,
+            reference=options.reference,
+            shard=options.shard,
         )
         for one in specs
     )
@@ -183,6 +204,12 @@ def _build(
         judging=judging,
         judges=judges,
     )
+
+
+def _with_beside(names: Iterable[str], project: Project) -> tuple[str, ...]:
+    """The targets, each with the baseline's that is asked beside it."""
+    pairs = ((one, beside(one)) for one in names)
+    return _unique(one for pair in pairs for one in pair if one in project.targets)
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:
@@ -220,12 +247,18 @@ def _run(
             for scorer in one.scorers
         ),
         slices=_unique(name for one in suites for name in one.spec.slices),
-        settings=replace(
-            options, suites=options.suites or tuple(one.name for one in suites)
-        ).settings(),
+        settings=_settings(options, suites),
         evalkit_version=__version__,
-        user=_user(),
+        user=user_name(),
     )
+
+
+def _settings(options: RunOptions, suites: Sequence[PlannedSuite]) -> dict[str, JSON]:
+    named = options.suites or tuple(one.name for one in suites)
+    settings = replace(options, suites=named).settings()
+    if options.shard is not None:
+        settings["whole"] = sum(one.whole * len(one.targets) for one in suites)
+    return settings
 
 
 def _prompts(
@@ -247,11 +280,3 @@ def _prompts(
                 description=prompt.description or None,
             )
     return tuple(found.values())
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        # a container may run as a user that has no name
-        return None

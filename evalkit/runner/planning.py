@@ -9,6 +9,7 @@ import numpy as np
 
 from evalkit.config.spec import Project
 from evalkit.config.suite import load_suite, suite_names
+from evalkit.gate.beside import is_beside
 from evalkit.gate.decide import metrics_of
 from evalkit.gate.forecast import Forecast, alarms, forecast
 from evalkit.runner.gating import repeats_of
@@ -40,7 +41,7 @@ def planned(project: Project, store: Store, name: str, *, runs: int) -> Planned:
         alpha = suite.policy.alpha
         infos = metrics_of(run, suite.name)
         for (of, target), side in stored.sides.items():
-            if of == suite.name:
+            if of == suite.name and not is_beside(target):
                 found += forecast(suite, target, side, infos)
     costs = np.concatenate([one.cost_usd for one in own.values()]) if own else np.empty(0)
     unknown = not len(costs) or bool(np.isnan(costs).all())

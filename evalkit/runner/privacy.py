@@ -37,7 +37,7 @@ def masker_of(plan: Plan, store: Store, *, resumed: bool) -> Masker | None:
     if masker is None:
         return None
     for suite in plan.suites:
-        _number(suite.cases, masker)
+        _number(suite.cases.whole(), masker)
     if resumed:
         masker.begin_above(_used(store, plan.run.id))
     return masker

@@ -33,6 +33,7 @@ def build_trial(
     target: str,
     scores: tuple[ScoreRecord, ...],
     veil: Veil,
+    after_kill: bool = False,
 ) -> Trial:
     """The row of one trial; what may not be stored leaves every text of it, before any is cut."""
     output, error, case, messages = answer.output, answer.error, job.case, job.messages
@@ -67,9 +68,25 @@ def build_trial(
         total_s=answer.total_s,
         scores=scores,
         spend=answer.spend,
+        after_kill=after_kill,
         failed_legs=()
         if error is None
         else tuple(one for one in error.legs if isinstance(one, Leg)),
+    )
+
+
+def veiled(trial: Trial, veil: Veil) -> Trial:
+    """A trial that was built elsewhere, without what may not be stored; the same when clean."""
+    if not veil:
+        return trial
+    output = trial.output
+    return replace(
+        trial,
+        case=_clean_case(trial.case, veil),
+        messages=_clean_messages(trial.messages, veil),
+        output=None if output is None else _clean_output(output, veil),
+        error=veil.value(trial.error),
+        scores=tuple(_clean_score(one, veil, trial.case, output) for one in trial.scores),
     )
 
 

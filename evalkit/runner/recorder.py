@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 SEAL_AFTER = 4_000
 """Trials after which a journal segment is moved into the store, in the background."""
 SEAL_TEXT = 8_000_000
-"""The same in characters answered and asked: a segment's trials are held until it is moved."""
+"""The same in characters answered and asked: a segment is in memory while it is moved."""
 
 
 class Recorder:
     """Makes the trials of one run durable.
 
     ``append`` returns when the disk has the trials, and never waits for the store, which another
-    process may be using. ``finish`` moves the rest into the store. While a recorder is open no
-    other process can execute the run.
+    process may be using. ``finish`` moves the rest into the store: then it has ``ended``.
+    While a recorder is open no other process can execute the run.
     """
 
     def __init__(self, store: Store, run_id: str, *, seal_after: int = SEAL_AFTER):
@@ -37,31 +37,30 @@ class Recorder:
         self._run_id = run_id
         self._seal_after = seal_after
         self._journal: Journal = Journal(store.journal_directory, run_id)
-        self._sealed: deque[tuple[Path, list[Trial] | None]] = deque()
-        self._unsealed: list[Trial] = []
+        self._sealed: deque[Path] = deque()
+        self._unsealed = 0
         self._text = 0
         self._guard = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="evalkit-ingest")
         self._ingesting: Future[None] | None = None
-        self._ended = False
+        self.ended = False
 
     def append(self, trials: Sequence[Trial]) -> None:
         """Write trials to the journal and wait for the disk; raises ``StoreError`` when full."""
         self._journal.append(trials)
         self._journal.flush()
-        self._unsealed += trials
+        self._unsealed += len(trials)
         self._text += sum(map(_text, trials))
-        if len(self._unsealed) >= self._seal_after or self._text >= SEAL_TEXT:
+        if self._unsealed >= self._seal_after or self._text >= SEAL_TEXT:
             self._seal()
             if self._ingesting is None or self._ingesting.done():
                 self._ingesting = self._pool.submit(self._ingest_quietly)
 
     def _seal(self) -> None:
         segment = self._journal.seal()
-        trials, self._unsealed, self._text = self._unsealed, [], 0
+        self._unsealed = self._text = 0
         if segment is not None:
-            # while others keep the store busy, segments wait on the disk and not in memory
-            self._sealed.append((segment, None if self._sealed else trials))
+            self._sealed.append(segment)
 
     def _ingest_quietly(self) -> None:
         try:
@@ -73,7 +72,7 @@ class Recorder:
     def _ingest(self) -> None:
         with self._guard:
             while self._sealed:
-                self._store.ingest(*self._sealed[0])
+                self._store.ingest(self._sealed[0])
                 self._sealed.popleft()
 
     def finish(self, status: RunStatus, *, unrecorded: Spend = NOTHING_SPENT) -> None:
@@ -89,13 +88,13 @@ class Recorder:
         self._seal()
         self._ingest()
         self._store.finish_run(self._run_id, status, datetime.now(UTC), unrecorded=unrecorded)
-        self._ended = True
+        self.ended = True
 
     def close(self) -> None:
         """Give the run up; what was not ingested stays in the journal."""
         self._pool.shutdown()
         try:
-            self._journal.close(ended=self._ended)
+            self._journal.close(ended=self.ended)
         except EvalkitError:
             # only what could not be written before is still unwritten, and that was said then
             return

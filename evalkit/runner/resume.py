@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import UsageError
 from evalkit.model import Run, RunKind
 from evalkit.runner.plan import Plan, RunOptions
+from evalkit.runner.shards import Shard
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -24,8 +25,8 @@ class Resumed:
 def stored_options(run: Run, given: RunOptions) -> RunOptions:
     """The flags a run was started with.
 
-    How hard its targets are driven, what it may spend and whether answers are kept may differ: what
-    is ``given`` counts. A run that was started offline is continued offline.
+    How hard its targets are driven and for how long, what it may spend and whether answers are kept
+    may differ: what is ``given`` counts. A run that was started offline is continued offline.
     """
     kept: Mapping[str, Any] = run.settings
     return RunOptions(
@@ -43,6 +44,13 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         max_tokens=kept.get("max_tokens") if given.max_tokens is None else given.max_tokens,
         cache=given.cache or kept.get("cache"),
         offline=given.offline or bool(kept.get("offline")),
+        interleave=kept.get("interleave"),
+        reference=bool(kept.get("reference")),
+        shard=Shard.parse(run.shard) if run.shard else None,
+        engine=given.engine,
+        ray_address=given.ray_address,
+        workers=given.workers,
+        max_time_s=given.max_time_s,
     )
 
 

@@ -16,14 +16,18 @@ from typing import TYPE_CHECKING
 
 from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, ExitCode, StoreError
+from evalkit.gate.beside import beside
 from evalkit.model import RunStatus
 from evalkit.offline import Guard, offline_if
 from evalkit.runner.budget import Ledger, Purse
 from evalkit.runner.cache import AnswerCache
 from evalkit.runner.engine import Driven, Engine
+from evalkit.runner.engines import MakeEngine, Runs, engine_of
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
+from evalkit.runner.flight import Flight
 from evalkit.runner.funds import fund
+from evalkit.runner.pace import Pace
 from evalkit.runner.plan import Plan, RunOptions, build_plan
 from evalkit.runner.privacy import masker_of, new_masker
 from evalkit.runner.progress import Board, Display, Tally
@@ -39,10 +43,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScorerErrors:
+    """A scorer that failed on answers; ``reason`` is that of the first."""
+
+    suite: str
+    name: str
+    failed: int
+    asked: int
+    reason: str
+
+    @property
+    def said(self) -> str:
+        """One line for a person."""
+        share = "every answer" if self.failed == self.asked else f"{self.asked:,} answers"
+        count = f" ({self.failed:,})" if self.failed == self.asked else ""
+        first = f"{self.failed:,} of " if self.failed < self.asked else ""
+        return (
+            f"scorer {self.name!r} of {self.suite!r} failed on {first}{share}{count}: {self.reason}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed.
 
-    ``refused`` is what an offline run tried to connect to, and how often.
+    ``refused`` is what an offline run tried to connect to, and how often; ``overtime_s`` is the
+    time it was allowed, when that was too short. Scorers with errors are told; one that failed on
+    every answer measured nothing, and the run does not end with 0.
     """
 
     run_id: str
@@ -55,6 +82,8 @@ class Outcome:
     elapsed_s: float
     refused: Mapping[str, int] = field(default_factory=dict)
     empty: tuple[Purse, ...] = ()
+    scorer_errors: tuple[ScorerErrors, ...] = ()
+    overtime_s: float | None = None
 
     @property
     def missing(self) -> int:
@@ -62,15 +91,22 @@ class Outcome:
         return self.planned - self.kept - self.answered - self.errors
 
     @property
-    def exit_code(self) -> ExitCode:
-        """What the process ends with when no gate is asked."""
+    def made_code(self) -> ExitCode:
+        """Whether the answers were made, whatever scorers said of them."""
         if self.status is RunStatus.INTERRUPTED:
             return ExitCode.INTERRUPTED
-        if self.empty:
+        if self.empty or self.overtime_s is not None:
             return ExitCode.BUDGET
-        if self.given_up or self.refused or not (self.kept + self.answered):
+        if self.given_up or self.refused or (self.planned and not (self.kept + self.answered)):
             return ExitCode.INFRASTRUCTURE
         return ExitCode.PASS
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process ends with when no gate is asked."""
+        if any(one.failed == one.asked for one in self.scorer_errors):
+            return self.made_code or ExitCode.INFRASTRUCTURE
+        return self.made_code
 
     def _raised(self) -> str:
         """What to give so that a resumed run may spend more."""
@@ -93,13 +129,19 @@ class Outcome:
         elif self.empty:
             said += [f"stopped by the budget: {one.said}; {stored}" for one in self.empty]
             said.append(f"continue with: {again} {self._raised()}")
+        elif self.overtime_s is not None:
+            said.append(f"the {self.overtime_s:g} s of --max-time are over; {stored}")
+            said.append(f"continue with: {again}")
         elif self.given_up:
             said.append(f"{stored}; when the target answers again: {again}")
+        elif not self.planned:
+            said.append("no case falls into this shard; it is part of the whole all the same")
         elif not (self.kept + self.answered):
             said.append(f"every trial failed ({self.errors:,}); see: evalkit show {self.run_id}")
         elif self.errors:
             word = "trial" if self.errors == 1 else "trials"
             said.append(f"{self.errors:,} {word} failed; try them again with: {again}")
+        said += [one.said for one in self.scorer_errors]
         return tuple(said)
 
 
@@ -149,14 +191,24 @@ def _make(
     """Fund the run, say what it may cost, and make it."""
     ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
     _say((*plan.warnings, *warnings), display)
-    if resumed is None:
-        store.prepare()
-    with _cache(plan, options, lambda text: display.note(redact(text))):
+    store.prepare()
+    with (
+        engine_of(plan, options) as make,
+        _cache(plan, options, lambda text: display.note(redact(text))),
+    ):
         if worth_estimating(plan):
             guess = estimate(plan, store, resumed=resumed, ledger=ledger)
             for text in guess.notes():
                 display.note(text)
-        return execute(plan, store, display=display, resumed=resumed, ledger=ledger)
+        return execute(
+            plan,
+            store,
+            display=display,
+            resumed=resumed,
+            ledger=ledger,
+            max_time_s=options.max_time_s,
+            make=make,
+        )
 
 
 @contextmanager
@@ -265,11 +317,13 @@ def execute(
     display: Display,
     resumed: Resumed | None = None,
     ledger: Ledger | None = None,
+    max_time_s: float | None = None,
+    make: MakeEngine = Engine,
 ) -> Outcome:
     """Make the trials of a plan and store them; the run is in the store whatever happens.
 
     When a purse of the ``ledger`` is empty, calls under way end as they would and nothing new is
-    called.
+    called. After ``max_time_s`` nothing new is called either, and calls under way have a moment.
 
     SIGINT and SIGTERM end it early with everything finished stored; a second one ends the process
     at once, and the journal keeps what was finished. Raises ``StoreError`` when the run cannot be
@@ -280,33 +334,42 @@ def execute(
     if resumed is None:
         store.create_run(clean_run(plan.run, process_redactor()))
     recorder = Recorder(store, run_id)
+    flight = Flight(store.journal_directory / f"{run_id}.flight")
     try:
         if resumed is not None:
             store.reopen_run(run_id)
         engine, tallies = _engine(
-            plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger()
+            plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger(), make=make
         )
+        engine.flight = flight
         begun = time.monotonic()
         try:
             with _quiet_collector():
-                asyncio.run(_drive(engine, display))
+                over = asyncio.run(_drive(engine, display, max_time_s))
         except EvalkitError as error:
             _finish_failed(recorder, engine)
             raise _with_kept(error, run_id, tallies, engine) from error
         except OSError:
             _finish_failed(recorder, engine)
             raise
-        outcome = _outcome(plan, engine, tallies, time.monotonic() - begun)
+        outcome = _outcome(
+            plan,
+            engine,
+            tallies,
+            time.monotonic() - begun,
+            overtime_s=max_time_s if over else None,
+        )
         try:
             recorder.finish(outcome.status, unrecorded=engine.ledger.unrecorded)
         except StoreError as error:
             raise _with_kept(error, run_id, tallies, engine) from error
     finally:
         recorder.close()
+        flight.close(ended=recorder.ended)
     return outcome
 
 
-def _finish_failed(recorder: Recorder, engine: Engine) -> None:
+def _finish_failed(recorder: Recorder, engine: Runs) -> None:
     try:
         recorder.finish(RunStatus.FAILED, unrecorded=engine.ledger.unrecorded)
     except EvalkitError:
@@ -316,7 +379,7 @@ def _finish_failed(recorder: Recorder, engine: Engine) -> None:
 
 
 def _with_kept(
-    error: EvalkitError, run_id: str, tallies: Sequence[Tally], engine: Engine
+    error: EvalkitError, run_id: str, tallies: Sequence[Tally], engine: Runs
 ) -> EvalkitError:
     """The error with what is safe and how to go on as its third line."""
     kept = sum(one.kept for one in tallies) + engine.recorded
@@ -336,12 +399,14 @@ def _engine(
     *,
     veil: Veil,
     ledger: Ledger,
-) -> tuple[Engine, list[Tally]]:
+    make: MakeEngine,
+) -> tuple[Runs, list[Tally]]:
     done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
     driven: list[Driven] = []
+    paces = _paces(plan)
     for name, lane in plan.fleet.lanes.items():
-        suites = [one for one in plan.suites if name in one.targets and one.survey.total]
+        suites = [one for one in plan.suites if name in one.targets and one.survey.mine]
         if not suites:
             continue
         mine = {
@@ -359,6 +424,7 @@ def _engine(
                 cases=one.cases.__iter__,
                 trials=one.trials,
                 done=done.get((one.name, name), frozenset()),
+                first=one.first_trial,
             )
             for one in suites
         ]
@@ -367,12 +433,13 @@ def _engine(
             target_hash=plan.fleet.targets[name].version.content_hash,
             seed=plan.run.seed,
             render=lane.render,
+            pace=paces.get(name),
         )
         driven.append(Driven(lane=lane, feed=feed, tallies=mine))
         tallies += mine.values()
     order = {one.name: place for place, one in enumerate(plan.suites)}
     tallies.sort(key=lambda one: order[one.suite])
-    engine = Engine(
+    engine = make(
         run_id=plan.run.id,
         driven=driven,
         lanes=tuple(plan.fleet.lanes.values()),
@@ -384,6 +451,8 @@ def _engine(
         veil=veil,
         ledger=ledger,
     )
+    for lane in plan.fleet.lanes.values():
+        lane.note = display.note
     ledger.on_empty = lambda purse: display.note(
         f"the budget is reached ({purse.said}): no new calls"
         f"{'' if purse.whole else ' to those it pays for'}; answers under way are waited for"
@@ -391,17 +460,34 @@ def _engine(
     return engine, tallies
 
 
-def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float) -> Outcome:
+def _paces(plan: Plan) -> dict[str, tuple[Pace, int]]:
+    """The pace of every target that is asked beside another, and its side of it."""
+    found = {}
+    asked = {name for one in plan.suites for name in one.targets if one.survey.total}
+    for name, lane in plan.fleet.lanes.items():
+        other = plan.fleet.lanes.get(beside(name))
+        if other is not None and {name, other.name} <= asked:
+            pace = Pace(max(lane.limits.concurrency, other.limits.concurrency))
+            found[name], found[other.name] = (pace, 0), (pace, 1)
+    return found
+
+
+def _outcome(
+    plan: Plan, engine: Runs, tallies: list[Tally], elapsed_s: float, *, overtime_s: float | None
+) -> Outcome:
     given_up = {one.target: one.given_up for one in tallies if one.given_up}
     answered = sum(one.answered for one in tallies)
     errors = sum(one.errors for one in tallies)
     kept = sum(one.kept for one in tallies)
     made = kept + answered + errors
-    if engine.stopped and made < plan.run.planned:
+    overtime = overtime_s if made < plan.run.planned else None
+    if overtime is not None:
+        status = RunStatus.STOPPED
+    elif engine.stopped and made < plan.run.planned:
         status = RunStatus.INTERRUPTED
     elif engine.ledger.empty and made < plan.run.planned:
         status = RunStatus.STOPPED
-    elif not kept + answered:
+    elif plan.run.planned and not kept + answered:
         status = RunStatus.FAILED
     elif given_up:
         status = RunStatus.STOPPED
@@ -417,11 +503,31 @@ def _outcome(plan: Plan, engine: Engine, tallies: list[Tally], elapsed_s: float)
         given_up=given_up,
         elapsed_s=elapsed_s,
         empty=engine.ledger.empty if made < plan.run.planned else (),
+        scorer_errors=tuple(
+            ScorerErrors(
+                suite=suite, name=name, failed=one.failed, asked=one.asked, reason=one.reason[:200]
+            )
+            for (suite, name), one in engine.scored.items()
+            if one.failed
+        ),
+        overtime_s=overtime,
     )
 
 
-async def _drive(engine: Engine, display: Display) -> None:
+async def _drive(engine: Runs, display: Display, max_time_s: float | None) -> bool:
+    """Run the engine; whether ``max_time_s`` ended it."""
     loop = asyncio.get_running_loop()
+    overtime = False
+
+    def time_out() -> None:
+        nonlocal overtime
+        if not engine.stopped:
+            overtime = True
+            display.note("the time of the run is over: no new calls")
+            engine.stop()
+
+    if max_time_s is not None:
+        loop.call_later(max_time_s, time_out)
 
     def first(name: str) -> None:
         engine.stop()
@@ -437,6 +543,7 @@ async def _drive(engine: Engine, display: Display) -> None:
 
     with _signals(lambda name: loop.call_soon_threadsafe(first, name), second):
         await engine.run()
+    return overtime
 
 
 @contextmanager

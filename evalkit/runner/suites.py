@@ -15,6 +15,7 @@ from evalkit.model import Ask, DatasetVersion
 from evalkit.registry import Kind, ScorerPlugin
 from evalkit.runner.cases import SuiteCases, Survey
 from evalkit.runner.select import Selection
+from evalkit.runner.shards import Shard
 
 if TYPE_CHECKING:
     from evalkit.datasets import Dataset, DatasetInfo
@@ -33,6 +34,7 @@ class PlannedSuite:
     survey: Survey
     datasets: tuple[DatasetVersion, ...]
     warnings: tuple[str, ...] = ()
+    first_trial: int = 0
 
     @property
     def name(self) -> str:
@@ -42,6 +44,11 @@ class PlannedSuite:
     @property
     def planned(self) -> int:
         """Trials on each of its targets."""
+        return self.survey.mine * self.trials
+
+    @property
+    def whole(self) -> int:
+        """Trials on each of its targets over all shards."""
         return self.survey.total * self.trials
 
 
@@ -125,6 +132,8 @@ def plan_suite(
     selection: Selection,
     allow_code: bool,
     judges: Mapping[str, Ask],
+    reference: bool,
+    shard: Shard | None = None,
 ) -> PlannedSuite:
     """Read a suite's datasets, bind its scorers and select its cases.
 
@@ -134,10 +143,17 @@ def plan_suite(
 
     scanned = [scans.of(one) for one in spec.datasets]
     scorers = tuple(
-        bind(one, root=project.root, allow_code=allow_code, judges=judges) for one in spec.scorers
+        bind(
+            one,
+            root=project.root,
+            allow_code=allow_code,
+            reference=reference,
+            judges=judges,
+        )
+        for one in spec.scorers
     )
     cases = SuiteCases(
-        [dataset for dataset, _ in scanned], [info.cases for _, info in scanned], selection
+        [dataset for dataset, _ in scanned], [info.cases for _, info in scanned], selection, shard
     )
     survey = cases.survey()
     warnings: list[str] = []

@@ -24,6 +24,11 @@ class Veil:
     def __bool__(self) -> bool:
         return bool(self._redactor) or bool(self._masker)
 
+    @property
+    def masks(self) -> bool:
+        """Whether personal data is masked."""
+        return bool(self._masker)
+
     def spans(self, text: str) -> list[tuple[int, int, str]]:
         """What is replaced by what, by place; none overlap."""
         secret = [(start, end, REDACTED) for start, end in self._redactor.spans(text)]

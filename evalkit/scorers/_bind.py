@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeAlias, get_args
 
@@ -28,9 +29,13 @@ from evalkit.model import (
     rate,
 )
 from evalkit.scorers._panel import Panel
+from evalkit.scorers._patience import Hung, Patience
 
 LONG_TEXT = 20_000
 """Characters of answer and expectation above which scoring leaves the event loop for a thread."""
+
+DEADLINE_S = 60.0
+"""Seconds in which a scorer of others must give a score, unless it declares another time."""
 
 _IN_PROJECT = "file.py:name, relative to the project"
 ProjectCode: TypeAlias = Annotated[str, _IN_PROJECT]
@@ -49,8 +54,9 @@ class BoundScorer:
     """One scorer of a suite; ``name`` is what the suite calls it.
 
     ``options`` are complete: every parameter has its value, files are absolute. ``metrics`` are the
-    plugin's, and the rate of ``passed`` when the options make it decide. ``judges`` are the targets
-    that a scorer with ``asks`` may ask, by name.
+    plugin's, and the rate of ``passed`` when the options make it decide. Code that is not
+    evalkit's own has ``patience`` with it, a time limit; evalkit's own scorers refuse what would
+    take long. ``judges`` are the targets that a scorer with ``asks`` may ask, by name.
     """
 
     name: str
@@ -58,6 +64,7 @@ class BoundScorer:
     plugin: registry.ScorerPlugin
     options: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
+    patience: Patience | None = field(default=None, compare=False)
     judges: Mapping[str, Ask] = field(default_factory=dict)
 
     @property
@@ -103,6 +110,8 @@ class BoundScorer:
         """The same without an event loop; an async scorer gives errors that say so."""
         if self.plugin.batch:
             return self._batch_sync(pairs)
+        if self.patience is not None:
+            return self._patient(pairs, self.patience)
         return [self._one_sync(case, output) for case, output in pairs]
 
     async def _one(self, case: Case, output: Output) -> ScoreRecord:
@@ -113,20 +122,44 @@ class BoundScorer:
         given = (case, output) if panel is None else (case, output, panel)
         started = time.perf_counter()
         try:
-            if self._wants_thread(case, output):
+            if self.patience is not None and not self.is_async:
+                call = partial(self.plugin.obj, *given, **self.options)
+                (result,) = await asyncio.to_thread(self.patience.results, [call])
+            elif self._wants_thread(case, output):
                 result = await asyncio.to_thread(self.plugin.obj, *given, **self.options)
             else:
                 result = self.plugin.obj(*given, **self.options)
-            if inspect.isawaitable(result):
-                result = await result
+            result = await self._awaited(result)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             result = error
         return self._record(result, time.perf_counter() - started, panel)
 
-    def _one_sync(self, case: Case, output: Output) -> ScoreRecord:
-        missing = self._missing(case, output)
-        if missing:
-            return self._record(Unscorable(missing), 0.0)
+    async def _awaited(self, result: Any) -> Any:
+        """What an asynchronous scorer says, within the time that code not ours has."""
+        if not inspect.isawaitable(result):
+            return result
+        if self.patience is None:
+            return await result
+        try:
+            async with asyncio.timeout(self.patience.limit_s) as limit:
+                return await result
+        except TimeoutError:
+            if limit.expired():
+                raise Hung(self.patience.limit_s, made=True) from None
+            raise
+
+    def _patient(self, pairs: Sequence[Pair], patience: Patience) -> list[ScoreRecord]:
+        judged, missing = self._split(pairs)
+        calls = [partial(self._timed, case, output) for case, output in judged]
+        rest = iter(patience.results(calls))
+        found = []
+        for why in missing:
+            result = Unscorable(why) if why else next(rest)
+            value, elapsed = result if isinstance(result, tuple) else (result, 0.0)
+            found.append(self._record(value, patience.limit_s if _hung(value) else elapsed))
+        return found
+
+    def _timed(self, case: Case, output: Output) -> tuple[object, float]:
         started = time.perf_counter()
         try:
             asked = (Panel(self.judges),) if self.plugin.asks else ()
@@ -135,7 +168,13 @@ class BoundScorer:
                 result = _not_awaitable(result)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             result = error
-        return self._record(result, time.perf_counter() - started)
+        return result, time.perf_counter() - started
+
+    def _one_sync(self, case: Case, output: Output) -> ScoreRecord:
+        missing = self._missing(case, output)
+        if missing:
+            return self._record(Unscorable(missing), 0.0)
+        return self._record(*self._timed(case, output))
 
     async def _batch(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:
         judged, missing = self._split(pairs)
@@ -144,11 +183,10 @@ class BoundScorer:
             if not judged:
                 results: Any = []
             elif self.is_async:
-                results = await self.plugin.obj(judged, **self.options)
+                results = await self._awaited(self.plugin.obj(judged, **self.options))
             else:
-                results = await asyncio.to_thread(self.plugin.obj, judged, **self.options)
-            if inspect.isawaitable(results):
-                results = await results
+                results = await asyncio.to_thread(self._all, judged)
+                results = await self._awaited(results)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             results = [error] * len(judged)
         return self._merge(missing, judged, results, time.perf_counter() - started)
@@ -157,10 +195,19 @@ class BoundScorer:
         judged, missing = self._split(pairs)
         started = time.perf_counter()
         try:
-            results: Any = _not_awaitable(self.plugin.obj(judged, **self.options)) if judged else []
+            results: Any = _not_awaitable(self._all(judged)) if judged else []
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             results = [error] * len(judged)
         return self._merge(missing, judged, results, time.perf_counter() - started)
+
+    def _all(self, judged: Sequence[Pair]) -> Any:
+        """What a batch scorer says of all pairs, within as much time as they have together."""
+        if self.patience is None:
+            return self.plugin.obj(judged, **self.options)
+        (found,) = self.patience.results([partial(self.plugin.obj, judged, **self.options)])
+        if isinstance(found, BaseException):
+            raise found
+        return found
 
     def _split(self, pairs: Sequence[Pair]) -> tuple[list[Pair], list[str]]:
         missing = [self._missing(case, output) for case, output in pairs]
@@ -209,7 +256,7 @@ class BoundScorer:
         elif isinstance(result, TargetError):
             status, reason = ScoreStatus.ERROR, str(result)
         elif isinstance(result, BaseException):
-            said = f"{type(result).__name__}: {result}"
+            said = str(result) if _hung(result) else f"{type(result).__name__}: {result}"
             status, reason = ScoreStatus.ERROR, said + _users_line(result)
         else:
             try:
@@ -242,6 +289,10 @@ class BoundScorer:
         else:
             passed = score.value >= self.threshold
         return replace(score, passed=passed)
+
+
+def _hung(result: object) -> bool:
+    return isinstance(result, Hung)
 
 
 def _not_awaitable(result: object) -> object:
@@ -302,6 +353,7 @@ def bind(
     *,
     root: Path | None = None,
     allow_code: bool | None = None,
+    reference: bool = False,
     judges: Mapping[str, Ask] | None = None,
 ) -> BoundScorer:
     """The scorer of a suite, its options checked and its signature made.
@@ -344,6 +396,8 @@ def bind(
         asked = plugin.asked({**dict.fromkeys(plugin.asks), name: options.get(name)})
         signed[name] = ",".join(known[one].identity for one in asked)
     signature = plugin.signature(signed)
+    if reference and plugin.reference is not None:
+        plugin = replace(plugin, obj=plugin.reference, batch=False)
     return BoundScorer(
         name=spec.name,
         signature=signature + (f"|{extra}" if extra else ""),
@@ -351,7 +405,17 @@ def bind(
         options=options,
         threshold=spec.threshold,
         judges={name: known[name] for name in plugin.asked(options)},
+        patience=_patience(plugin, options),
     )
+
+
+def _patience(plugin: registry.ScorerPlugin, options: Mapping[str, Any]) -> Patience | None:
+    """The time limit of code that is not evalkit's own."""
+    own = plugin.obj.__module__.partition(".")[0] == __name__.partition(".")[0]
+    if own and not plugin.code:
+        return None
+    given = options.get("deadline") if own else plugin.deadline_s
+    return Patience(DEADLINE_S if given is None else given)
 
 
 def _refuse(spec: ScorerSpec, what: str, hint: str) -> NoReturn:

@@ -9,24 +9,13 @@ SHORT = 60
 """Words of all texts up to which this way is the faster one."""
 
 
-def clipped_word_matches(
-    given: Sequence[str], references: Sequence[Sequence[str]], order: int
-) -> list[int]:
-    """``clipped_matches`` of words; for short texts without arrays, which is faster."""
-    if len(given) + sum(map(len, references)) > SHORT:
-        from evalkit.scorers._ngrams import clipped_matches, word_ids
-
-        first, *rest = word_ids([given, *references])
-        return clipped_matches(first, rest, order)
-    return few_word_matches(given, references, order)
-
-
 def few_word_matches(
     given: Sequence[str], references: Sequence[Sequence[str]], order: int, *, lowest: int = 1
 ) -> list[int]:
-    """The same for the orders from ``lowest``, without arrays.
+    """For n = ``lowest`` … ``order``: the n-grams of ``given`` found in the references.
 
-    Its time grows with the square of the lengths.
+    Every n-gram counts at most as often as in the reference that has it most often. Its
+    time grows with the square of the lengths.
     """
     found = [0] * (order - lowest + 1)
     shared = set(given).intersection(chain.from_iterable(references))

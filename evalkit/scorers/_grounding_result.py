@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from evalkit.errors import Unscorable
-from evalkit.model import Case, Evidence, Output, Score
+from evalkit.model import Case, Evidence, Metric, Output, Score
 from evalkit.scorers._grounding_claims import Claim, claims
 from evalkit.scorers._grounding_sentence import Reason
 from evalkit.scorers._grounding_source import Source, prepare, stems_of
@@ -94,7 +94,16 @@ def to_score(
         passed=value <= threshold,
         reason=said or None,
         evidence=tuple(rows),
+        stats=(float(sum(one > threshold for one in doubts)), float(len(doubts))),
     )
+
+
+def _share(stats: Sequence[float]) -> float:
+    return stats[0] / stats[1] if stats[1] else 0.0
+
+
+sentence_rate = Metric("sentence_rate", "corpus", corpus_value=_share)
+"""The share of all sentences whose own doubt is above the threshold of an answer."""
 
 
 def _rows(reading: Reading, claim: Claim, doubt: float, answer: str) -> list[Evidence]:

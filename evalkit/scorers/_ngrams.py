@@ -1,4 +1,4 @@
-"""How many n-grams two or more sequences share, for all orders at once.
+"""How many n-grams two or more sequences share, for all orders at once and for many pairs at once.
 
 Each window of the highest order is packed into one 64-bit integer, first symbol in the highest
 bits, so that one sort puts the windows of every lower order into order as well. Exact; sequences
@@ -8,7 +8,7 @@ with too many distinct symbols to pack are counted with dictionaries instead.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ import numpy.typing as npt
 Ids = npt.NDArray[np.int64]
 
 _WORD = 63
+_PART = 200_000
+"""Symbols of pairs that are counted at once, to bound the memory."""
 _WIDE = 60_000
 """Windows above which orders are counted one after the other, to bound the memory."""
 
@@ -92,20 +94,96 @@ def _counted(given: Ids, references: Sequence[Ids], order: int) -> list[int]:
     return found
 
 
-def character_ids(texts: Sequence[str]) -> list[Ids]:
-    """Texts as arrays of symbols: code points, renumbered where they would not pack."""
-    arrays = [
-        np.frombuffer(one.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) for one in texts
-    ]
-    line = np.concatenate(arrays).astype(np.int64)
+def matches_of_pairs(texts: Sequence[tuple[bytes, bytes]], order: int) -> list[list[int]]:
+    """For each pair of sequences, the n-grams they share, for n = 1 … ``order``.
+
+    A sequence is its symbols as 32-bit little-endian integers. All pairs of a part are laid end to
+    end and sorted once, the pair's number in the highest bits, which is what makes short texts
+    cheap: a call of numpy costs as much as fifty words.
+    """
+    found: list[list[int]] = []
+    part: list[tuple[bytes, bytes]] = []
+    size = 0
+    for given, wanted in texts:
+        if not given or not wanted:
+            part.append((b"", b""))
+            continue
+        more = (len(given) + len(wanted)) // 4
+        if size + more > _PART and part:
+            found += _part(part, order)
+            part, size = [], 0
+        part.append((given, wanted))
+        size += more
+    return found + _part(part, order) if part else found
+
+
+def _part(texts: Sequence[tuple[bytes, bytes]], order: int) -> list[list[int]]:
+    line = np.frombuffer(b"".join([one for pair in texts for one in pair]), dtype=np.uint32)
     if not len(line):
-        return [line] * len(texts)
-    if int(line.max()) < 1023:
-        line += 1
-    else:
-        _, line = np.unique(line, return_inverse=True)
-        line = line.astype(np.int64) + 1
-    return np.split(line, np.cumsum([len(one) for one in arrays])[:-1])
+        return [[0] * order for _ in texts]
+    lengths = np.array([len(one) // 4 for pair in texts for one in pair])
+    place = np.repeat(np.arange(len(lengths)), lengths)
+    pair = place >> 1
+    symbols = line.astype(np.int64) + 1
+    spare = _WORD - 1 - len(texts).bit_length()
+    if int(symbols.max()).bit_length() * order > spare:
+        symbols = _renumbered(symbols, pair, len(texts))
+    bits = int(symbols.max()).bit_length()
+    if bits * order > spare:
+        if len(texts) > 1:
+            return [one for each in texts for one in _part([each], order)]
+        given, wanted = np.split(symbols, lengths[:1])
+        return [clipped_matches(given, [wanted], order)]
+    return _counts(symbols, place, order, bits, len(texts)).tolist()  # type: ignore[no-any-return]
+
+
+def _renumbered(symbols: Ids, pair: Ids, pairs: int) -> Ids:
+    """The symbols as small as they can be: every pair counts its own from 1."""
+    known, symbols = np.unique(pair << 32 | symbols, return_inverse=True)
+    first = np.searchsorted(known, np.arange(pairs) << 32)
+    small: Ids = symbols - first[pair] + 1
+    return small
+
+
+def _counts(symbols: Ids, place: Ids, order: int, bits: int, pairs: int) -> Ids:
+    # past the end of every sequence stand as many zeros as a window can reach
+    line = np.zeros(len(symbols) + order * (int(place[-1]) + 1), dtype=np.int64)
+    at = np.arange(len(symbols)) + order * place
+    line[at] = symbols
+    packed = line[: len(line) - order + 1]
+    for k in range(1, order):
+        packed = packed << bits | line[k : len(line) - order + 1 + k]
+    keys = np.sort((place >> 1) << (bits * order + 1) | packed[at] << 1 | place & 1)
+    windows, last = keys >> 1, len(keys)
+    theirs_before = np.concatenate([[0], np.cumsum(keys & 1)])
+    found = np.zeros((pairs, order), dtype=np.int64)
+    for n in range(1, order + 1):
+        grams = windows >> bits * (order - n)
+        starts = np.concatenate([[0], np.flatnonzero(grams[1:] != grams[:-1]) + 1])
+        ends = np.concatenate([starts[1:], [last]])
+        theirs = theirs_before[ends] - theirs_before[starts]
+        first = grams[starts]
+        whole = first & ((1 << bits) - 1) != 0  # a window past the end is no n-gram
+        common = np.minimum(ends - starts - theirs, theirs) * whole
+        found[:, n - 1] = np.bincount(first >> bits * n, weights=common, minlength=pairs)
+    return found
+
+
+def symbols_of_characters(text: str) -> bytes:
+    """A text as 32-bit symbols, one a code point."""
+    return text.encode("utf-32-le", "surrogatepass")
+
+
+class WordSymbols(dict[str, bytes]):
+    """Symbols of words, numbered as they are met; the same word has the same one within it."""
+
+    def __missing__(self, word: str) -> bytes:
+        found = self[word] = len(self).to_bytes(4, "little")
+        return found
+
+    def of(self, words: Iterable[str]) -> bytes:
+        """A list of words as 32-bit symbols."""
+        return b"".join(map(self.__getitem__, words))
 
 
 def word_ids(texts: Sequence[Sequence[str]]) -> list[Ids]:

@@ -30,6 +30,9 @@ MAX_CELLS = 20_000_000_000
 MAX_UNION_CELLS = 400_000_000
 """The same for ROUGE-Lsum, which keeps every row."""
 
+MAX_WALK = 50_000_000_000
+"""Steps back through the table times the bits that each looks at, about a second of them."""
+
 _TOKEN = re.compile(r"[a-z0-9]+")
 _CACHED_TEXT = 20_000
 
@@ -126,7 +129,9 @@ def rouge_lsum(target: Sequence[Tokens], prediction: Sequence[Tokens]) -> Rouge:
     wanted, given = sum(map(len, target)), sum(map(len, prediction))
     if not wanted or not given:
         return _ZERO
-    if wanted * given > MAX_UNION_CELLS:
+    longest = max(map(len, prediction))
+    walked = wanted * len(prediction) + given * len(target)
+    if wanted * given > MAX_UNION_CELLS or walked * longest > MAX_WALK:
         raise Unscorable(f"too long to compare: {given:,} against {wanted:,} words")
     left_target = Counter(one for line in target for one in line)
     left_given = Counter(one for line in prediction for one in line)

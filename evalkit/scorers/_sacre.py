@@ -1,8 +1,8 @@
 """BLEU and chrF with sacrebleu's values and signatures, several times faster.
 
 Tokens are sacrebleu's, through its tokenizers (not their caches of 65,536 whole texts, which grow
-with the run); n-grams are counted as packed integers. Every function says which of sacrebleu's it
-equals, and the tests hold the equality on any Unicode text.
+with the run); words become numbers, and the n-grams of a whole batch are counted in one sort. Every
+function says which of sacrebleu's it equals, and the tests hold it on any Unicode text.
 """
 
 from __future__ import annotations
@@ -10,10 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from itertools import chain
 from typing import Any, Literal, TypeAlias
 
-from evalkit.scorers._few import clipped_word_matches
+import numpy as np
+
+from evalkit.scorers._ngrams import (
+    WordSymbols,
+    clipped_matches,
+    matches_of_pairs,
+    symbols_of_characters,
+)
 
 BleuTokenizer: TypeAlias = Literal["13a", "intl", "zh", "char", "none"]
 Stats: TypeAlias = tuple[float, ...]
@@ -23,6 +29,7 @@ CHAR_ORDER = 6
 BETA = 2
 
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+_ENDS = frozenset('.,:;!?)"')
 _LONG_CHUNK = 100
 
 
@@ -58,15 +65,24 @@ def _western() -> Callable[[str], str]:
     return lambda line: str(kind.__call__.__wrapped__(tool, line))
 
 
-@lru_cache(maxsize=1 << 17)
-def _chunk_13a(chunk: str) -> tuple[str, ...]:
-    if chunk.isalnum() and chunk.isascii():
-        return (chunk,)  # every rule is about a mark
+def _chunk_13a(chunk: str) -> Sequence[str]:
+    if chunk.isascii():
+        if chunk.isalnum():
+            return (chunk,)  # every rule is about a mark
+        if chunk[-1] in _ENDS and chunk[:-1].isalnum():
+            return (chunk[:-1], chunk[-1])  # and these always stand alone before a space
+    if len(chunk) > _LONG_CHUNK:
+        return _western()(f" {chunk} ").split()
+    return _marked_chunk(chunk)
+
+
+@lru_cache(maxsize=1 << 16)
+def _marked_chunk(chunk: str) -> tuple[str, ...]:
     return tuple(_western()(f" {chunk} ").split())
 
 
-def _words_13a(line: str) -> list[str]:
-    """``Tokenizer13a``, a chunk between spaces at a time.
+def _chunks_13a(line: str) -> list[str]:
+    """The line of ``Tokenizer13a``, cut at its spaces.
 
     Its rules look one character to the left and right, and a space there is as good as any other,
     so a chunk gives the same tokens wherever it stands, and is looked up the next time.
@@ -75,35 +91,58 @@ def _words_13a(line: str) -> list[str]:
     if "&" in line:
         line = line.replace("&quot;", '"').replace("&amp;", "&")
         line = line.replace("&lt;", "<").replace("&gt;", ">")
-    chunks = line.split()
-    if max(map(len, chunks), default=0) > _LONG_CHUNK:
-        return _western()(f" {line} ").split()
-    return list(chain.from_iterable(map(_chunk_13a, chunks)))
+    return line.split()
 
 
-def bleu_words(text: str, name: BleuTokenizer, *, lowercase: bool) -> list[str]:
-    """The tokens BLEU counts (``BLEU._preprocess_segment`` and the split after it)."""
-    text = (text.lower() if lowercase else text).rstrip()
-    return _words_13a(text) if name == "13a" else bleu_tokenizer(name)(text).split()
+class _Chunks(dict[str, bytes]):
+    """What stands between two spaces, as the symbols of its words; each is split once."""
+
+    def __init__(self, split: Callable[[str], Sequence[str]]):
+        super().__init__()
+        self._split = split
+        self.words = WordSymbols()
+
+    def __missing__(self, chunk: str) -> bytes:
+        found = self[chunk] = self.words.of(self._split(chunk))
+        return found
+
+    def of(self, chunks: Sequence[str]) -> bytes:
+        """The symbols of a text."""
+        return b"".join(map(self.__getitem__, chunks))
 
 
 def bleu_stats(
-    answer: str, references: Sequence[str], name: BleuTokenizer, *, lowercase: bool
-) -> Stats:
-    """Words, reference words, matching n-grams for n = 1 to 4, n-grams for n = 1 to 4.
+    texts: Sequence[tuple[str, Sequence[str]]], name: BleuTokenizer, *, lowercase: bool
+) -> list[Stats]:
+    """For every answer with its references: words, reference words, matching n-grams for n = 1 to
+    4, n-grams for n = 1 to 4.
 
     Equal to ``BLEU._extract_corpus_statistics``: with several references each n-gram counts up to
     its largest count in one of them, and the length is the closest one's, the shorter of two.
-    """
-    given = bleu_words(answer, name, lowercase=lowercase)
-    wanted = [bleu_words(one, name, lowercase=lowercase) for one in references]
-    size = len(given)
-    length = len(wanted[0])
-    if len(wanted) > 1:
-        length = min(map(len, wanted), key=lambda n: (abs(size - n), n))
-    correct = clipped_word_matches(given, wanted, BLEU_ORDER)
-    total = [max(size - order, 0) for order in range(BLEU_ORDER)]
-    return (float(size), float(length), *map(float, correct), *map(float, total))
+    """  # noqa: D205 - one sentence
+    chunks = _Chunks(_chunk_13a)
+
+    def symbols(text: str) -> bytes:
+        text = (text.lower() if lowercase else text).rstrip()
+        if name != "13a":
+            return chunks.words.of(bleu_tokenizer(name)(text).split())
+        return chunks.of(_chunks_13a(text))
+
+    rows = [(symbols(answer), [symbols(one) for one in wanted]) for answer, wanted in texts]
+    shared = matches_of_pairs([(given, wanted[0]) for given, wanted in rows], BLEU_ORDER)
+    found = []
+    for (given, wanted), matches in zip(rows, shared, strict=True):
+        size, lengths = len(given) // 4, [len(one) // 4 for one in wanted]
+        length, correct = lengths[0], matches
+        if len(wanted) > 1:
+            length = min(lengths, key=lambda n: (abs(size - n), n))
+            mine, *theirs = [
+                np.frombuffer(one, np.uint32).astype(np.int64) + 1 for one in (given, *wanted)
+            ]
+            correct = clipped_matches(mine, theirs, BLEU_ORDER)
+        total = [max(size - order, 0) for order in range(BLEU_ORDER)]
+        found.append(tuple(map(float, (size, length, *correct, *total))))
+    return found
 
 
 def bleu_value(stats: Sequence[float], *, effective_order: bool) -> float:
@@ -135,49 +174,54 @@ def corpus_bleu(stats: Sequence[float]) -> float:
     return bleu_value(stats, effective_order=False)
 
 
-def _split_punctuation(text: str) -> list[str]:
+def _split_punctuation(word: str) -> tuple[str, ...]:
     """``CHRF._remove_punctuation``: one mark is split off the end, or else off the start."""
-    found: list[str] = []
-    for word in text.split():
-        if len(word) == 1:
-            found.append(word)
-        elif word[-1] in _PUNCTUATION:
-            found += [word[:-1], word[-1]]
-        elif word[0] in _PUNCTUATION:
-            found += [word[0], word[1:]]
-        else:
-            found.append(word)
-    return found
+    if len(word) > 1:
+        if word[-1] in _PUNCTUATION:
+            return (word[:-1], word[-1])
+        if word[0] in _PUNCTUATION:
+            return (word[0], word[1:])
+    return (word,)
 
 
 def chrf_stats(
-    answer: str, references: Sequence[str], *, word_order: int, lowercase: bool
-) -> Stats:
-    """N-grams of the answer, of the reference and of both, for 6 character, then the word orders.
+    texts: Sequence[tuple[str, Sequence[str]]], *, word_order: int, lowercase: bool
+) -> list[Stats]:
+    """For every answer with its references: n-grams of the answer, of the reference and of both.
 
-    Those of the reference with the best F score, as ``CHRF._compute_segment_statistics``.
+    For 6 character orders, then the word orders, with the reference of the best F score, as
+    ``CHRF._compute_segment_statistics``.
     """
-    from evalkit.scorers._ngrams import character_ids, clipped_matches, word_ids
+    words = _Chunks(_split_punctuation)
+    pairs: list[list[tuple[bytes, bytes]]] = [[], []]
+    for answer, references in texts:
+        sides = []
+        for text in (answer, *references):
+            chunks = (text.lower() if lowercase else text).split()
+            as_words = words.of(chunks) if word_order else b""
+            sides.append((symbols_of_characters("".join(chunks)), as_words))
+        given, *wanted = sides
+        for at in (0, 1):
+            pairs[at] += [(given[at], one[at]) for one in wanted]
+    chars = _orders(pairs[0], CHAR_ORDER)
+    if word_order:
+        chars = [a + b for a, b in zip(chars, _orders(pairs[1], word_order), strict=True)]
+    rest = iter(chars)
+    # the first of the best: max keeps it
+    return [max((next(rest) for _ in references), key=chrf_value) for _, references in texts]
 
-    texts = [one.lower() if lowercase else one for one in (answer, *references)]
-    chars = character_ids(["".join(one.split()) for one in texts])
-    words = word_ids([_split_punctuation(one) for one in texts]) if word_order else []
-    best: Stats = ()
-    best_value = -1.0
-    for at in range(1, len(texts)):
+
+def _orders(pairs: Sequence[tuple[bytes, bytes]], order: int) -> list[Stats]:
+    found = []
+    for (given, wanted), matches in zip(pairs, matches_of_pairs(pairs, order), strict=True):
+        mine, theirs = len(given) // 4, len(wanted) // 4
         stats: list[float] = []
-        for sides, order in ((chars, CHAR_ORDER), (words, word_order)):
-            if not order:
-                continue
-            given, wanted = len(sides[0]), len(sides[at])
-            for n, hits in enumerate(clipped_matches(sides[0], [sides[at]], order)):
-                there = max(wanted - n, 0)
-                # sacrebleu counts no n-grams of the answer for orders the reference does not reach
-                stats += (float(max(given - n, 0) if there else 0), float(there), float(hits))
-        value = chrf_value(stats)
-        if value > best_value:
-            best, best_value = tuple(stats), value
-    return best
+        for n, hits in enumerate(matches):
+            there = max(theirs - n, 0)
+            # sacrebleu counts no n-grams of the answer for orders the reference does not reach
+            stats += (float(max(mine - n, 0) if there else 0), float(there), float(hits))
+        found.append(tuple(stats))
+    return found
 
 
 def chrf_value(stats: Sequence[float]) -> float:

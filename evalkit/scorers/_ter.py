@@ -26,6 +26,7 @@ BEAM = 25
 MAX_CANDIDATES = 1000
 INFINITY = 1 << 29
 
+MAX_CHARACTERS = 1_000_000
 MAX_WORDS = 20_000
 MAX_CELLS = 150_000_000
 """Cells of banded distance tables that take about a second; more is refused."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evalkit.model import Case, Output, Score, corpus, mean
 from evalkit.registry import scorer
+from evalkit.scorers import _reference
+from evalkit.scorers._overlap_card import overlap_card
 from evalkit.scorers._sacre import (
     BleuTokenizer,
     bleu_stats,
@@ -36,16 +38,18 @@ def _signature(options: Mapping[str, Any]) -> str:
         ("a dog", "the cat", 0.0),
     ],
     lib="sacrebleu",
+    reference=_reference.bleu,
+    batch=True,
     prepare=_signature,
+    card=overlap_card("sacrebleu", "short texts: four-word sequences are rare in them"),
 )
 def bleu(
-    case: Case,
-    output: Output,
+    pairs: Sequence[tuple[Case, Output]],
     *,
     tokenize: BleuTokenizer = "13a",
     lowercase: bool = False,
     effective_order: bool = True,
-) -> Score:
+) -> list[Score]:
     """BLEU: how many word sequences the output shares with the expected text, from 0 to 100.
 
     The value is sacrebleu's sentence BLEU with exponential smoothing; the corpus metric is
@@ -53,5 +57,8 @@ def bleu(
     all four orders. ``effective_order`` stops at the longest n-gram the output can have.
     ``tokenize``: 13a, intl, zh, char, none. Not a measure of hallucination.
     """
-    stats = bleu_stats(output.text, references(case), tokenize, lowercase=lowercase)
-    return Score(value=bleu_value(stats, effective_order=effective_order), stats=stats)
+    texts = [(output.text, references(case)) for case, output in pairs]
+    return [
+        Score(value=bleu_value(stats, effective_order=effective_order), stats=stats)
+        for stats in bleu_stats(texts, tokenize, lowercase=lowercase)
+    ]

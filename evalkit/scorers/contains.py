@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score, rate
 from evalkit.registry import scorer
@@ -33,6 +34,10 @@ def _prepare(options: Mapping[str, Any]) -> str:
     ],
     prepare=_prepare,
     usage="contains: {any: [refund, money back], ignore_case: true}",
+    card=ScorerCard(
+        family="match",
+        blind=('a text that is named only to be denied: "not within 14 days" contains "14 days"',),
+    ),
 )
 def contains(
     case: Case,

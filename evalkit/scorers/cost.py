@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score, mean, p95, total
 from evalkit.registry import scorer
@@ -15,6 +16,10 @@ from evalkit.scorers._limits import check_limits, within
     unit="USD",
     prepare=check_limits,
     usage="cost: {max: 0.01}",
+    card=ScorerCard(
+        family="operations",
+        blind=("a model without a price is unscored, never free",),
+    ),
 )
 def cost(case: Case, output: Output, *, max: float | None = None) -> Score:
     """What the answer cost, in US dollars.

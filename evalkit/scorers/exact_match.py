@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from evalkit.cards import ScorerCard
 from evalkit.model import Case, Output, Score, rate
 from evalkit.registry import scorer
 from evalkit.scorers._text import references, squad_normal, unicode_normal
@@ -21,6 +22,10 @@ from evalkit.scorers._text import references, squad_normal, unicode_normal
         ("", "Paris", 0.0),
     ],
     usage="exact_match: {ignore_case: true}",
+    card=ScorerCard(
+        family="match",
+        blind=("any other wording of a right answer",),
+    ),
 )
 def exact_match(
     case: Case,

@@ -7,8 +7,9 @@ from typing import Any
 
 from evalkit.model import Case, Output, Score, flagged, mean
 from evalkit.registry import scorer
+from evalkit.scorers._grounding_card import grounding_card
 from evalkit.scorers._grounding_forest import load
-from evalkit.scorers._grounding_result import read, to_score
+from evalkit.scorers._grounding_result import read, sentence_rate, to_score
 
 
 def named_model(options: Mapping[str, Any]) -> str:
@@ -16,14 +17,21 @@ def named_model(options: Mapping[str, Any]) -> str:
     return f"model:{load().hash}"
 
 
-@scorer(needs=("context",), metrics=(mean, flagged), direction="lower", prepare=named_model)
+@scorer(
+    needs=("context",),
+    metrics=(mean, flagged, sentence_rate),
+    direction="lower",
+    prepare=named_model,
+    card=grounding_card("grounding_model"),
+)
 def grounding_model(case: Case, output: Output, *, trust_inputs: bool = True) -> Score:
     """How probably an answer says something its context does not: trees trained on human labels.
 
     The signals of ``grounding``, weighed by boosted trees (shipped as data, scored with numpy; no
     download). The value is the probability that people would mark some words of the answer as
     hallucinated, as often as in the training data; ``passed`` is false above the threshold (the
-    model's own unless the suite sets one), and ``rate`` is the share of answers so flagged.
+    model's own unless the suite sets one), and ``rate`` is the share of answers so flagged,
+    ``sentence_rate`` that of all sentences.
     Evidence has a probability, typed reasons and the nearest unit of the context for every
     sentence. ``trust_inputs`` counts words of the case's inputs as known.
 

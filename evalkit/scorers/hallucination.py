@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from evalkit.model import Case, Output, Score, flagged, mean
 from evalkit.registry import scorer
+from evalkit.scorers._grounding_card import grounding_card
+from evalkit.scorers._grounding_result import sentence_rate
 from evalkit.scorers.grounding import grounding
 from evalkit.scorers.grounding_model import grounding_model, named_model
 
@@ -15,7 +17,13 @@ def _named(options: Mapping[str, Any]) -> str:
     return named_model(options) if options.get("method") == "model" else ""
 
 
-@scorer(needs=("context",), metrics=(mean, flagged), direction="lower", prepare=_named)
+@scorer(
+    needs=("context",),
+    metrics=(mean, flagged, sentence_rate),
+    direction="lower",
+    prepare=_named,
+    card=grounding_card("hallucination"),
+)
 def hallucination(
     case: Case,
     output: Output,
@@ -27,7 +35,8 @@ def hallucination(
 
     ``method: lexical`` is ``grounding``, which is not trained; ``method: model`` is
     ``grounding_model``, trees trained on human labels. The value runs from 0 (grounded) to 1;
-    ``passed`` is false above the threshold, ``rate`` is the share flagged. The two methods have
+    ``passed`` is false above the threshold, ``rate`` is the share flagged, and
+    ``sentence_rate`` that of all sentences. The two methods have
     different scales: a threshold fitted for one means nothing for the other.
     """
     judge = grounding if method == "lexical" else grounding_model

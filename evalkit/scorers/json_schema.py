@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from evalkit.cards import ScorerCard
 from evalkit.hashing import content_id
 from evalkit.model import Case, Output, Score, rate
 from evalkit.registry import scorer
@@ -65,6 +66,10 @@ def _prepare(options: Mapping[str, Any]) -> str:
     lib="jsonschema-rs",
     prepare=_prepare,
     usage="json_schema: {schema: schemas/answer.json}",
+    card=ScorerCard(
+        family="structured",
+        blind=("whether the values are true: only their form is checked",),
+    ),
 )
 def json_schema(
     case: Case, output: Output, *, schema: Path | dict[str, Any] | bool, fenced: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score, mean, p50, p95, p99
 from evalkit.registry import scorer
@@ -15,6 +16,10 @@ from evalkit.scorers._limits import check_limits, live, within
     unit="s",
     prepare=check_limits,
     usage="latency: {max: 2.0}",
+    card=ScorerCard(
+        family="operations",
+        blind=("answers from the cache and replays are unscored",),
+    ),
 )
 def latency(case: Case, output: Output, *, max: float | None = None) -> Score:
     """How long the answer took, in seconds, from the first byte sent to the last received.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from evalkit.cards import ScorerCard
 from evalkit.model import Case, Output, Score, mean, p95
 from evalkit.registry import scorer
 from evalkit.scorers._limits import check_limits, within
@@ -17,6 +18,10 @@ from evalkit.scorers._text import words
     examples=[("Paris", None, 5.0), ("", None, 0.0), ("你好", None, 2.0)],
     prepare=check_limits,
     usage="length: {unit: words, max: 120}",
+    card=ScorerCard(
+        family="style",
+        blind=("what the words say",),
+    ),
 )
 def length(
     case: Case,

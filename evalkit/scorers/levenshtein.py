@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score
 from evalkit.registry import scorer
@@ -22,6 +23,10 @@ MAX_CELLS = 5_000_000_000
     ],
     lib="rapidfuzz",
     usage="levenshtein: {threshold: 0.8}",
+    card=ScorerCard(
+        family="match",
+        blind=("meaning: it counts characters, so a denied answer is nearly the same",),
+    ),
 )
 def levenshtein(
     case: Case, output: Output, *, ignore_case: bool = False, strip: bool = True

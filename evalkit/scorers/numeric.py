@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any, Literal
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Evidence, Output, Score, rate
 from evalkit.registry import scorer
@@ -62,6 +63,13 @@ def _prepare(options: Mapping[str, Any]) -> str:
     ],
     prepare=_prepare,
     usage="numeric: {relative: 0.01}",
+    card=ScorerCard(
+        family="match",
+        blind=(
+            "which of several numbers is meant: by default any one that fits counts",
+            "units: 5 km and 5 miles are the same number",
+        ),
+    ),
 )
 def numeric(
     case: Case,

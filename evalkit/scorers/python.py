@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import inspect
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from evalkit.cards import ScorerCard
 from evalkit.hashing import bytes_id
 from evalkit.model import Case, Evidence, Output, Score, mean, rate
 from evalkit.registry import scorer
@@ -47,6 +49,8 @@ def _load(reference: str) -> Callable[..., Any]:
 
 
 def _prepare(options: Mapping[str, Any]) -> str:
+    if not options["deadline"] > 0:
+        raise ValueError(f"deadline {options['deadline']:g} is not above 0 seconds")
     reference: str = options["function"]
     _functions.pop(reference, None)
     _load(reference)
@@ -59,20 +63,32 @@ def _prepare(options: Mapping[str, Any]) -> str:
     code=True,
     prepare=_prepare,
     usage="python: {function: 'checks/mine.py:score'}",
+    card=ScorerCard(
+        family="own",
+        cost="whatever your function takes",
+        blind=("whatever your function does not look at",),
+    ),
 )
-def python(case: Case, output: Output, *, function: ProjectCode) -> Score | Awaitable[Score]:
+def python(
+    case: Case, output: Output, *, function: ProjectCode, deadline: float = 60.0
+) -> Score | Awaitable[Score]:
     """A function of your own file as a scorer.
 
     ``function`` is written ``checks/mine.py:name``, relative to the project; it is called with case
     and output and may be async. It returns a number, true or false, a ``Score`` or a mapping of its
-    fields (``{"value": 0.5, "reason": "…"}``), or raises ``evalkit.Unscorable``. Runs only where
-    code is allowed. For parameters, a direction and a range of its own, decorate it with
-    ``@evalkit.scorer`` and list the file under ``plugins`` instead.
+    fields (``{"value": 0.5, "reason": "…"}``), or raises ``evalkit.Unscorable``.
+    After ``deadline`` seconds without a score it is an error, and after three of them the function
+    is asked no more. Runs only where code is allowed. For parameters, a direction and a range of
+    its own, decorate it with ``@evalkit.scorer`` and list the file under ``plugins`` instead.
     """
     result = _load(function)(case, output)
-    if inspect.isawaitable(result):
-        return _awaited(result)
-    return _score(result)
+    if not inspect.isawaitable(result):
+        return _score(result)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_awaited(result))  # in a thread of its own
+    return _awaited(result)
 
 
 async def _awaited(result: Awaitable[Any]) -> Score:

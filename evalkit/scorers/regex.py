@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Evidence, Output, Score, rate
 from evalkit.registry import scorer
@@ -53,6 +54,10 @@ def _prepare(options: Mapping[str, Any]) -> str:
     metrics=(rate,),
     prepare=_prepare,
     usage="regex: {pattern: '^(yes|no)$', flags: i}",
+    card=ScorerCard(
+        family="match",
+        blind=("meaning: only the pattern is looked for",),
+    ),
 )
 def regex(
     case: Case,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from evalkit.model import Case, Output, Score
 from evalkit.registry import scorer
-from evalkit.scorers import _rouge
+from evalkit.scorers import _reference, _rouge
+from evalkit.scorers._overlap_card import overlap_card
 from evalkit.scorers._rouge import Measure, Rouge, Tokenizer, prepare, score_best, tokenize
 
 
@@ -16,8 +17,10 @@ from evalkit.scorers._rouge import Measure, Rouge, Tokenizer, prepare, score_bes
         ("the cat", ["a dog", "the cat"], 1.0),
     ],
     lib="rouge-score",
+    reference=_reference.rouge("rougeL"),
     prepare=prepare,
     usage="rouge_l: {stemmer: true, threshold: 0.4}",
+    card=overlap_card("rouge-score 0.1.2"),
 )
 def rouge_l(
     case: Case,

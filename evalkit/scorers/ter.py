@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score, corpus, mean
 from evalkit.registry import scorer
-from evalkit.scorers import _ter
+from evalkit.scorers import _reference, _ter
+from evalkit.scorers._overlap_card import overlap_card
 from evalkit.scorers._sacre import library_version
 from evalkit.scorers._text import references
 
@@ -35,7 +37,9 @@ def _signature(options: Mapping[str, Any]) -> str:
         ("", "the cat", 100.0),
     ],
     lib="sacrebleu",
+    reference=_reference.ter,
     prepare=_signature,
+    card=overlap_card("sacrebleu"),
 )
 def ter(
     case: Case,
@@ -55,6 +59,8 @@ def ter(
     """
 
     def words(text: str) -> list[str]:
+        if len(text) > _ter.MAX_CHARACTERS:
+            raise Unscorable(f"too long to compare: {len(text):,} characters")
         return _ter.tokenize(
             text,
             normalized=normalized,

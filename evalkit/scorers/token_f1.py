@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
+from evalkit.cards import ScorerCard
+from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score
 from evalkit.registry import scorer
 from evalkit.scorers._text import references, words
 
 _ARTICLES = frozenset({"a", "an", "the"})
+
+
+MAX_CHARACTERS = 2_000_000
 
 
 @scorer(
@@ -22,6 +27,13 @@ _ARTICLES = frozenset({"a", "an", "the"})
         ("", "", 1.0),
     ],
     usage="token_f1: {threshold: 0.5}",
+    card=ScorerCard(
+        family="match",
+        blind=(
+            "order and negation",
+            "an answer in other words than the expected ones",
+        ),
+    ),
 )
 def token_f1(case: Case, output: Output, *, drop_articles: bool = False) -> Score:
     """How many words output and expected text share: the F1 of SQuAD, for any language.
@@ -29,7 +41,7 @@ def token_f1(case: Case, output: Output, *, drop_articles: bool = False) -> Scor
     Words are NFKC, case-folded runs of letters, digits and marks; scripts written without spaces
     (Chinese, Japanese, Thai, Lao, Khmer, Burmese) count each character. ``drop_articles`` leaves
     out a, an, the, as SQuAD does. The best of several expected texts; when one side has no words,
-    1 if both have none, else 0 (Rajpurkar et al. 2018).
+    1 if both have none, else 0 (Rajpurkar et al. 2018). Above 2 million characters: unscored.
     """
 
     def bag(text: str) -> Counter[str]:
@@ -38,6 +50,9 @@ def token_f1(case: Case, output: Output, *, drop_articles: bool = False) -> Scor
             found = [one for one in found if one not in _ARTICLES]
         return Counter(found)
 
+    size = len(output.text) + sum(map(len, case.references))
+    if size > MAX_CHARACTERS:
+        raise Unscorable(f"too long to compare: {size:,} characters")
     answer = bag(output.text)
     return Score(value=max(_f1(answer, bag(one)) for one in references(case)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score, mean, p95, total
 from evalkit.registry import scorer
@@ -17,6 +18,10 @@ from evalkit.scorers._limits import check_limits, within
     unit="tokens",
     prepare=check_limits,
     usage="tokens: {kind: output, max: 300}",
+    card=ScorerCard(
+        family="operations",
+        blind=("providers count in different tokens: compare targets by cost",),
+    ),
 )
 def tokens(
     case: Case,

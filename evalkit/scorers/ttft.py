@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score, mean, p50, p95, p99
 from evalkit.registry import scorer
@@ -15,6 +16,10 @@ from evalkit.scorers._limits import check_limits, live, within
     unit="s",
     prepare=check_limits,
     usage="ttft: {max: 0.2}",
+    card=ScorerCard(
+        family="operations",
+        blind=("targets that do not stream are unscored",),
+    ),
 )
 def ttft(case: Case, output: Output, *, max: float | None = None) -> Score:
     """How long the first piece of the answer took to arrive, in seconds.

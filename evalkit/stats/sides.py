@@ -39,7 +39,8 @@ class Side:
     """The trials of one target on one suite; NaN is unknown, times are seconds, cost US dollars.
 
     ``cases`` are ids, ``inputs`` the hashes of what is asked alone, ``names`` and ``tags`` as in
-    the last run. ``runs`` are those that were pooled, oldest first.
+    the last run. ``runs`` are those that were pooled, oldest first. ``texts`` are hashes of the
+    answers, 0 for none; they tell apart answers of one reading of one store, and no others.
     """
 
     suite: str
@@ -57,6 +58,7 @@ class Side:
     cost_usd: Floats
     input_tokens: Floats
     output_tokens: Floats
+    texts: npt.NDArray[np.uint64] | None = None
     models: Mapping[str, int] = field(default_factory=dict)
     scores: Mapping[str, SideScores] = field(default_factory=dict)
 
@@ -119,6 +121,7 @@ def pooled(sides: Sequence[Side]) -> Side:
             for tag in sorted(tags)
         },
         owner=owner[order],
+        texts=None if any(one.texts is None for one in sides) else rows("texts"),
         models=models,
         scores={name: _pooled_scores(sides, name, order) for name in dict.fromkeys(names)},
         **{name: rows(name) for name in _COLUMNS},

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, DiskFull, EvalkitError, StoreError, StoreVersionError
 from evalkit.store.migrate import known_version, migrate, stored_version
+from evalkit.store.sound import read_through
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -55,7 +56,8 @@ class Access:
     def prepare(self) -> None:
         """Create the folder and the file if need be and prove that both can be written.
 
-        Raises ``ConfigError`` when they cannot, before anything was paid for.
+        Raises ``ConfigError`` when they cannot, and ``StoreError`` when what new rows will touch is
+        damaged, before anything was paid for.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,8 +68,8 @@ class Access:
                     pass
         except OSError as error:
             raise unwritable(error, self.path) from error
-        with self.writing():
-            pass
+        with self.writing() as connection:
+            read_through(connection)
 
     @contextmanager
     def writing(self) -> Iterator[DuckDBPyConnection]:
@@ -228,6 +230,7 @@ def unwritable(error: OSError, path: Path, *, journal: Path | None = None) -> Ev
     )
 
 
+_DAMAGED = ("corrupt", "checksum", "could not read enough", "replaying wal")
 _FULL = ("no space left", "file too large", "disk quota", "not enough space", "disk full")
 
 
@@ -255,7 +258,7 @@ def store_failure(error: Exception, path: Path, *, journal: Path | None = None) 
             hint="free space, then run the command again; answers still in"
             f" {journal or path.parent / 'journal'} are taken in by it",
         )
-    if "corrupt" in lowered or "checksum" in lowered or "could not read enough" in lowered:
+    if any(word in lowered for word in _DAMAGED):
         return StoreError(
             f"the run store is damaged: {first}",
             where=path,

@@ -136,7 +136,7 @@ class Repeated:
 
         codes = self._codes if rows is None else self._codes[rows]
         if self._distinct == [None]:
-            return pa.nulls(len(codes), pa.large_string())
+            return pa.DictionaryArray.from_arrays(pa.nulls(len(codes), pa.int32()), text([""]))
         missing = None if self._none is None else codes == self._none
         indices = _array(pa.int32(), len(codes), missing, codes)
         return pa.DictionaryArray.from_arrays(indices, text(self._distinct))

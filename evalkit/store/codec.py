@@ -103,6 +103,7 @@ def trial_from(value: Mapping[str, Any], case: Case) -> Trial:
         spend=_spend_from(value["spend"]) if "spend" in value else NOTHING_SPENT,
         failed_legs=_legs_from(value.get("failed_legs", ())),
         step=value.get("step"),
+        after_kill=value.get("after_kill", False),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from evalkit.model import Case, Trial, Usage
@@ -56,8 +57,13 @@ class TrialColumns:
     scores: pa.Table
 
 
-def trial_columns(trials: Sequence[Trial]) -> TrialColumns:
-    """Build the columns; of trials with the same key only the last is kept."""
+def trial_columns(
+    trials: Sequence[Trial], *, known: Mapping[str, Case] = MappingProxyType({})
+) -> TrialColumns:
+    """Build the columns; of trials with the same key only the last is kept.
+
+    Cases that are ``known`` by their id, the very same ones, are left out.
+    """
     distinct = {(one.run_id, one.key): one for one in trials}
     kept = trials if len(distinct) == len(trials) else list(distinct.values())
     keys = {
@@ -67,10 +73,33 @@ def trial_columns(trials: Sequence[Trial]) -> TrialColumns:
         "case_id": arrays.Repeated([one.case.id for one in kept]),
     }
     return TrialColumns(
-        cases=_cases({one.case.id: one.case for one in kept}.values()),
+        cases=_cases(
+            one
+            for one in {one.case.id: one.case for one in kept}.values()
+            if known.get(one.id) is not one
+        ),
         trials=_trials(kept, keys),
         scores=_scores(kept, keys),
     )
+
+
+def joined(parts: Sequence[TrialColumns]) -> TrialColumns:
+    """The same columns, one part after the other; a case in several of them stays there once."""
+    import pyarrow as pa
+
+    if len(parts) == 1:
+        return parts[0]
+    return TrialColumns(
+        cases=_last_of_each(pa.concat_tables([one.cases for one in parts])),
+        trials=pa.concat_tables([one.trials for one in parts]),
+        scores=pa.concat_tables([one.scores for one in parts]),
+    )
+
+
+def _last_of_each(cases: pa.Table) -> pa.Table:
+    ids = cases.column("case_id").to_pylist()
+    last = {case_id: row for row, case_id in enumerate(ids)}
+    return cases if len(last) == len(ids) else cases.take(arrays.numbers(list(last.values())))
 
 
 def _cases(cases: Iterable[Case]) -> pa.Table:
@@ -146,11 +175,9 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
         "assumed_tokens": arrays.whole([one.spend.assumed_tokens for one in trials]),
         "saved_usd": arrays.real([one.spend.saved_usd for one in trials]),
         "origin_run_id": arrays.repeated([None if one is None else one.run_id for one in origins]),
-        "origin_at": pa.array(
-            [None if one is None else one.answered_at for one in origins],
-            type=pa.timestamp("us", tz="UTC"),
-        ),
+        "origin_at": arrays.instants([None if one is None else one.answered_at for one in origins]),
         "step": arrays.whole([one.step for one in trials], bits=32),
+        "after_kill": arrays.flags([one.after_kill for one in trials]),
     }
     for name in USAGE:
         columns[name] = arrays.whole([getattr(one, name) for one in usages])

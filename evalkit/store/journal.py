@@ -1,8 +1,8 @@
 """The journal: a finished trial is on the disk before anything else can go wrong.
 
-Trials are appended to a segment, a file of JSON lines, and reach the database later, a sealed
-segment at a time. Killed at any point, what was flushed is still there, and the next command takes
-it in. While its process lives, a run's segments belong to it alone: it holds ``<run>.lock``, which
+Trials are appended to a segment, a file of blocks, and reach the database later, a sealed segment
+at a time. Killed at any point, what was flushed is still there, and the next command takes it in.
+No trial is held once it is written: memory does not depend on when a segment is moved. While its process lives, a run's segments belong to it alone: it holds ``<run>.lock``, which
 the system releases however the process ends; ``<run>.owner`` says which process that is.
 """
 
@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +23,17 @@ from typing import TYPE_CHECKING
 from evalkit.errors import StoreVersionError, UsageError
 from evalkit.model import Case, Trial
 from evalkit.store.access import unwritable
-from evalkit.store.codec import case_from, case_json, from_line, to_line, trial_from
-from evalkit.store.lines import trial_line
+from evalkit.store.block import read_blocks, to_block
+from evalkit.store.codec import from_line, to_line
+from evalkit.store.columns import TrialColumns, trial_columns
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-FORMAT = 1
-SEALED = ".jsonl"
+FORMAT = 2
+SEALED = ".segment"
 OPEN = ".part"
+_OLD = ".jsonl"
 FLUSH_TRIALS = 1_000
 """Buffered trials at which ``append`` writes by itself."""
 
@@ -54,7 +56,7 @@ class Journal:
         self._file_lock = threading.Lock()
         self._file: int | None = None
         self._path: Path | None = None
-        self._written: dict[str, Case] = {}
+        self._written: Mapping[str, Case] = {}
         try:
             directory.mkdir(parents=True, exist_ok=True)
             owned = own(directory, run_id)
@@ -93,9 +95,8 @@ class Journal:
             pending, self._buffer = self._buffer, []
         if not pending:
             return
-        cases: dict[str, Case] = {}
         try:
-            lines = self._lines(pending, cases)
+            block = to_block(trial_columns(pending, known=self._written))
             if self._file is None:
                 self._sequence += 1
                 name = f"{self.run_id}.{self._token}-{self._sequence:05d}{OPEN}"
@@ -103,7 +104,7 @@ class Journal:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 header = {"format": FORMAT, "run_id": self.run_id}
                 _write(self._file, to_line(["segment", header]))
-            _write(self._file, b"".join(lines))
+            _write(self._file, block)
         except BaseException as error:
             with self._buffer_lock:
                 self._buffer[:0] = pending
@@ -111,29 +112,18 @@ class Journal:
                 where = self._path or self.directory
                 raise unwritable(error, where, journal=self.directory) from error
             raise
-        self._written |= cases
-
-    def _lines(self, trials: Iterable[Trial], cases: dict[str, Case]) -> Iterator[bytes]:
-        # a case is written once a segment, however many trials it has
-        for one in trials:
-            case = one.case
-            if (cases.get(case.id) or self._written.get(case.id)) is not case:
-                cases[case.id] = case
-                yield to_line(["case", case_json(case)])
-            yield trial_line(one)
+        # the trials of a case follow each other: the last block's cases are enough to remember
+        self._written = {one.case.id: one.case for one in pending}
 
     def seal(self) -> Path | None:
-        """Close the segment, ready for ``Store.ingest``; ``None`` when nothing was written.
-
-        Cases of a segment are kept in memory until it is sealed: seal every few thousand trials.
-        """
+        """Close the segment, ready for ``Store.ingest``; ``None`` when nothing was written."""
         with self._file_lock:
             self._flush()
             if self._file is None or self._path is None:
                 return None
             path, file = self._path, self._file
             self._file = self._path = None
-            self._written.clear()
+            self._written = {}
             os.close(file)
             try:
                 return path.rename(path.with_suffix(SEALED))
@@ -168,44 +158,50 @@ def _write(file: int, content: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What a segment holds; ``dropped`` counts lines torn when a process or a machine died."""
+    """What a segment holds; ``dropped`` is 1 when its end was torn as a process or machine died."""
 
     path: Path
     run_id: str
-    trials: Sequence[Trial]
+    blocks: Sequence[TrialColumns]
     dropped: int
+
+    @property
+    def trials(self) -> int:
+        """How many trials there are in the blocks."""
+        return sum(int(one.trials.num_rows) for one in self.blocks)
 
 
 def read_segment(path: Path) -> Segment:
-    """Read a segment; lines that are not whole are dropped and counted.
+    """Read a segment; an end that is not whole is dropped and counted.
 
-    Raises ``StoreVersionError`` for a segment of a newer evalkit.
+    Raises ``StoreVersionError`` for a segment of another format, such as a newer evalkit's.
     """
-    cases: dict[str, Case] = {}
-    trials: list[Trial] = []
+    import pyarrow as pa
+
+    blocks: list[TrialColumns] = []
     dropped = 0
-    with path.open("rb") as lines:
-        for line in lines:
-            try:
-                kind, value = from_line(line)
-                if kind == "segment":
-                    _check_format(value["format"], path)
-                elif kind == "case":
-                    cases[value["id"]] = case_from(value)
-                else:
-                    trials.append(trial_from(value, cases[value["case"]]))
-            except (ValueError, KeyError, TypeError):
-                dropped += 1
-    return Segment(path, run_of(path), trials, dropped)
+    with path.open("rb") as file:
+        head = file.readline()
+    try:
+        _, header = from_line(head)
+        _check_format(header["format"], path)
+        with pa.memory_map(str(path)) as content:
+            blocks += read_blocks(content.read_buffer(), len(head))
+    except (ValueError, KeyError, TypeError):
+        dropped = 1
+    return Segment(path, run_of(path), blocks, dropped)
 
 
 def _check_format(number: int, path: Path) -> None:
-    if number > FORMAT:
+    if number != FORMAT:
+        newer = number > FORMAT
         raise StoreVersionError(
-            f"the journal was written by a newer evalkit (format {number}, this one knows"
-            f" {FORMAT})",
+            f"the journal was written by {'a newer' if newer else 'an older'} evalkit"
+            f" (format {number}, this one knows {FORMAT})",
             where=path,
-            hint="upgrade evalkit the way you installed it",
+            hint="upgrade evalkit the way you installed it"
+            if newer
+            else "take it in with that evalkit: evalkit runs",
         )
 
 
@@ -216,7 +212,7 @@ def run_of(path: Path) -> str:
 
 def segments(directory: Path, run_id: str | None = None) -> list[Path]:
     """The segments in the folder, oldest first; of one run or of all."""
-    found = [one for one in directory.glob("*") if one.suffix in {SEALED, OPEN}]
+    found = [one for one in directory.glob("*") if one.suffix in {SEALED, OPEN, _OLD}]
     mine = [one for one in found if run_id is None or run_of(one) == run_id]
     return sorted(mine, key=lambda one: (one.stat().st_mtime_ns, one.name))
 

@@ -57,6 +57,8 @@ def trial_line(trial: Trial) -> bytes:
         parts.append(f',"failed_legs":[{",".join(map(_leg, trial.failed_legs))}]')
     if trial.step is not None:
         parts.append(f',"step":{_whole(trial.step)}')
+    if trial.after_kill:
+        parts.append(',"after_kill":true')
     parts.append("}]\n")
     return "".join(parts).encode("utf-8", "surrogatepass")
 

@@ -63,13 +63,13 @@ def stored_version(connection: DuckDBPyConnection, path: Path) -> int:
     return version
 
 
-def migrate(connection: DuckDBPyConnection, path: Path) -> None:
-    """Bring an open store to this evalkit's schema; each step is one transaction."""
+def migrate(connection: DuckDBPyConnection, path: Path, *, upto: int | None = None) -> None:
+    """Bring an open store to this evalkit's schema, or ``upto`` one; a step is a transaction."""
     from evalkit import __version__
 
     version = stored_version(connection, path)
     for number, sql in migrations().items():
-        if number <= version:
+        if number <= version or (upto is not None and number > upto):
             continue
         connection.begin()
         try:

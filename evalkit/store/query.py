@@ -26,9 +26,16 @@ _REFUSED = (
 
 
 def query(
-    connection: DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None
+    connection: DuckDBPyConnection,
+    sql: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    limit_s: float | None = None,
 ) -> pa.Table:
-    """Run one reading statement; see ``Store.query``. Parameters it does not name are left out."""
+    """Run one reading statement; see ``Store.query``. Parameters it does not name are left out.
+
+    Raises ``UsageError`` also when it takes longer than ``limit_s`` seconds.
+    """
     import duckdb
 
     try:
@@ -50,7 +57,7 @@ def query(
             )
         given = parameters or {}
         named = {key: given[key] for key in statements[0].named_parameters if key in given}
-        return _interruptible(connection, sql, named)
+        return _interruptible(connection, sql, named, limit_s)
     except duckdb.Error as error:
         message = _with_place(connection, sql, error)
         refused = any(words in message for words in _REFUSED)
@@ -58,8 +65,38 @@ def query(
         raise UsageError(message, hint=hint or _TABLES) from error
 
 
+def count_rows(
+    connection: DuckDBPyConnection, sql: str, parameters: Mapping[str, Any], *, limit_s: float
+) -> int:
+    """How many rows a statement returns, none of which are kept; else as ``query``."""
+    import duckdb
+
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise UsageError(str(error).rstrip(), hint=_TABLES) from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise UsageError(
+            "a gate's query must be one SELECT that returns the offending rows",
+            hint="for example: SELECT case_id FROM trials WHERE run_id = $run AND status = 'error'",
+        )
+    inner = statements[0].query.strip().rstrip(";")
+    # on a line of its own the closing bracket survives a comment at the end
+    counted = f"SELECT count(*) AS n FROM (\n{inner}\n)"  # noqa: S608 - the user's own query
+    try:
+        (row,) = query(connection, counted, parameters, limit_s=limit_s).to_pylist()
+    except UsageError as error:
+        # the first line is ours
+        error.what = re.sub(r"LINE (\d+)", lambda one: f"LINE {int(one[1]) - 1}", error.what)
+        raise
+    return int(row["n"])
+
+
 def _interruptible(
-    connection: DuckDBPyConnection, sql: str, parameters: Mapping[str, Any]
+    connection: DuckDBPyConnection,
+    sql: str,
+    parameters: Mapping[str, Any],
+    limit_s: float | None,
 ) -> pa.Table:
     """The result of a statement that Ctrl-C can end: DuckDB looks at no signal while it works."""
     from concurrent.futures import ThreadPoolExecutor
@@ -69,10 +106,16 @@ def _interruptible(
             lambda: connection.sql(sql, params=parameters or None).to_arrow_table()
         )
         try:
-            return result.result()
+            return result.result(timeout=limit_s)
         except KeyboardInterrupt:
             connection.interrupt()
             raise
+        except TimeoutError:
+            connection.interrupt()
+            raise UsageError(
+                f"the query took longer than {limit_s:g} s and was stopped",
+                hint="select less, or fewer runs: WHERE run_id = $run",
+            ) from None
 
 
 def _with_place(connection: DuckDBPyConnection, sql: str, error: duckdb.Error) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ErrorClass
 from evalkit.model import (
+    CONFIRMING,
     JSON,
     Case,
     DatasetVersion,
@@ -201,24 +202,65 @@ def _target(row: Row) -> TargetVersion:
 
 def trials_from(connection: DuckDBPyConnection, run_id: str, case_id: str) -> tuple[Trial, ...]:
     """Every trial of a case in a run with its scores, in the order of suite, target and trial."""
+    return _trials(
+        connection,
+        "run_id = ? AND case_id = ?",
+        [run_id, case_id],
+        order="suite, target, trial",
+    )
+
+
+def target_trials(
+    connection: DuckDBPyConnection, run_id: str, suite: str, target: str
+) -> tuple[Trial, ...]:
+    """Every trial of a target in a suite of a run, in the order of a side's rows."""
+    return _trials(
+        connection,
+        "run_id = ? AND suite = ? AND target = ? AND trial < ?",
+        [run_id, suite, target, CONFIRMING],
+        order="case_id, trial",
+    )
+
+
+def case_trials(
+    connection: DuckDBPyConnection, run_id: str, case_ids: Sequence[str]
+) -> dict[str, tuple[Trial, ...]]:
+    """Every trial of these cases in a run, by case; cases the run has not are left out."""
+    trials = _trials(
+        connection,
+        "run_id = ? AND case_id IN (SELECT unnest(?))",
+        [run_id, list(case_ids)],
+        order="suite, target, trial",
+    )
+    found: dict[str, list[Trial]] = {}
+    for one in trials:
+        found.setdefault(one.case.id, []).append(one)
+    return {case: tuple(mine) for case, mine in found.items()}
+
+
+def _trials(
+    connection: DuckDBPyConnection, where: str, given: list[Any], *, order: str
+) -> tuple[Trial, ...]:
     rows = fetch(
         connection,
-        "SELECT t.*, c.inputs, c.expected, c.context, c.metadata FROM trials AS t"
-        " JOIN cases AS c USING (case_id) WHERE t.run_id = ? AND t.case_id = ?"
-        " ORDER BY suite, target, trial",
-        [run_id, case_id],
+        "SELECT t.*, c.inputs, c.expected, c.context, c.metadata"  # noqa: S608 -- constant text
+        f" FROM (SELECT * FROM trials WHERE {where}) AS t JOIN cases AS c USING (case_id)"
+        f" ORDER BY {order}",
+        given,
     )
-    records: dict[tuple[str, str, int], list[ScoreRecord]] = {}
+    records: dict[tuple[str, str, str, int], list[ScoreRecord]] = {}
     for row in fetch(
         connection,
-        "SELECT * FROM scores WHERE run_id = ? AND case_id = ?"
-        " ORDER BY suite, target, trial, position",
-        [run_id, case_id],
+        f"SELECT * FROM scores WHERE {where} ORDER BY suite, target, trial, position",  # noqa: S608 -- constant text
+        given,
     ):
-        key = (row["suite"], row["target"], row["trial"])
+        key = (row["suite"], row["target"], row["case_id"], row["trial"])
         records.setdefault(key, []).append(_record(row))
     return tuple(
-        _trial(row, tuple(records.get((row["suite"], row["target"], row["trial"]), ())))
+        _trial(
+            row,
+            tuple(records.get((row["suite"], row["target"], row["case_id"], row["trial"]), ())),
+        )
         for row in rows
     )
 
@@ -262,6 +304,7 @@ def _trial(row: Row, scores: tuple[ScoreRecord, ...]) -> Trial:
         ),
         failed_legs=_legs(row["legs"]) if row["output"] is None else (),
         step=row["step"],
+        after_kill=bool(row["after_kill"]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from evalkit.model import Run
+from evalkit.model import CONFIRMING, Run
 from evalkit.stats.sides import Side, SideScores
 from evalkit.store.reads import table
 
@@ -19,8 +19,10 @@ _TRIALS = """
 SELECT t.suite, t.target, t.case_id, c.input_id, t.case_name, t.status = 'ok' AS ok,
     coalesce(t.provenance = 'live', false) AS live, t.model,
     t.latency_s, t.ttft_s, t.cost_usd, t.input_tokens::DOUBLE AS input_tokens,
-    t.output_tokens::DOUBLE AS output_tokens, t.tags
-FROM trials AS t LEFT JOIN cases AS c USING (case_id) WHERE t.run_id = ?
+    t.output_tokens::DOUBLE AS output_tokens, t.tags,
+    CASE WHEN t.output IS NULL THEN 0 ELSE md5_number_lower(t.output) END::UBIGINT AS text
+FROM trials AS t LEFT JOIN cases AS c USING (case_id)
+WHERE t.run_id = $run AND (t.trial >= $from) = $confirming
 ORDER BY t.suite, t.target, t.case_id, t.trial
 """
 
@@ -28,7 +30,7 @@ _SCORES = """
 WITH numbered AS (
     SELECT suite, target, case_id, trial,
         row_number() OVER (PARTITION BY suite, target ORDER BY case_id, trial) - 1 AS row
-    FROM trials WHERE run_id = $run
+    FROM trials WHERE run_id = $run AND (trial >= $from) = $confirming
 )
 SELECT s.suite, s.target, s.name, n.row, s.status = 'unscored' AS unscored,
     CASE WHEN s.status = 'scored' THEN s.value END AS value,
@@ -39,12 +41,15 @@ WHERE s.run_id = $run ORDER BY s.suite, s.target, s.name, n.row
 """
 
 
-def sides(connection: DuckDBPyConnection, run: Run) -> dict[tuple[str, str], Side]:
-    """The sides of a run by suite and target."""
-    scores = _scores(table(connection, _SCORES, {"run": run.id}))
+def sides(
+    connection: DuckDBPyConnection, run: Run, *, confirming: bool = False
+) -> dict[tuple[str, str], Side]:
+    """The sides of a run by suite and target; of the trials that confirm failures, or without."""
+    given = {"run": run.id, "from": CONFIRMING, "confirming": confirming}
+    scores = _scores(table(connection, _SCORES, given))
     return {
         (key[0], key[1]): _side(key, run.id, rows, scores.get(key, {}))
-        for key, rows in _groups(table(connection, _TRIALS, [run.id]), 2)
+        for key, rows in _groups(table(connection, _TRIALS, given), 2)
     }
 
 
@@ -97,6 +102,7 @@ def _side(key: tuple[str, ...], run_id: str, rows: pa.Table, scores: dict[str, p
         ok=np.asarray(rows.column("ok").to_numpy(zero_copy_only=False), dtype=np.bool_),
         live=np.asarray(rows.column("live").to_numpy(zero_copy_only=False), dtype=np.bool_),
         **{name: _floats(rows.column(name)) for name in _NUMBERS},
+        texts=rows.column("text").to_numpy(),
         models={str(one["values"]): int(one["counts"]) for one in counted},
         scores={name: _side_scores(one, len(owner)) for name, one in scores.items()},
     )

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ErrorClass, UnknownName, UsageError
-from evalkit.model import NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
+from evalkit.model import CONFIRMING, NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
 from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
-from evalkit.store import arrays
 from evalkit.store.access import Access
-from evalkit.store.columns import KEY, TrialColumns, trial_columns
+from evalkit.store.columns import KEY, TrialColumns, joined, trial_columns
+from evalkit.store.events import Event, add_event, events_from
+from evalkit.store.events import record as _record
+from evalkit.store.gates import GateRow, gate_table
 from evalkit.store.journal import (
     Segment,
     disown,
     journalled_runs,
     own,
     read_segment,
-    run_of,
     segments,
 )
 from evalkit.store.migrate import stored_version
+from evalkit.store.names import case_named, run_named
 from evalkit.store.reads import fetch, single, table
-from evalkit.store.rows import run_from, run_tables, trials_from, utc
+from evalkit.store.rows import case_trials, run_from, run_tables, target_trials, trials_from, utc
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _USING = ", ".join(KEY)
 _SPENT = ("spent_usd", "spent_tokens", "assumed_usd", "assumed_tokens")
-_LATEST = re.compile(r"latest(?:~(\d+))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,7 @@ class RunRow:
     git_commit: str | None
     git_dirty: bool
     user: str | None
+    shard: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,35 +144,29 @@ class Store:
         with self._access.writing() as connection:
             _append(connection, columns)
 
-    def ingest(self, segment: Path, trials: Sequence[Trial] | None = None) -> int:
+    def ingest(self, segment: Path) -> int:
         """Move a sealed segment of a journal into the store, exactly once; returns its trials.
 
         The segment's name is stored in the same transaction, then its file is deleted: killed in
-        between, the next attempt only deletes. A caller that still holds the segment's ``trials``
-        gives them, which saves reading them back.
+        between, the next attempt only deletes.
         """
-        if trials is None:
-            read = read_segment(segment)
-        else:
-            read = Segment(segment, run_of(segment), trials, dropped=0)
-        return self._ingest(read)
+        return self._ingest(read_segment(segment))
 
     def _ingest(self, read: Segment) -> int:
-        columns = trial_columns(read.trials) if read.trials else None
         with self._access.writing() as connection:
             known = single(
                 connection, "SELECT 1 FROM journal_segments WHERE segment = ?", [read.path.stem]
             )
             if known is None:
-                if columns is not None:
-                    _append(connection, columns)
+                if read.blocks:
+                    _append_blocks(connection, read.blocks)
                 connection.execute(
                     "INSERT INTO journal_segments VALUES (?, ?, ?, ?, now())",
-                    [read.path.stem, read.run_id, len(read.trials), read.dropped],
+                    [read.path.stem, read.run_id, read.trials, read.dropped],
                 )
         # the connection is closed here, so the rows are in the database file itself
         read.path.unlink(missing_ok=True)
-        return 0 if known is not None else len(read.trials)
+        return 0 if known is not None else read.trials
 
     def finish_run(
         self,
@@ -267,7 +262,26 @@ class Store:
             )
             _record(connection, "run.recovered", run, {})
 
+    def record(self, event: Event) -> None:
+        """Add one event to the audit trail."""
+        with self._access.writing() as connection:
+            add_event(connection, event)
+
+    def record_gates(self, rows: Sequence[GateRow], events: Sequence[Event]) -> None:
+        """Store what gates said of a run, with the events that belong to it."""
+        with self._access.writing() as connection:
+            _insert(connection, "gates", gate_table(rows))
+            for one in events:
+                add_event(connection, one)
+
     # ---- reading -------------------------------------------------------------------------------
+
+    def events(self, *kinds: str, run_id: str | None = None) -> tuple[Event, ...]:
+        """The audit trail, oldest first; ``kinds`` such as ``run.started``, or ``run.`` for all."""
+        if not self.exists:
+            return ()
+        with self._access.reading() as connection:
+            return events_from(connection, kinds=kinds, run_id=run_id)
 
     def finished(
         self, run_id: str, *, retry: Collection[ErrorClass] | None = None
@@ -280,9 +294,9 @@ class Store:
         with self._access.reading() as connection:
             keys = table(
                 connection,
-                "SELECT suite, target, case_id, trial FROM trials WHERE run_id = ?"
+                "SELECT suite, target, case_id, trial FROM trials WHERE run_id = ? AND trial < ?"
                 " AND (status = 'ok' OR NOT list_contains(?::VARCHAR[], error_class))",
-                [run_id, [str(one) for one in again]],
+                [run_id, CONFIRMING, [str(one) for one in again]],
             )
         return set(zip(*(column.to_pylist() for column in keys.columns), strict=True))
 
@@ -291,40 +305,18 @@ class Store:
         with self._reading() as connection:
             return self._run(connection, run_id)
 
-    def resolve(self, name: str) -> str:
+    def resolve(self, name: str, *, kind: RunKind | None = None) -> str:
         """The id of the run that ``name`` means.
 
-        ``latest`` is the run started last, ``latest~1`` the one before; any other name is an id or
-        a part of exactly one. Raises ``UnknownName``, or ``UsageError`` with the candidates.
+        ``latest`` is the run started last, ``latest~1`` the one before, of this ``kind`` if one is
+        given; any other name is an id or a part of exactly one. Raises ``UnknownName``, or
+        ``UsageError`` with the candidates.
         """
         with self._reading() as connection:
-            ids = [
-                row["run_id"]
-                for row in fetch(
-                    connection, "SELECT run_id FROM runs ORDER BY started_at DESC, run_id DESC"
-                )
-            ]
-        relative = _LATEST.fullmatch(name)
-        if relative:
-            back = int(relative[1] or 0)
-            if back < len(ids):
-                return str(ids[back])
-            raise UsageError(
-                f"there is no run {name!r}: the store holds {len(ids)}",
-                where=self.path,
-                hint="see: evalkit runs",
+            rows = fetch(
+                connection, "SELECT run_id, kind FROM runs ORDER BY started_at DESC, run_id DESC"
             )
-        if name in ids:
-            return name
-        found = [one for one in ids if one.startswith(name)] or [one for one in ids if name in one]
-        if len(found) == 1:
-            return str(found[0])
-        if found and name:
-            shown = ", ".join(found[:6]) + (" …" if len(found) > 6 else "")
-            raise UsageError(
-                f"{name!r} could be {len(found)} runs", where=self.path, hint=f"one of: {shown}"
-            )
-        raise UnknownName("run", name, [*ids, "latest"], where=self.path)
+        return run_named(rows, name, kind=kind, where=self.path)
 
     def runs(self, *, limit: int | None = None, suite: str | None = None) -> list[RunRow]:
         """The stored runs, the last started first; ``suite`` keeps those that ran it."""
@@ -391,23 +383,26 @@ class Store:
         with self._reading() as connection:
             return samples(connection, self._run(connection, run_id))
 
-    def sides(self, run_id: str) -> dict[tuple[str, str], Side]:
-        """The columns a comparison of the run needs, by suite and target."""
+    def sides(self, run_id: str, *, confirming: bool = False) -> dict[tuple[str, str], Side]:
+        """The columns a comparison of the run needs, by suite and target.
+
+        Of all trials but those that confirm failures, or of those alone.
+        """
         from evalkit.store.sides import sides
 
         with self._reading() as connection:
-            return sides(connection, self._run(connection, run_id))
+            return sides(connection, self._run(connection, run_id), confirming=confirming)
 
-    def offending(self, sql: str, *, run: str, baseline: str | None) -> int:
+    def offending(self, sql: str, *, run: str, baseline: str | None, limit_s: float = 30.0) -> int:
         """How many rows a gate's query returns; ``$run`` and ``$baseline`` in it are the two runs.
 
-        Raises as ``query``.
+        Raises as ``query``, and when it takes longer than ``limit_s`` seconds.
         """
-        from evalkit.store.query import query
+        from evalkit.store.query import count_rows
 
+        named = {"run": run, "baseline": baseline}
         with self._reading() as connection:
-            rows = query(connection, sql, {"run": run, "baseline": baseline})
-        return int(rows.num_rows)
+            return count_rows(connection, sql, named, limit_s=limit_s)
 
     def load_steps(self, run_id: str) -> tuple[LoadStep, ...]:
         """The steps of a load test in order; empty when it died before they were stored."""
@@ -429,25 +424,17 @@ class Store:
                 " ORDER BY case_name, case_id",
                 [run_id],
             )
-            return trials_from(connection, run_id, self._case(rows, case))
+            return trials_from(connection, run_id, case_named(rows, case))
 
-    def _case(self, rows: Sequence[dict[str, Any]], case: str) -> str:
-        names = {row["case_id"]: row["case_name"] or "" for row in rows}
-        exact = [key for key, name in names.items() if case in {key, name}]
-        found = (
-            exact
-            or [key for key, name in names.items() if key.startswith(case) or name.startswith(case)]
-            or [key for key, name in names.items() if case in name or case in key]
-        )
-        if len(found) == 1:
-            return str(found[0])
-        if found and case:
-            shown = ", ".join(names[one] or one for one in found[:6])
-            if len({names[one] for one in found}) < len(found):
-                shown = ", ".join(found[:6])
-            more = " …" if len(found) > 6 else ""
-            raise UsageError(f"{case!r} could be {len(found)} cases", hint=f"one of: {shown}{more}")
-        raise UnknownName("case", case, [name or key for key, name in names.items()])
+    def trials(self, run_id: str, suite: str, target: str) -> tuple[Trial, ...]:
+        """The trials of one target in one suite of a run, by case and trial, as ``sides`` has."""
+        with self._reading() as connection:
+            return target_trials(connection, run_id, suite, target)
+
+    def cases(self, run_id: str, case_ids: Sequence[str]) -> dict[str, tuple[Trial, ...]]:
+        """Every trial of these cases in a run, by case id; those it has not are left out."""
+        with self._reading() as connection:
+            return case_trials(connection, run_id, case_ids)
 
     def query(self, sql: str) -> pa.Table:
         """The result of one statement that only reads.
@@ -492,6 +479,19 @@ def _insert(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
     connection.register("incoming_rows", rows)
     connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
     connection.unregister("incoming_rows")
+
+
+def _append_blocks(connection: DuckDBPyConnection, blocks: Sequence[TrialColumns]) -> None:
+    """Append the blocks at once, or one by one when a trial is in more than one of them."""
+    together = joined(blocks)
+    connection.register("incoming_trials", together.trials)
+    distinct = single(
+        connection,
+        f"SELECT count(*) FROM (SELECT DISTINCT {_USING} FROM incoming_trials)",  # noqa: S608 -- constant names
+    )
+    connection.unregister("incoming_trials")
+    for one in [together] if distinct == together.trials.num_rows else blocks:
+        _append(connection, one)
 
 
 def _append(connection: DuckDBPyConnection, columns: TrialColumns) -> None:
@@ -573,20 +573,3 @@ def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
         "INSERT INTO cases BY NAME SELECT * FROM incoming_cases ANTI JOIN cases USING (case_id)"
     )
     connection.unregister("incoming_cases")
-
-
-def _record(connection: DuckDBPyConnection, kind: str, run: Run, details: dict[str, Any]) -> None:
-    from evalkit import __version__
-
-    connection.execute(
-        "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            datetime.now(UTC),
-            kind,
-            run.user,
-            run.id,
-            run.git.commit if run.git else None,
-            __version__,
-            arrays.as_json(details),
-        ],
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from evalkit.model import Run, RunKind, RunStatus
+from evalkit.model import CONFIRMING, Run, RunKind, RunStatus
 from evalkit.stats.samples import Samples, ScoreSample, TrialSample, WorstCase
 from evalkit.store.reads import fetch, table
 from evalkit.store.rows import utc
@@ -54,7 +54,7 @@ SELECT chosen.run_id, project, kind, status, started_at, finished_at, suites,
     coalesce(trials, 0) AS trials, coalesce(errors, 0) AS errors, cost_usd,
     coalesce(unpriced, 0) AS unpriced, saved_usd,
     first_scorer.scorer AS scorer, means.scores AS scores,
-    git_commit, coalesce(git_dirty, false) AS git_dirty, user_name
+    git_commit, coalesce(git_dirty, false) AS git_dirty, user_name, settings->>'shard' AS shard
 FROM chosen LEFT JOIN done USING (run_id) LEFT JOIN systems USING (run_id)
 LEFT JOIN first_scorer USING (run_id) LEFT JOIN means USING (run_id)
 ORDER BY started_at DESC, chosen.run_id DESC
@@ -121,9 +121,9 @@ def _scores(connection: DuckDBPyConnection, run: Run) -> tuple[ScoreSample, ...]
             count(*) FILTER (status = 'unscored') AS unscored,
             count(*) FILTER (status = 'error') AS errors, sum(cost_usd) AS cost_usd
         FROM scores JOIN numbered USING (suite, case_id)
-        WHERE run_id = ? GROUP BY suite, target, name
+        WHERE run_id = ? AND trial < ? GROUP BY suite, target, name
         """,
-        [run.id],
+        [run.id, CONFIRMING],
     )
     reasons: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
     for row in fetch(
@@ -226,7 +226,8 @@ def _trials(connection: DuckDBPyConnection, run: Run) -> tuple[TrialSample, ...]
         "cost_usd": "coalesce(cost_usd, 'nan'::DOUBLE)",
     }
     listed = ", ".join(
-        f"list({value} ORDER BY number, trial) AS {name}" for name, value in lists.items()
+        f"list({value} ORDER BY number, trial) FILTER (trial < {CONFIRMING}) AS {name}"
+        for name, value in lists.items()
     )
     columns = table(
         connection,

@@ -39,6 +39,30 @@ def text_or_none(value: Any) -> str | None:
     return clean(value) if isinstance(value, str) and value else None
 
 
+class LogProbs:
+    """The log probabilities of an answer's tokens, as their sum and their number."""
+
+    __slots__ = ("_sum", "_tokens")
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._tokens = 0
+
+    def add(self, tokens: Any) -> None:
+        """Take the tokens of one piece, each ``{"logprob": ...}``; anything else is passed over."""
+        for one in tokens if isinstance(tokens, list) else ():
+            value = one.get("logprob") if isinstance(one, dict) else None
+            if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+                self._sum += max(float(value), -9999.0)  # what servers write for minus infinity
+                self._tokens += 1
+
+    def note(self, extra: dict[str, JSON]) -> None:
+        """Write ``logprob_sum`` and ``logprob_tokens`` where there were any."""
+        if self._tokens:
+            extra["logprob_sum"] = self._sum
+            extra["logprob_tokens"] = self._tokens
+
+
 class ToolCalls:
     """Tool calls put together from fragments, by the index or the id that the fragments carry."""
 
@@ -110,6 +134,7 @@ def output(
         ttft_s=None if first is None else first - call.started,
         inter_token=None if pieces is None else pieces.inter_token(),
         extra=noted,
+        allowances=call.allowances,
     )
 
 

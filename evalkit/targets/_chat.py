@@ -7,6 +7,7 @@ from typing import Any
 from evalkit.errors import ErrorClass
 from evalkit.model import JSON, Output, Usage
 from evalkit.targets._answers import (
+    LogProbs,
     ToolCalls,
     count,
     cut_off,
@@ -70,6 +71,7 @@ class ChatStream:
         "_done",
         "_extra",
         "_finish",
+        "_logprobs",
         "_model",
         "_parts",
         "_pieces",
@@ -88,6 +90,7 @@ class ChatStream:
         self._model: Any = None
         self._usage: Any = None
         self._extra: dict[str, JSON] | None = None
+        self._logprobs: LogProbs | None = None
         self._done = False
 
     def on_event(self, data: bytes, now: float) -> bool:
@@ -128,6 +131,11 @@ class ChatStream:
                     self._pieces.content(now)
             if not content or len(delta) > 1:
                 self._rare(delta, now)
+        chosen = choice.get("logprobs")
+        if chosen:
+            if self._logprobs is None:
+                self._logprobs = LogProbs()
+            self._logprobs.add(chosen.get("content"))
         finish = choice.get("finish_reason")
         if finish:
             if finish == "error" and complaint(chunk) is not None:
@@ -160,6 +168,8 @@ class ChatStream:
             raise self._wire.error(
                 "ended the stream without an answer", ErrorClass.INVALID_RESPONSE
             )
+        if self._logprobs is not None and self._extra is not None:
+            self._logprobs.note(self._extra)
         return shaped(
             self._wire,
             lambda: output(
@@ -199,6 +209,10 @@ def _chat_output(wire: Wire, call: Call, body: dict[str, Any], choice: Any) -> O
     legacy = message.get("function_call")
     if legacy:
         calls.add(0, None, legacy["name"], legacy.get("arguments"))
+    extra = _extra(body)
+    found = LogProbs()
+    found.add(nested(choice, "logprobs").get("content"))
+    found.note(extra)
     return output(
         wire,
         call,
@@ -208,5 +222,5 @@ def _chat_output(wire: Wire, call: Call, body: dict[str, Any], choice: Any) -> O
         tool_calls=calls.done(),
         model=body.get("model"),
         usage=chat_usage(body.get("usage")),
-        extra=_extra(body),
+        extra=extra,
     )

@@ -153,6 +153,10 @@ class _Lines:
             self._partial.append(rest)
         return any(self._reader.on_event(line, now) for line in whole if line.strip())
 
+    def moved(self) -> bool:
+        """Whatever comes is part of the answer."""
+        return True
+
     def close(self, now: float) -> None:
         """Take what is left."""
         rest = b"".join(self._partial)
@@ -172,6 +176,10 @@ class _Text:
         """Take a chunk."""
         self._reader.on_text(chunk, now)
         return False
+
+    def moved(self) -> bool:
+        """Whatever comes is part of the answer."""
+        return True
 
     def close(self, now: float) -> None:
         """Take the end of a character that was cut off."""

@@ -336,28 +336,29 @@ def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> f
     Reads ``retry-after-ms``, ``retry-after`` (seconds or an HTTP date, compared with the server's
     own clock when it sends one), then the reset of a rate limit of which nothing remains.
     """
-    milliseconds = _number(headers.get("retry-after-ms"))
+    milliseconds = finite(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return max(0.0, milliseconds / 1000.0)
     stated = headers.get("retry-after")
     if stated is not None:
-        number = _number(stated)
+        number = finite(stated)
         if number is not None:
             return max(0.0, number)
-        until = _http_date(stated)
+        until = http_date(stated)
         if until is not None:
-            here = _http_date(headers.get("date", "")) or now or datetime.now(UTC)
+            here = http_date(headers.get("date", "")) or now or datetime.now(UTC)
             return max(0.0, (until - here).total_seconds())
     waits = [
         wait
         for what in ("requests", "tokens")
-        if _number(headers.get(f"x-ratelimit-remaining-{what}")) == 0
+        if finite(headers.get(f"x-ratelimit-remaining-{what}")) == 0
         and (wait := seconds(headers.get(f"x-ratelimit-reset-{what}", ""))) is not None
     ]
     return max(waits, default=None)
 
 
-def _number(text: str | None) -> float | None:
+def finite(text: str | None) -> float | None:
+    """A number that is one, or ``None``."""
     try:
         number = float(text or "")
     except ValueError:
@@ -365,7 +366,8 @@ def _number(text: str | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """An instant as HTTP writes it, or ``None``."""
     try:
         found = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError):
@@ -376,7 +378,7 @@ def _http_date(text: str) -> datetime | None:
 def seconds(text: str) -> float | None:
     """A duration as providers write it, ``6m0s``, ``20ms`` or ``34.07s``, in seconds."""
     text = text.strip()
-    number = _number(text)
+    number = finite(text)
     if number is not None:
         return max(0.0, number)
     parts = _DURATION.findall(text)

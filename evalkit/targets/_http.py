@@ -16,15 +16,17 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evalkit import __version__
-from evalkit.deadlines import Deadlines
+from evalkit.deadlines import Bound, Deadlines
 from evalkit.errors import ConfigError, ErrorClass, TargetError
+from evalkit.model import Allowance
 from evalkit.offline import OfflineError
+from evalkit.targets._allowance import allowances
 from evalkit.targets._failure import Redactor, failure
-from evalkit.targets._line import Line, Response
+from evalkit.targets._line import KEEPALIVE_S, Line, Response
 from evalkit.targets._sse import EventParser
 
 if TYPE_CHECKING:
@@ -35,9 +37,11 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Bytes of one answer that are read before it is refused."""
 
 CONNECT_TIMEOUT_S = 10.0
-_KEEPALIVE_S = 30.0
 _ERROR_BYTES = 256 * 1024
 _TRAILER_S = 0.25
+# Anthropic's keep-alive is an event, the others' is a comment
+_PING = b'"ping"'
+_LONGEST_PING = 32
 _SECRET_HEADER = re.compile(
     r"auth|key|token|secret|cookie|passw|credential|signature", re.IGNORECASE
 )
@@ -45,6 +49,10 @@ _SECRET_HEADER = re.compile(
 
 class Decoder(Protocol):
     """Reads a stream as it comes."""
+
+    def moved(self) -> bool:
+        """Whether what was fed last was more than a sign of life."""
+        ...
 
     def feed(self, chunk: bytes, now: float) -> bool:
         """Take bytes that arrived at ``now`` (perf_counter); true when the answer is complete."""
@@ -58,15 +66,21 @@ class Decoder(Protocol):
 class EventDecoder:
     """Reads server-sent events and hands the data of each to ``on_event``."""
 
-    __slots__ = ("_on_event", "_parser")
+    __slots__ = ("_last", "_on_event", "_parser")
 
     def __init__(self, on_event: Callable[[bytes, float], bool]):
         self._parser = EventParser()
         self._on_event = on_event
+        self._last: list[bytes] = []
 
     def feed(self, chunk: bytes, now: float) -> bool:
         """Take a chunk; true when an event said that the answer is complete."""
-        return any(self._on_event(data, now) for data in self._parser.feed(chunk))
+        self._last = self._parser.feed(chunk)
+        return any(self._on_event(data, now) for data in self._last)
+
+    def moved(self) -> bool:
+        """Whether the last chunk held an event that was no ping."""
+        return any(len(data) > _LONGEST_PING or _PING not in data for data in self._last)
 
     def close(self, now: float) -> None:
         """Take what stands in an unfinished last event."""
@@ -82,9 +96,19 @@ class Call:
     (perf_counter seconds); making a new connection took ``connect_s`` before that.
     """
 
-    __slots__ = ("body", "connect_s", "content_type", "ended", "received", "started", "streamed")
+    __slots__ = (
+        "allowances",
+        "body",
+        "connect_s",
+        "content_type",
+        "ended",
+        "received",
+        "started",
+        "streamed",
+    )
 
     def __init__(self) -> None:
+        self.allowances: tuple[Allowance, ...] = ()
         self.started = time.perf_counter()
         self.connect_s: float | None = None
         self.ended = 0.0
@@ -107,11 +131,17 @@ _CALL: ContextVar[Call] = ContextVar("evalkit_call")
 def _connector() -> type[aiohttp.TCPConnector]:
     import aiohttp
 
+    from evalkit.targets._handler import Handler
+
     class Connector(aiohttp.TCPConnector):
         """Notes on the call under way that it had to wait for a new connection.
 
         Tracing would tell the same in the documented way, for a tenth more CPU a call.
         """
+
+        def __init__(self, **options: Any):
+            super().__init__(**options)
+            self._factory = partial(Handler, loop=self._loop)
 
         async def _create_connection(self, *args: Any, **options: Any) -> Any:
             made = await super()._create_connection(*args, **options)
@@ -125,7 +155,8 @@ class Wire:
     """An endpoint and the session that talks to it.
 
     Raises ``ConfigError`` for a URL or header that cannot be sent, ``TargetError`` for every fault
-    of a call. ``idle_timeout_s`` bounds the silence between two reads.
+    of a call. ``idle_timeout_s`` bounds the silence between two reads, and between two events of a
+    stream: comments and pings that keep a connection open say nothing.
     """
 
     def __init__(
@@ -160,6 +191,8 @@ class Wire:
     async def aclose(self) -> None:
         """Close the connections; safe to call twice."""
         session, self._session = self._session, None
+        if self._line is not None:
+            self._line.close()
         if session is not None:
             await session.close()
 
@@ -186,7 +219,7 @@ class Wire:
         try:
             if self._line is not None and body is not None and not query:
                 with nullcontext() if timeout_s is None else self._deadlines.within(timeout_s):
-                    response = await self._line.send(body)
+                    response = await self._line.send(body, whole=decoder is None)
                     try:
                         await self._read(response, call, decoder, always_stream)
                     finally:
@@ -226,6 +259,7 @@ class Wire:
         call.content_type = response.headers.get("Content-Type", "").lower()
         if not 200 <= response.status < 300:
             raise await self._refusal(response, call)
+        call.allowances = allowances(response.headers)
         if decoder is None or (not always_stream and _is_whole(call.content_type)):
             call.body = await self._whole(response, call)
         else:
@@ -238,7 +272,7 @@ class Wire:
             return session
         import aiohttp
 
-        connector = _connector()(limit=0, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=300)
+        connector = _connector()(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=300)
         headers = {"User-Agent": f"evalkit/{__version__}", **self._headers}
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -274,8 +308,29 @@ class Wire:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _stream(self, response: Response, call: Call, decoder: Decoder) -> None:
-        content = response.content
         call.streamed = True
+        if self._idle_s is None:
+            complete = await self._events(response, call, decoder, None)
+        else:
+            silence = self._deadlines.within(self._idle_s)
+            try:
+                with silence:
+                    complete = await self._events(response, call, decoder, silence)
+            except TimeoutError:
+                if not silence.expired:
+                    raise
+                raise self._silent(call, self._idle_s) from None
+        if complete:
+            await self._drain(response)
+            return
+        call.ended = time.perf_counter()
+        decoder.close(call.ended)
+
+    async def _events(
+        self, response: Response, call: Call, decoder: Decoder, silence: Bound | None
+    ) -> bool:
+        """Feed what comes to the decoder; whether it said that the answer is complete."""
+        content = response.content
         while chunk := await content.readany():
             now = time.perf_counter()
             call.received += len(chunk)
@@ -283,10 +338,10 @@ class Wire:
                 raise self._too_large()
             if decoder.feed(chunk, now):
                 call.ended = now
-                await self._drain(response)
-                return
-        call.ended = time.perf_counter()
-        decoder.close(call.ended)
+                return True
+            if silence is not None and decoder.moved():
+                silence.renew()
+        return False
 
     async def _drain(self, response: Response) -> None:
         # The end of the body follows the last event at once; read it and the connection is kept.
@@ -347,10 +402,12 @@ class Wire:
                 f"no connection to {self.host} within {CONNECT_TIMEOUT_S:g} s",
                 unbilled=True,
             )
-        silent = self._idle_s if self._idle_s is not None else timeout_s
+        return self._silent(call, self._idle_s if self._idle_s is not None else timeout_s)
+
+    def _silent(self, call: Call, silent_s: float | None) -> TargetError:
         return TargetError(
             ErrorClass.TIMEOUT,
-            f"{self.host} went silent for {silent:g} s after {call.received} bytes",
+            f"{self.host} went silent for {silent_s:g} s after {call.received} bytes",
         )
 
     def _broken(self, error: Exception, call: Call) -> TargetError:

@@ -7,6 +7,7 @@ from typing import Any
 from evalkit.errors import ErrorClass
 from evalkit.model import JSON, Output, Usage
 from evalkit.targets._answers import (
+    LogProbs,
     ToolCalls,
     count,
     cut_off,
@@ -135,12 +136,14 @@ def _responses_output(
     texts: list[str] = []
     refusals: list[str] = []
     calls = ToolCalls()
+    chosen = LogProbs()
     for number, item in enumerate(body["output"]):
         kind = item.get("type")
         if kind == "message":
             for part in item.get("content") or ():
                 if part.get("type") == "output_text":
                     texts.append(part["text"])
+                    chosen.add(part.get("logprobs"))
                 elif part.get("type") == "refusal":
                     refusals.append(part["refusal"])
         elif kind in {"function_call", "custom_tool_call"}:
@@ -155,6 +158,7 @@ def _responses_output(
         value = text_or_none(body.get(key))
         if value is not None:
             extra[name] = value
+    chosen.note(extra)
     return output(
         wire,
         call,

@@ -3,89 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from example_runs import START, example_case, example_run, example_trial, failed_trial
+from example_runs import START, example_run
+from gate_repository import SUITE, Repository
 
 from evalkit.cli.app import run_command
 from evalkit.errors import ExitCode
 from evalkit.model import GitState, RunKind, RunStatus
-from evalkit.store import Store
-
-SUITE = """\
-dataset: golden/support.jsonl
-targets: [small]
-scorers: [exact_match, rouge_l, bleu]
-gates:
-  - {id: quality, metric: pass.rate, max_drop: 5%, mode: prove}
-  - {id: likeness, metric: rouge_l.mean, max_drop: 0.05}
-  - {id: corpus, metric: bleu.corpus, max_drop: 5, mode: advisory}
-  - {id: languages, metric: pass.rate, max_drop: 20%, by: [lang]}
-  - {id: rows, sql: gates/empty.sql}
-"""
-
-
-def git(folder, *arguments):
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-def commit(folder, name):
-    git(folder, "commit", "--allow-empty", "-qm", name)
-    return git(folder, "rev-parse", "HEAD")
-
-
-class Repository:
-    """A project with a main branch, a branch of a change, and runs at its commits."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        for name, text in {
-            "evalkit.yaml": "project: support-bot\ntargets:\n  small: {kind: builtin:extractive,"
-            " prompt: prompts/answer.j2}\n",
-            "prompts/answer.j2": "{{ question }}\n",
-            "golden/support.jsonl": '{"question": "q", "expected": "a"}\n',
-            "suites/support.yaml": SUITE,
-            "gates/empty.sql": "SELECT * FROM trials WHERE run_id = $run AND output LIKE '%PII%'",
-        }.items():
-            path = folder / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
-        git(folder, "init", "-qb", "main")
-        self.main = commit(folder, "first")
-        git(folder, "checkout", "-qb", "change")
-        self.change = commit(folder, "change")
-        self.store = Store(folder / ".evalkit" / "evalkit.duckdb")
-        self.hours = 0
-
-    def run(self, name, at, *, worse=(), cases=range(90), failed=(), status=RunStatus.COMPLETE,
-            dirty=False):  # fmt: skip
-        self.hours += 1
-        start = START + timedelta(hours=self.hours)
-        branch = "main" if at == self.main else "change"
-        run = example_run(
-            name, started_at=start, git=GitState(commit=at, branch=branch, dirty=dirty)
-        )
-        many = len(list(cases))
-        data = replace(run.datasets[0], version=f"v{many}", cases=many, selected=many)
-        run = replace(run, targets=run.targets[:1], datasets=(data,))
-        self.store.create_run(run)
-        trials = []
-        for number in cases:
-            case = example_case(number)
-            quality = 0.2 if number in worse or number % 10 == 3 else 0.9
-            if number in failed:
-                trials.append(failed_trial(name, case, "small"))
-            else:
-                trials.append(example_trial(name, case, "small", quality=quality))
-        self.store.append(trials)
-        self.store.finish_run(name, status, start + timedelta(seconds=60))
 
 
 @pytest.fixture
@@ -170,7 +97,7 @@ def test_a_candidate_that_is_not_complete_is_not_judged(repository, capsys):
 def test_the_files_for_ci(repository, capsys, tmp_path):
     repository.run("20261121-100000-aaaa", repository.main)
     repository.run("20261121-110000-bbbb", repository.change, worse=range(60))
-    code = run_command(["gate", "--junit", "out/gate.xml", "--comment", "out/gate.md"])
+    code = run_command(["gate", "--junit", "out/gate.xml", "--markdown", "out/gate.md"])
     assert code == ExitCode.FAIL
     assert "<failure " in (tmp_path / "out/gate.xml").read_text()
     assert "### ✕ FAIL" in (tmp_path / "out/gate.md").read_text()
@@ -244,7 +171,7 @@ def test_bad_names_say_what_to_do(repository, capsys):
         (["gate", "-b", "latest"], "is the candidate itself"),
         (["gate", "-b", "file:baselines/none.json"], "there is no such baseline"),
         (["gate", "--suite", "suport"], "has no suite 'suport'"),
-        (["run", "--baseline", "latest"], "--baseline is what --gate compares with"),
+        (["run", "--baseline", "latest"], "--baseline is for --gate"),
         (["baseline", "promote", "--name", "../x"], "cannot be a file's name"),
     ]:
         assert run_command(arguments) in {ExitCode.USAGE, ExitCode.UNDECIDED}
@@ -284,7 +211,10 @@ def test_a_load_test_is_neither_candidate_nor_baseline(repository, capsys):
     )
     repository.store.create_run(load)
     repository.store.finish_run(load.id, RunStatus.COMPLETE, START + timedelta(hours=6))
-    assert run_command(["gate"]) == ExitCode.USAGE
+    assert run_command(["gate", load.id]) == ExitCode.USAGE
     assert "is a load test" in capsys.readouterr().err
-    assert run_command(["baseline", "promote"]) == ExitCode.USAGE
+    assert run_command(["baseline", "promote", load.id]) == ExitCode.USAGE
     assert "it is a load test" in capsys.readouterr().err
+    # "latest" is the latest that can be judged
+    _, verdict = judged(capsys)
+    assert verdict["candidate"] == "20261121-100000-aaaa"

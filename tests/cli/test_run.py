@@ -9,7 +9,7 @@ import pytest
 
 from evalkit.cli.app import run_command
 from tests.runner.projects import SmallProject, rows, wire
-from tests.servers import Fault, ModelServer, Trouble
+from tests.servers import Fault, ModelServer, Reply, Trouble
 
 
 @pytest.fixture
@@ -153,3 +153,20 @@ def test_money_spent_ends_with_5_and_the_command_that_goes_on(
         last = err.splitlines()[-1].removeprefix("continue with: evalkit ").split()
         assert run_command(last) == 0
         assert len(server.seen) == 30
+
+
+def test_the_time_of_a_run_is_a_duration_and_its_end_has_a_code(
+    small: SmallProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ModelServer(Reply(first_s=0.2)) as server:
+        small.write({"t": wire(server.openai, limits={"concurrency": 1})}, rows(50))
+        code, out, err = said(capsys, "--max-time", "5")
+        assert (code, out) == (2, "")
+        assert "--max-time '5': must be a duration with its unit" in err
+        assert said(capsys, "--max-time", "0s")[0] == 2
+        assert not server.seen
+        code, out, err = said(capsys, "--max-time", "500ms")
+        assert code == 5
+        assert "the 0.5 s of --max-time are over" in err
+        assert "continue with: evalkit run --resume" in err
+        assert "STOPPED" in out

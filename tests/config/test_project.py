@@ -36,7 +36,8 @@ targets:
     api_key: ${env:KEY}
     headers: {Authorization: "Bearer ${env:TOKEN}"}
     params: {stop: [a, "b ${env:KEY}"], max: 300}
-    limits: {concurrency: 4, requests_per_minute: 500, timeout: 200ms, max_retries: 0}
+    limits: {concurrency: 4, requests_per_minute: 500, timeout: 200ms, max_retries: 0,
+      adaptive: false, deadline: 2s, patience: 1m}
     price: {input: 1, output: 2.5}
   both:
     kind: pick
@@ -65,6 +66,8 @@ def test_a_project_becomes_values_with_absolute_paths(write, project):
     assert support.options["params"] == {"stop": ["a", "b ${env:KEY}"], "max": 300}
     assert support.limits.timeout_s == pytest.approx(0.2)
     assert support.limits.concurrency == 4
+    limits = support.limits
+    assert (limits.adaptive, limits.deadline_s, limits.patience_s) == (False, 2.0, 60.0)
     assert support.limits.max_retries == 0
     assert support.price.output == 2.5
     assert support.price.cached_input is None
@@ -79,7 +82,7 @@ def test_a_project_becomes_values_with_absolute_paths(write, project):
     assert budget.monthly_usd == 100.0
     assert budget.targets == {"support": Cap(max_usd=2.5)}
     assert budget.judges == Cap(max_usd=1.0, max_tokens=5_000)
-    assert str(budget.where("targets.support")) == "evalkit.yaml:24:13"
+    assert str(budget.where("targets.support")) == "evalkit.yaml:25:13"
 
 
 @pytest.mark.parametrize("mode", ["off", "read", "write", "refresh"])

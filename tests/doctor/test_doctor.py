@@ -248,7 +248,7 @@ class TestSecrets:
         assert written not in out
 
     @pytest.mark.parametrize(
-        "name", [".evalkit/journal/x.y-1.jsonl", "reports/run.html", "baselines/b.json"]
+        "name", [".evalkit/journal/x.y-1.segment", "reports/run.html", "baselines/b.json"]
     )
     def test_it_is_found_beside_the_store(
         self, small: SmallProject, said: Said, stored: Path, name: str

@@ -466,3 +466,14 @@ def test_clusters():
     assert result.status is Status.INCONCLUSIVE
     assert result.reason == "fewer than 8 clusters prove nothing"
     assert result.method == "clustered t"
+
+
+def test_other_words_with_the_same_score_are_counted_as_reworded():
+    old, new = side([[1.0, 1.0], [1.0], [0.0]], run="old"), side([[1.0], [1.0], [1.0]], run="new")
+    old = replace(old, texts=np.array([7, 8, 9, 9], dtype=np.uint64))
+    # an answer the baseline gave in one of its trials, one it never gave, one of another score
+    new = replace(new, texts=np.array([8, 7, 5], dtype=np.uint64))
+    (compared,) = verdict(old, new, gate()).compared
+    assert (compared.same, compared.reworded, compared.improved) == (2, 1, 1)
+    (compared,) = verdict(replace(old, texts=None), new, gate()).compared
+    assert compared.reworded is None

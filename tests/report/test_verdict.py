@@ -11,13 +11,8 @@ import pytest
 from evalkit.report import gate_words
 from evalkit.report.screen import Screen
 from evalkit.report.verdict import BAR, bar, diff_text, verdict_text
-from evalkit.report.verdict_files import (
-    COMMENT_LIMIT,
-    MARKER,
-    verdict_json,
-    verdict_junit,
-    verdict_markdown,
-)
+from evalkit.report.verdict_comment import COMMENT_LIMIT, MARKER, verdict_markdown
+from evalkit.report.verdict_files import verdict_json, verdict_junit
 from tests.gate.benches import gate, limit, only, pairs, side, verdict
 
 

@@ -186,6 +186,35 @@ def test_an_answer_with_masked_data_in_it_is_not_kept(small: SmallProject) -> No
     assert b"ana@example.org" not in b"".join(kept)
 
 
+@pytest.mark.parametrize("mode", ["write", "read"])
+def test_answers_kept_before_the_project_masked_them_are_not_used(
+    small: SmallProject, mode: str
+) -> None:
+    def answer(seen: Seen) -> Reply:
+        return Reply(text="ana@example.org" if "What is 1 " in seen.text else "nobody")
+
+    def kept() -> bytes:
+        return b"".join(one.read_bytes() for one in file_of(small).parent.glob("cache.sqlite*"))
+
+    with ModelServer(answer) as server:
+        target = wire(server.openai)
+        small.write({"t": target}, rows(3), cache="write")
+        small.run()
+        assert b"ana@example.org" in kept()
+        small.write({"t": target}, rows(3), cache=mode, privacy={"mask": ["email"]})
+        before = len(server.seen)
+        assert small.estimate().calls == 1
+        small.run()
+        assert len(server.seen) == before + 1
+    assert "answers with personal data were kept before it was masked" in small.said.getvalue()
+    assert (b"ana@example.org" in kept()) is (mode == "read")
+    (row,) = small.sql(
+        "SELECT output, provenance FROM trials WHERE case_name = 'case-1'"
+        " ORDER BY started_at DESC LIMIT 1"
+    )
+    assert row == {"output": "<EMAIL_1>", "provenance": "live"}
+
+
 def test_a_new_key_finds_the_answers_of_the_old_and_another_server_does_not(
     small: SmallProject,
 ) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import socket
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -186,28 +189,164 @@ def test_when_nothing_is_answered_the_run_fails(
     assert len(stored(small)) == outcome.errors
 
 
-def test_a_storm_in_the_middle_keeps_what_was_answered_and_the_run_goes_on_after(
-    small: SmallProject,
-) -> None:
-    storm = threading.Event()
+def test_an_outage_is_waited_for_and_costs_only_what_was_under_way(small: SmallProject) -> None:
+    begun: list[float] = []
 
     def answer(seen: Seen) -> Answer:
         if len(server.seen) > 30:
-            storm.set()
-        return Fault(trouble=Trouble.OVERLOADED) if storm.is_set() else Reply()
+            begun.append(time.monotonic())
+        out = begun and begun[-1] < begun[0] + 0.9
+        return Fault(trouble=Trouble.OVERLOADED) if out else Reply()
 
     with ModelServer(answer) as server:
         limits = {"concurrency": 4, "max_retries": 0}
         small.write({"t": wire(server.openai, limits=limits)}, questions(good(120)))
+        outcome = small.run()
+        assert len(server.seen) == 120, "every case is asked once"
+    assert outcome.status is RunStatus.COMPLETE
+    assert 10 <= outcome.errors <= 13, "ten in a row, and what was under way"
+    assert outcome.answered == 120 - outcome.errors
+    said = small.said.getvalue()
+    assert "target 't' does not answer any more; it is tried now and then for 120 s" in said
+    assert "target 't' answers again" in said
+    (row,) = small.sql("SELECT max(queue_s) AS q, max(latency_s) AS s FROM trials")
+    assert row["q"] > 0.9, "the outage is waiting"
+    assert row["s"] < 0.9
+
+
+def test_an_outage_without_end_is_given_up_and_the_run_goes_on_after(small: SmallProject) -> None:
+    def answer(seen: Seen) -> Answer:
+        return Fault(trouble=Trouble.OVERLOADED) if len(server.seen) > 30 else Reply()
+
+    with ModelServer(answer) as server:
+        limits = {"concurrency": 4, "max_retries": 1, "patience": "1500ms"}
+        small.write({"t": wire(server.openai, limits=limits)}, questions(good(120)))
         first = small.run()
         assert first.answered == 30
-        assert (first.answered, first.errors) == (30, 90)
+        assert len(server.seen) < 30 + 25, "an outage is not asked 90 times"
+        assert first.exit_code is ExitCode.INFRASTRUCTURE
+        assert first.status is RunStatus.STOPPED
+        assert "the last: server: 127.0.0.1" in first.given_up["t"]
         server.answer = Reply()
         before = len(server.seen)
         second = small.resume()
         assert len(server.seen) - before == 90, "what was answered is not paid twice"
     assert (second.kept, second.answered, second.exit_code) == (30, 90, ExitCode.PASS)
     assert {row["status"] for row in stored(small).values()} == {"ok"}
+
+
+def test_a_route_goes_on_while_one_of_its_targets_is_in_an_outage(small: SmallProject) -> None:
+    def first(seen: Seen) -> Answer:
+        return Fault(trouble=Trouble.DROP) if len(one.seen) > 5 else Reply(text="first")
+
+    with ModelServer(first) as one, ModelServer(Reply(text="second")) as two:
+        limits = {"concurrency": 2, "max_retries": 0}
+        targets = {
+            "both": {"kind": "fallback", "targets": ["a", "b"], "limits": limits},
+            "a": wire(one.openai, limits=limits),
+            "b": wire(two.openai, limits=limits),
+        }
+        small.write(targets, questions(good(60)))
+        begun = time.monotonic()
+        outcome = small.run()
+        assert time.monotonic() - begun < 20
+        assert outcome.answered == 60
+        assert len(one.seen) < 5 + 20, "the one that is down is left alone"
+    outputs = small.sql("SELECT output, count(*) AS n FROM trials GROUP BY ALL ORDER BY ALL")
+    assert outputs == [{"output": "first", "n": 5}, {"output": "second", "n": 55}]
+
+
+def test_a_third_of_all_calls_failing_is_no_outage(small: SmallProject) -> None:
+    """What a storm costs is its retries: nothing is lost, nothing answered is asked again."""
+    kinds = [Trouble.OVERLOADED, Trouble.RESET, Trouble.TRUNCATED_JSON, Trouble.RATE_LIMIT]
+    luck, answered = random.Random(3), Counter[str]()
+
+    def answer(seen: Seen) -> Answer:
+        if luck.random() < 0.3:
+            return Fault(trouble=luck.choice(kinds))
+        answered[seen.text] += 1
+        return Reply()
+
+    with ModelServer(answer) as server:
+        limits = {"concurrency": 16, "max_retries": 10}
+        small.write({"t": wire(server.openai, limits=limits)}, questions(good(200)))
+        outcome = small.run()
+        asked = len(server.seen)
+    assert (outcome.answered, outcome.errors) == (200, 0)
+    assert set(answered.values()) == {1}, "no answer is paid twice"
+    assert small.sql("SELECT sum(attempts)::INT AS n FROM trials") == [{"n": asked}]
+
+
+# ---- deadlines --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", [Trouble.STALL, Trouble.ENDLESS_COMMENTS])
+def test_a_stalled_stream_is_cut_though_the_call_has_time_left(
+    small: SmallProject, trouble: Trouble
+) -> None:
+    with ModelServer([Reply(), Fault(trouble=trouble), Reply()]) as server:
+        limits = {"concurrency": 1, "max_retries": 0, "timeout": "60s"}
+        target = wire(server.openai, limits=limits, idle_timeout_s=0.4)
+        small.write({"t": target}, questions(good(3)))
+        begun = time.monotonic()
+        outcome = small.run()
+        assert time.monotonic() - begun < 20
+    assert (outcome.answered, outcome.errors) == (2, 1)
+    (row,) = [row for row in stored(small).values() if row["status"] == "error"]
+    assert row["error_class"] == "timeout"
+    assert "went silent for 0.4 s after" in row["error"]
+    assert row["total_s"] < 5
+
+
+def test_a_slow_stream_that_moves_is_not_cut(small: SmallProject) -> None:
+    with ModelServer(Reply(pieces=("a ",) * 12, gap_s=0.1, comments=True)) as server:
+        small.write({"t": wire(server.openai, idle_timeout_s=0.5)}, questions(good(2)))
+        assert small.run().answered == 2
+    assert small.sql("SELECT min(latency_s) > 1 AS slow FROM trials") == [{"slow": True}]
+
+
+def test_a_trial_has_a_deadline_over_all_its_attempts(small: SmallProject) -> None:
+    with ModelServer(Fault(trouble=Trouble.SILENT)) as server:
+        limits = {"concurrency": 2, "timeout": "400ms", "deadline": "1s", "max_retries": 50}
+        small.write({"t": wire(server.openai, limits=limits)}, questions(good(2)))
+        outcome = small.run()
+        asked = len(server.seen)
+    assert outcome.errors == 2
+    for row in stored(small).values():
+        assert row["error_class"] == "timeout"
+        assert row["total_s"] < 1.3
+        assert row["attempts"] >= 2
+    assert asked == sum(row["attempts"] for row in stored(small).values())
+
+
+@pytest.mark.parametrize(
+    "trouble", [Trouble.DROP, Trouble.RESET, Trouble.SERVER_ERROR, Trouble.RATE_LIMIT]
+)
+def test_no_retries_means_one_call(small: SmallProject, trouble: Trouble) -> None:
+    with ModelServer([Reply(), Fault(trouble=trouble), Reply()]) as server:
+        limits = {"concurrency": 1, "max_retries": 0}
+        small.write({"t": wire(server.openai, limits=limits)}, questions(good(3)))
+        outcome = small.run()
+        assert len(server.seen) == 3
+    assert (outcome.answered, outcome.errors) == (2, 1)
+
+
+def test_when_the_time_of_a_run_is_over_the_rest_is_for_later(small: SmallProject) -> None:
+    with ModelServer(Reply(first_s=0.1)) as server:
+        small.write({"t": wire(server.openai, limits={"concurrency": 2})}, questions(good(60)))
+        first = small.run(max_time_s=0.7)
+        assert first.exit_code is ExitCode.BUDGET
+        assert first.status is RunStatus.STOPPED
+        assert 4 <= first.answered <= 20
+        assert len(server.seen) == first.answered, "what was under way was waited for"
+        assert first.lines() == (
+            f"the 0.7 s of --max-time are over; {first.answered} of 60 answers are stored",
+            f"continue with: evalkit run --resume {first.run_id}",
+        )
+        server.answer = Reply()
+        second = small.resume(max_time_s=60)
+        assert (second.kept, second.exit_code) == (first.answered, ExitCode.PASS)
+        assert len(server.seen) == 60
 
 
 def test_targets_that_cannot_be_connected_do_not_hold_the_others(small: SmallProject) -> None:
@@ -302,6 +441,36 @@ def test_an_answer_replaces_a_failure_even_when_the_clock_was_set_back(
         assert small.resume().answered == 4
     assert {row["status"] for row in stored(small).values()} == {"ok"}
     assert small.sql("SELECT count(*) AS n FROM scores WHERE status = 'scored'") == [{"n": 4}]
+
+
+BLOCK = 262_144
+FIRST_BLOCK = 12_288
+
+
+def test_a_damaged_store_is_noticed_before_anything_is_paid(small: SmallProject) -> None:
+    with ModelServer() as server:
+        small.write({"t": wire(server.openai)}, questions(good(20)))
+        small.run()
+        path = small.store.path
+        sound = path.read_bytes()
+        noticed: list[StoreError] = []
+        for at in range(FIRST_BLOCK, len(sound), BLOCK):
+            path.write_bytes(sound[: at + 5_000] + bytes(4_000) + sound[at + 9_000 :])
+            before = len(server.seen)
+            try:
+                small.run()  # a block that holds nothing may be damaged
+            except StoreError as error:
+                noticed.append(error)
+            assert len(server.seen) == before + (0 if noticed else 20)
+            path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+            if noticed:
+                break
+        (error,) = noticed
+        assert "the run store is damaged" in error.what
+        assert "backup" in error.hint
+        assert error.exit_code is ExitCode.INFRASTRUCTURE
+        path.write_bytes(sound)
+        assert small.run().answered == 20
 
 
 HOLD = """

@@ -43,7 +43,7 @@ def test_a_run_is_stored_with_times_tokens_and_cost(small: SmallProject) -> None
     run = small.store.load_run(outcome.run_id)
     assert run.finished_at is not None
     assert run.prompts[0].text == PROMPT
-    assert not list(small.store.journal_directory.glob("*.jsonl"))
+    assert not list(small.store.journal_directory.glob("*.segment"))
 
 
 def test_what_the_server_asks_to_wait_is_waited_and_is_no_latency(small: SmallProject) -> None:

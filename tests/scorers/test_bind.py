@@ -6,7 +6,6 @@ import asyncio
 import math
 import textwrap
 import threading
-import time
 
 import pytest
 
@@ -325,7 +324,6 @@ def test_long_texts_are_scored_off_the_event_loop(plugin):
     found = asyncio.run(both())
     assert found.score.value != threading.get_ident() % 1_000_000
     assert ticks >= 5
-    started = time.perf_counter()
+    # nor is a short one, of a scorer that is not ours: nothing is known of it
     (short,) = asyncio.run(bound("one").score([PAIR]))
-    assert short.score.value == threading.get_ident() % 1_000_000
-    assert time.perf_counter() - started >= 0.2
+    assert short.score.value != threading.get_ident() % 1_000_000

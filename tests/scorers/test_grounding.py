@@ -134,7 +134,7 @@ def test_a_sentence_has_its_place_and_its_nearest_evidence(scorer):
 def test_the_rate_is_the_share_flagged_and_the_threshold_is_the_suites_own(scorer):
     lenient = bound(scorer, threshold=1.0)
     strict = bound(scorer, threshold=0.0)
-    assert [one.name for one in strict.metrics] == ["mean", "rate"]
+    assert [one.name for one in strict.metrics] == ["mean", "rate", "sentence_rate"]
     assert not strict.metrics[1].counts
     case = Case.of({"question": "?"}, context=[REFUNDS])
     output = Output(text="Refunds take 45 days in Barcelona.")
@@ -142,6 +142,19 @@ def test_the_rate_is_the_share_flagged_and_the_threshold_is_the_suites_own(score
         (found,) = one.score_sync([(case, output)])
         assert found.score is not None
         assert found.score.passed is passed
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_the_rate_of_sentences_is_summed_over_answers(scorer):
+    one = bound(scorer)
+    case = Case.of({"question": "?"}, context=[REFUNDS])
+    answers = (REFUNDS, f"{REFUNDS} Refunds take 45 days in Barcelona.")
+    scores = [one.score_sync([(case, Output(text=text))])[0].score for text in answers]
+    sums = [sum(column) for column in zip(*(each.stats for each in scores), strict=True)]
+    rows = sum(row.source == "output" for each in scores for row in each.evidence)
+    assert sums == [1.0, float(rows)]
+    whole = next(metric for metric in one.metrics if metric.name == "sentence_rate")
+    assert whole.corpus_value(sums) == pytest.approx(1 / rows)
 
 
 @pytest.mark.parametrize("scorer", SCORERS)

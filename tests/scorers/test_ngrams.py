@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.scorers import _ngrams
-from evalkit.scorers._few import clipped_word_matches
+from evalkit.scorers._few import few_word_matches
 from evalkit.scorers._ngrams import (
-    character_ids,
+    WordSymbols,
     clipped_matches,
-    word_ids,
+    matches_of_pairs,
+    symbols_of_characters,
 )
 
 
@@ -41,7 +42,7 @@ symbols = st.lists(st.integers(1, 4), max_size=30)
 
 @given(symbols, st.lists(symbols, min_size=1, max_size=4), st.integers(1, 6))
 def test_clipped_matches(one, references, order):
-    assert clipped_word_matches(one, references, order) == naive(one, references, order)
+    assert few_word_matches(one, references, order) == naive(one, references, order)
     first, *rest = ids(one, *references)
     assert clipped_matches(first, rest, order) == naive(one, references, order)
 
@@ -64,20 +65,38 @@ def test_more_symbols_than_fit_are_counted_with_dictionaries():
     assert clipped_matches(many, [other], 4) == wanted
 
 
-@given(st.lists(st.text(alphabet=st.characters(codec=None), max_size=20), min_size=1, max_size=4))
-def test_the_same_characters_get_the_same_numbers(texts):
-    arrays = character_ids(texts)
-    assert [len(one) for one in arrays] == [len(one) for one in texts]
-    numbers = {}
-    for text, array in zip(texts, arrays, strict=True):
-        for character, number in zip(text, array.tolist(), strict=True):
-            assert number >= 1
-            assert numbers.setdefault(character, number) == number
-    assert len(set(numbers.values())) == len(numbers)
+anything = st.text(alphabet=st.characters(codec=None), max_size=20)
+repeating = st.text(alphabet="ab\x00\ud800価\U0001f600", max_size=12)
 
 
-def test_the_same_words_get_the_same_numbers():
-    one, two, none = word_ids([["a", "b", "a"], ["b", "c"], []])
-    assert one.tolist() == [1, 2, 1]
-    assert two.tolist() == [2, 3]
-    assert none.tolist() == []
+@given(
+    st.lists(st.tuples(anything | repeating, anything | repeating), max_size=9),
+    st.integers(1, 6),
+    st.sampled_from([1, 7, 200_000]),
+)
+def test_pairs_counted_together_are_counted_as_each_alone(pairs, order, part):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_ngrams, "_PART", part)
+        texts = [tuple(map(symbols_of_characters, pair)) for pair in pairs]
+        assert matches_of_pairs(texts, order) == [naive(one, [two], order) for one, two in pairs]
+
+
+def test_a_pair_with_more_symbols_than_fit_does_not_spoil_the_others():
+    rng = np.random.default_rng(1)
+    many = [str(one) for one in rng.integers(1, 40_000, 30_000)]
+    words = WordSymbols()
+    texts = [
+        (words.of(one), words.of(two)) for one, two in ((many, many[::2]), ("ab", "ab"), ("", "a"))
+    ]
+    assert matches_of_pairs(texts, 4) == [
+        naive(many, [many[::2]], 4),
+        [2, 1, 0, 0],
+        [0, 0, 0, 0],
+    ]
+
+
+def test_the_same_words_get_the_same_symbols():
+    words = WordSymbols()
+    assert words.of(["a", "b", "a"]) == words.of(["a"]) + words.of(["b"]) + words.of(["a"])
+    assert words.of([]) == b""
+    assert len({words.of([one]) for one in "abc"}) == 3

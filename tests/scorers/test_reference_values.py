@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 from sacrebleu.metrics import BLEU, CHRF, TER
 
+from evalkit.config.spec import ScorerSpec
 from evalkit.errors import Unscorable
 from evalkit.model import Output
-from evalkit.scorers import _rouge, _sacre, _ter
+from evalkit.scorers import _rouge, _sacre, _ter, bind
 from tests.scorers.helpers import bound, case, record, score, unscored, value
 
 MANY = int(os.environ.get("EVALKIT_EXAMPLES", "80"))
@@ -250,3 +251,65 @@ def test_whole_texts_are_not_kept_in_sacrebleus_caches():
         value("ter", f"answer number {i}", "a text")
     assert [one.__call__.cache_info().currsize for one in tools] == before
     assert _sacre.bleu_tokenizer("13a")("a,b") == "a , b"
+
+
+OPTIONS = {
+    **{
+        name: st.fixed_dictionaries(
+            {
+                "stemmer": st.booleans(),
+                "measure": st.sampled_from(["fmeasure", "precision", "recall"]),
+            }
+        )
+        for name in ROUGE
+    },
+    "bleu": st.fixed_dictionaries(
+        {"tokenize": st.sampled_from(TOKENIZERS), "effective_order": st.booleans()}
+    ),
+    "chrf": st.fixed_dictionaries({"word_order": st.integers(0, 2), "lowercase": st.booleans()}),
+    "ter": flags,
+}
+scripts = texts | st.text(alphabet="ราคา สี่บาท 价格是四 السعر\x00\ud800a. ", max_size=30)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@settings(deadline=None, max_examples=MANY // 4, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), rows=st.lists(st.tuples(scripts, several), min_size=1, max_size=5))
+def test_a_run_with_the_libraries_says_the_same(name, data, rows):
+    """What --reference asks, on any text: value, statistics, signature and refusals alike."""
+    options = data.draw(OPTIONS[name])
+    spec = ScorerSpec(name=name, scorer=name, options=options)
+    fast, slow = bind(spec), bind(spec, reference=True)
+    assert slow.plugin.obj is not fast.plugin.obj
+    assert slow.signature == fast.signature
+    assert slow.metrics == fast.metrics
+    pairs = [(case(wanted), Output(text=text)) for text, wanted in rows]
+    for ours, theirs in zip(fast.score_sync(pairs), slow.score_sync(pairs), strict=True):
+        assert (ours.status, ours.score is None) == (theirs.status, theirs.score is None)
+        if ours.score is None or theirs.score is None:
+            assert ours.reason == theirs.reason
+            continue
+        assert ours.score.value == pytest.approx(theirs.score.value, abs=1e-9)
+        assert ours.score.stats == pytest.approx(theirs.score.stats, abs=1e-9)
+
+
+def test_scorers_without_a_library_are_the_same_with_reference():
+    spec = ScorerSpec(name="exact_match", scorer="exact_match")
+    assert bind(spec, reference=True).plugin.obj is bind(spec).plugin.obj
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_text_that_would_stall_the_library_is_unscored(name):
+    one = bind(ScorerSpec(name=name, scorer=name), reference=True)
+    found = record(one, "a b c d e " * 200_000, "b a d c " * 10_000)
+    assert found.elapsed_s < 5
+    if name != "rouge_1" and name != "rouge_2":
+        assert "too long" in found.reason
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("words", [50_000, 1_000_000])
+def test_a_very_long_answer_is_scored_or_refused_and_not_waited_for(name, words):
+    found = record(bound(name), "one two three four five " * (words // 5), "two one four three")
+    assert found.score is not None or "too long" in found.reason
+    assert found.elapsed_s < 10  # a hang, not a benchmark

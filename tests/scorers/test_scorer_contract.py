@@ -6,6 +6,7 @@ import copy
 import json
 import math
 from dataclasses import asdict
+from datetime import date
 
 import pytest
 
@@ -15,12 +16,18 @@ from evalkit.errors import ConfigError
 from evalkit.model import Case, Evidence, Output, Score, ScoreStatus, Usage
 from evalkit.scorers import BoundScorer, bind
 
-NAMES = registry.names(registry.Kind.SCORER)
+# these want a model: tests/scorers/test_local.py asks the same of them, with one
+MODELS = {"nli", "hallucination_spans"}
+ALL = registry.names(registry.Kind.SCORER)
+NAMES = [one for one in ALL if one not in MODELS]
 
 # a scorer whose parameters are required is bound with these
 OPTIONS = {
     "regex": {"pattern": r"\bParis\b"},
     "json_schema": {"schema": {"type": "object"}},
+    "label": {"labels": ["Paris", "Lyon"], "search": True},
+    "tool_forbidden": {"names": ["delete_*"]},
+    "format": {"max_words": 100},
 }
 
 AWKWARD = {
@@ -68,7 +75,7 @@ def test_every_scorer_of_the_first_release_is_found():
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_the_docstring_starts_with_one_line_and_says_more(name):
     plugin = _plugin(name)
     first, second, *_ = [*plugin.doc.split("\n"), ""]
@@ -78,7 +85,7 @@ def test_the_docstring_starts_with_one_line_and_says_more(name):
     assert second == ""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_the_plugin_is_declared_soundly(name):
     plugin = _plugin(name)
     assert plugin.name == name
@@ -88,7 +95,24 @@ def test_the_plugin_is_declared_soundly(name):
     assert all(one.kind != "corpus" or one.corpus_value for one in plugin.metrics)
     for parameter in plugin.parameters.values():
         assert parameter.annotation is not None
-    assert plugin.examples or plugin.parameters
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_scorer_of_ours_has_a_card(name):
+    """A new scorer says under card= what family it is of and what it cannot see."""
+    card = _plugin(name).card
+    assert card.family != "own" or name == "python"
+    assert card.cost
+    assert card.blind
+    for one in (*card.blind, *(each.what for each in card.measurements())):
+        assert not one.endswith(".")
+    for each in card.measurements():
+        date.fromisoformat(each.date)
+        assert each.data
+        assert each.figures
+        assert all(
+            isinstance(value, str) or math.isfinite(value) for value in each.figures.values()
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)

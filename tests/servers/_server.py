@@ -46,6 +46,11 @@ class ModelServer:
         self.port = 0
 
     @property
+    def under_way(self) -> int:
+        """Requests that are being answered now."""
+        return self._under_way
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 

@@ -184,10 +184,8 @@ def test_corpus_bleu_equals_sacrebleus_and_has_an_interval():
         "he bought three apples",
         "the meeting begins at noon",
     ]
-    stats = [
-        bleu_stats(out, [ref], "13a", lowercase=False)
-        for out, ref in zip(outputs, refs, strict=True)
-    ]
+    texts = [(out, [ref]) for out, ref in zip(outputs, refs, strict=True)]
+    stats = bleu_stats(texts, "13a", lowercase=False)
     values = [bleu_value(one, effective_order=True) for one in stats]
     found = summarise(corpus(corpus_bleu), values, [None] * 4, list("abcd"), stats, bounds=(0, 100))
     assert found.value == pytest.approx(sacrebleu.corpus_bleu(outputs, [refs]).score, abs=1e-9)

@@ -8,13 +8,20 @@ import subprocess
 import sys
 import textwrap
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from example_runs import example_run, example_trials, rich_trial
+from example_runs import (
+    example_case,
+    example_run,
+    example_trial,
+    example_trials,
+    rich_trial,
+)
 
 from evalkit.errors import ConfigError, StoreError, StoreVersionError, UsageError
-from evalkit.model import RunStatus
+from evalkit.model import Case, RunStatus
 from evalkit.store import Journal, Store
 from evalkit.store.journal import read_segment
 
@@ -37,7 +44,7 @@ def test_segments_go_into_the_store_exactly_once(store: Store) -> None:
     segment = journal.seal()
     assert segment is not None
     assert journal.seal() is None
-    assert list(read_segment(segment).trials) == trials
+    assert read_segment(segment).trials == len(trials)
     copy = segment.read_bytes()
     assert store.ingest(segment) == len(trials)
     assert not segment.exists()
@@ -49,7 +56,7 @@ def test_segments_go_into_the_store_exactly_once(store: Store) -> None:
     journal.append(trials[:2])
     last = journal.close()
     assert last is not None
-    assert store.ingest(last, trials[:2]) == 2
+    assert store.ingest(last) == 2
     assert [one.name for one in store.journal_directory.iterdir()] == [".lock"]
 
 
@@ -65,8 +72,35 @@ def test_a_case_is_written_once_a_segment(store: Store) -> None:
     assert first is not None
     assert second is not None
     for segment in (first, second):
-        assert segment.read_bytes().count(b'["case",') == 5
-        assert list(read_segment(segment).trials) == trials
+        blocks = read_segment(segment).blocks
+        assert sum(one.cases.num_rows for one in blocks) == 5
+        assert [row["trial"] for one in blocks for row in one.trials.to_pylist()] == [
+            one.index for one in trials
+        ]
+
+
+def test_a_case_that_came_back_and_a_trial_made_twice(store: Store) -> None:
+    """Labels and answers that came last stay, whichever blocks they are in."""
+    first = example_trial(RUN, example_case(1), "small", quality=0.1)
+    renamed = Case.of(
+        first.case.inputs, expected=first.case.expected, context=first.case.context, name="new"
+    )
+    again = example_trial(
+        RUN, renamed, "small", quality=0.9, started_at=first.started_at + timedelta(seconds=1)
+    )
+    other = example_trial(RUN, example_case(2), "small", quality=0.5)
+    journal = Journal(store.journal_directory, RUN)
+    for one in (first, other, again):
+        journal.append([one])
+        journal.flush()
+    segment = journal.close()
+    assert segment is not None
+    assert store.ingest(segment) == 3
+    (kept,) = store.trial(RUN, first.case.id)
+    assert kept.case.name == "new"
+    assert kept.output == again.output
+    assert kept.scores == again.scores
+    assert stored(store) == 2
 
 
 def test_many_threads_may_append_and_flush(store: Store) -> None:
@@ -89,8 +123,11 @@ def test_many_threads_may_append_and_flush(store: Store) -> None:
     for one in threads:
         one.join()
     segments.append(journal.close())
-    found = [one for path in segments if path for one in read_segment(path).trials]
-    assert sorted(one.key for one in found) == sorted(one.key for one in trials)
+    for path in segments:
+        if path is not None:
+            store.ingest(path)
+    rows = store.query("SELECT suite, target, case_id, trial FROM trials").to_pylist()
+    assert sorted(tuple(row.values()) for row in rows) == sorted(one.key for one in trials)
 
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -133,7 +170,7 @@ def test_kill_9_loses_nothing_that_was_flushed(store: Store) -> None:
     process.communicate()
     (part,) = store.journal_directory.glob("*.part")
     with part.open("ab") as torn:
-        torn.write(b'["trial",{"run_id":"2026112')
+        torn.write(part.read_bytes()[-500:])
     recovered = store.recover()
     assert (recovered.runs, recovered.trials, recovered.dropped) == ((RUN,), 30, 1)
     assert stored(store) == 30
@@ -204,11 +241,20 @@ def test_a_journal_of_a_newer_evalkit_is_left_where_it_is(store: Store) -> None:
     store.journal_directory.mkdir(parents=True)
     segment = store.journal_directory / f"{RUN}.ab-00001.jsonl"
     segment.write_text('["segment",{"format":99,"run_id":"x"}]\n')
-    with pytest.raises(StoreVersionError, match="format 99") as raised:
+    with pytest.raises(StoreVersionError, match="newer evalkit .format 99") as raised:
         store.recover()
     assert segment.exists()
     # the name on the package index is another project's
     assert "pip install" not in str(raised.value)
+
+
+def test_a_journal_of_an_older_evalkit_is_not_passed_over(store: Store) -> None:
+    store.journal_directory.mkdir(parents=True)
+    segment = store.journal_directory / f"{RUN}.ab-00001.jsonl"
+    segment.write_text('["segment",{"format":1,"run_id":"x"}]\n["case",{}]\n')
+    with pytest.raises(StoreVersionError, match="older evalkit .format 1"):
+        store.recover()
+    assert segment.exists()
 
 
 def test_recovering_is_nothing_where_nothing_was_left(store: Store) -> None:
@@ -226,4 +272,28 @@ def test_an_unwritten_buffer_is_kept_when_the_disk_is_full(store: Store) -> None
     store.journal_directory.with_name("away").rename(store.journal_directory)
     segment = journal.close()
     assert segment is not None
-    assert list(read_segment(segment).trials) == trials
+    assert store.ingest(segment) == len(trials)
+    assert {one.key for one in trials} == store.finished(RUN, retry=[])
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
+def test_a_segment_cut_anywhere_keeps_its_whole_blocks(store: Store, keep: float) -> None:
+    trials = example_trials(cases=4)
+    journal = Journal(store.journal_directory, RUN)
+    journal.append(trials[:3])
+    journal.flush()
+    (part,) = store.journal_directory.glob("*.part")
+    first = part.stat().st_size
+    journal.append(trials[3:])
+    segment = journal.close()
+    assert segment is not None
+    content = segment.read_bytes()
+    cut = first + int((len(content) - first) * keep)
+    segment.write_bytes(content[:cut])
+    assert read_segment(segment).dropped == 1
+    assert store.ingest(segment) == 3
+    damaged = bytearray(content)
+    damaged[cut] ^= 0xFF
+    other = segment.with_name(f"{RUN}.other-00001.segment")
+    other.write_bytes(damaged)
+    assert (read_segment(other).trials, read_segment(other).dropped) == (3, 1)

@@ -304,6 +304,51 @@ def delta(finish: str | None = None, **fields: Any) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
 
 
+class TestLogProbabilities:
+    """Their sum and their number are kept, which is what perplexity needs; tokens are not."""
+
+    def test_of_a_streamed_answer(self, server: ModelServer) -> None:
+        first = delta(content="He")
+        first["choices"][0]["logprobs"] = {"content": [{"token": "He", "logprob": -0.5}]}
+        second = delta(content="llo")
+        second["choices"][0]["logprobs"] = {
+            "content": [
+                {"logprob": -0.25},
+                {"logprob": -99999},
+                {"logprob": "?"},
+                {"logprob": 1},
+                7,
+            ]
+        }
+        server.answer = sse(first, second, delta("stop"), "[DONE]")
+        extra = ask_one(model(server, params={"logprobs": True})).extra
+        assert (extra["logprob_sum"], extra["logprob_tokens"]) == (-0.75 - 9999, 3)
+
+    def test_of_a_whole_answer(self, server: ModelServer) -> None:
+        choice = {
+            "message": {"content": "Hi"},
+            "finish_reason": "stop",
+            "logprobs": {"content": [{"logprob": -1.5}, {"logprob": -0.5}]},
+        }
+        server.answer = Raw(chunks=[json.dumps({"choices": [choice]}).encode()])
+        output = ask_one(model(server, stream=False))
+        assert (output.extra["logprob_sum"], output.extra["logprob_tokens"]) == (-2.0, 2)
+
+    def test_of_a_response(self, server: ModelServer) -> None:
+        part = {"type": "output_text", "text": "Hi", "logprobs": [{"logprob": -0.5}]}
+        body = {"status": "completed", "output": [{"type": "message", "content": [part]}]}
+        server.answer = Raw(chunks=[json.dumps(body).encode()])
+        output = ask_one(model(server, api="responses", stream=False))
+        assert (output.extra["logprob_sum"], output.extra["logprob_tokens"]) == (-0.5, 1)
+
+    @every_way
+    def test_without_them_there_is_nothing(
+        self, server: ModelServer, api: Any, stream: bool
+    ) -> None:
+        server.answer = Reply(text="Hi")
+        assert "logprob_sum" not in ask_one(model(server, api=api, stream=stream)).extra
+
+
 class TestOddServers:
     """Chunks as they were seen from servers that are almost OpenAI."""
 

@@ -53,13 +53,31 @@ def headline(view: RunView) -> tuple[str, str, str, str]:
     if status in _HEADS:
         glyph, word, style = _HEADS[status]
         return glyph, word, f"{sentence}{', ' + failed if view.errors else ''}", style
+    if view.done == view.planned == 0 and view.part:
+        return "✓", "DONE", "no case falls into this shard", "green"
     if view.done == 0:
         return "✕", "EMPTY", "no trial was done", "red"
     if answered == 0:
         return "✕", "FAILED", f"every trial failed{classes}", "red"
-    if view.errors or view.done < view.planned:
-        return "!", "DONE", f"{sentence}{', ' + failed if view.errors else ''}", "yellow"
+    scorers = _failed_scorers(view)
+    if view.errors or view.done < view.planned or scorers:
+        said = [sentence, *([failed] if view.errors else []), *([scorers] if scorers else [])]
+        return "!", "DONE", ", ".join(said), "yellow"
     return "✓", "DONE", sentence, "green"
+
+
+def _failed_scorers(view: RunView) -> str:
+    """Which scorers have errors, in a few words; a row a metric tells the same of its scorer."""
+    failed: dict[str, int] = {}
+    for suite in view.suites:
+        for row in suite.rows:
+            errors = sum(cell.errors for cell in row.cells if cell is not None)
+            if errors and row.group != "errors":
+                name = words.clean(row.metric.rpartition(".")[0], lines=False)
+                failed[name] = max(failed.get(name, 0), errors)
+    names = [f"{name} on {words.count(errors)}" for name, errors in failed.items()]
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return f"scorers failed: {', '.join(names[:2])}{more}" if names else ""
 
 
 def _head(view: RunView, screen: Screen) -> list[RenderableType]:
@@ -69,6 +87,8 @@ def _head(view: RunView, screen: Screen) -> list[RenderableType]:
     first = Text(f"{screen.say(glyph)} {word}", style=f"bold {style}")
     first.append(f"  {screen.say(sentence)}", style="not bold default")
     facts = [f"run {view.run_id}"]
+    if view.part:
+        facts.append(words.clean(view.part, lines=False))
     at = words.commit(view.commit, view.branch, dirty=view.dirty)
     if at:
         facts.append(words.clean(at, lines=False))

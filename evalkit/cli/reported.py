@@ -1,0 +1,101 @@
+"""From the names of runs to a written report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.cli.stored import open_store, shown_path
+
+if TYPE_CHECKING:
+    from evalkit.report.page import ReportView
+    from evalkit.runner.gating import Pair
+    from evalkit.store import Store
+
+PAST = 30
+"""Earlier runs in a trend."""
+
+
+def load_view(
+    runs: Sequence[str], source: Path | None, project: Path | None, *, allow_code: bool
+) -> ReportView:
+    """The view of one or two runs, or of a file."""
+    if source is not None:
+        from evalkit.report.page_json import read_report
+
+        return read_report(source)
+    from evalkit.config import find_project, load_project
+    from evalkit.runner.gating import pair_of
+
+    found = load_project(find_project(file=project), allow_code=allow_code)
+    store = open_store(project, allow_code=allow_code)
+    pair = pair_of(found, store, runs)
+    return _view(store, found.root, pair)
+
+
+def _view(store: Store, root: Path, pair: Pair) -> ReportView:
+    from evalkit.gate.table import case_tables
+    from evalkit.report.page_build import Context, Past, report_view
+    from evalkit.report.view import run_view
+    from evalkit.runner.ancestry import tagged_commits
+
+    run, old = pair.candidate.run, pair.baseline
+    past = {
+        suite: [
+            Past(
+                run_id=one.run_id,
+                started_at=one.started_at,
+                commit=one.git_commit,
+                scorer=one.scorer,
+                scores=dict(one.scores),
+            )
+            for one in store.runs(limit=PAST, suite=suite)
+            if one.started_at <= run.started_at and one.kind == run.kind
+        ]
+        for suite in run.suites
+    }
+    return report_view(
+        candidate=pair.candidate,
+        baseline=old,
+        verdict=pair.verdict,
+        compared=pair.compared,
+        run=run_view(run, store.samples(run.id)),
+        spent_before=None if old is None else _spent(store, old.run.id),
+        tables=case_tables(run.suites, pair.candidate, old),
+        context=Context(past=past, releases=tagged_commits(root)),
+        texts=lambda ids: store.cases(run.id, ids),
+        texts_before=None if old is None else lambda ids: store.cases(old.run.id, ids),
+    )
+
+
+def _spent(store: Store, run_id: str) -> float | None:
+    return next((one.cost_usd for one in store.runs() if one.run_id == run_id), None)
+
+
+def written(view: ReportView, path: Path, *, split: bool, budget: int) -> Mapping[Path, int]:
+    """Write the report; its files with their sizes in bytes, the page first."""
+    from evalkit.report.html import page_files, page_html
+
+    if split:
+        files = page_files(view, path.name, budget=budget)
+    else:
+        files = {path.name: page_html(view, budget=budget).encode()}
+    sizes = {}
+    for name, content in files.items():
+        place = path.parent / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        sizes[place] = len(content)
+    return sizes
+
+
+def summary(view: ReportView, files: Mapping[Path, int]) -> str:
+    """What was written, in a line."""
+    first, size = next(iter(files)), sum(files.values())
+    more = f" and {len(files) - 1} files beside it" if len(files) > 1 else ""
+    cases = len(view.rows.id)
+    return (
+        f"{shown_path(first)}{more}  {size / 1_000_000:.2f} MB"
+        f"  {cases:,} {'case' if cases == 1 else 'cases'}"
+    )

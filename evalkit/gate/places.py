@@ -1,0 +1,40 @@
+"""Where cases regressed more often than elsewhere: the slices, by how much more often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from evalkit.gate.result import Place
+from evalkit.stats.sides import Bools
+
+PLACES, SMALLEST, VALUES = 5, 5, 100
+"""Slices that are named, cases that one must have, and values that a tag may have to be one."""
+
+
+def places(
+    tags: Mapping[str, Sequence[str | None]], known: Bools, fell: Bools
+) -> tuple[Place, ...]:
+    """The slices of all cases by their lift: their rate of regressions over that of all cases.
+
+    ``known`` marks the cases that are judged, ``fell`` those of them that regressed.
+    """
+    total, regressed = int(known.sum()), int(fell.sum())
+    if not regressed:
+        return ()
+    found = []
+    for tag, values in tags.items():
+        codes: dict[str | None, int] = {None: 0}
+        of = np.array([codes.setdefault(one, len(codes)) for one in values], dtype=np.intp)
+        if len(codes) > VALUES + 1:
+            continue
+        sizes = np.bincount(of[known], minlength=len(codes)).tolist()
+        falls = np.bincount(of[fell], minlength=len(codes)).tolist()
+        for value, code in codes.items():
+            size, hits = sizes[code], falls[code]
+            lift = hits / size / (regressed / total) if size else 0.0
+            named = value is not None and SMALLEST <= size < total
+            if named and hits > 1 and lift > 1:
+                found.append(Place(slice=f"{tag}={value}", regressed=hits, cases=size, lift=lift))
+    return tuple(sorted(found, key=lambda one: (-one.lift, -one.regressed, one.slice))[:PLACES])

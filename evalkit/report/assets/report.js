@@ -1,0 +1,585 @@
+// @ts-check
+// The live part of a report: filter, list, one case with its word diff, decisions to copy.
+// Whatever a model wrote reaches the page as text nodes only.
+"use strict";
+(() => {
+  const PER_BLOCK = 128;
+  const ROW = 32;
+  const SPARE = 6;
+  const SHARED = 0.35;
+  const GLYPH = /** @type {Record<string, string>} */ ({
+    regressed: "▼", error: "✕", lost: "✕", flaky: "≈", changed: "≠", new: "+", removed: "−",
+    improved: "▲", reworded: "~", same: "=", failed: "✕", unscored: "?", scored: "·", passed: "✓",
+  });
+  const BAD = new Set(["regressed", "error", "lost", "failed"]);
+  const GOOD = new Set(["improved", "passed"]);
+
+  /** @param {string} id @returns {any} */
+  const at = (id) => document.getElementById(id);
+
+  /**
+   * An element with attributes and children; strings become text nodes.
+   * @param {string} tag @param {Record<string, string|boolean|Function>} [given] @param {...(Node|string|null)} children
+   * @returns {HTMLElement}
+   */
+  function make(tag, given = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [key, value] of Object.entries(given)) {
+      if (typeof value === "function") node.addEventListener(key, /** @type {EventListener} */ (value));
+      else if (value === true) node.setAttribute(key, "");
+      else if (value !== false) node.setAttribute(key, value);
+    }
+    for (const child of children) if (child !== null) node.append(child);
+    return node;
+  }
+
+  /** @param {string} name @returns {Promise<any>} */
+  async function load(name) {
+    const inline = at(`data-${name}`);
+    const body = inline
+      ? new Blob([Uint8Array.from(atob(inline.textContent.trim()), (c) => c.charCodeAt(0))]).stream()
+      : (await fetch(`data/${name}.json.gz`)).body;
+    if (!body) throw new Error("the data did not arrive");
+    return new Response(body.pipeThrough(new DecompressionStream("gzip"))).json();
+  }
+
+  // ---- text ---------------------------------------------------------------------------------
+
+  const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Cs}/gu;
+
+  /** Text without what could hide or turn it. @param {string} text */
+  const clean = (text) => text.replace(/\r\n?/g, "\n").replace(HIDDEN, (c) => (/\p{Cs}/u.test(c) ? "\ufffd" : ""));
+
+  /** Text with what cannot be seen written out. @param {string} text */
+  const raw = (text) => text.replace(HIDDEN, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
+
+  /** @param {number|null|undefined} value @param {string} unit */
+  function shown(value, unit) {
+    if (value === null || value === undefined) return "–";
+    if (unit === "%") return `${+(100 * value).toFixed(1)} %`;
+    if (unit === "s") return value < 1 ? `${Math.round(1000 * value)} ms` : `${+value.toPrecision(3)} s`;
+    return value === 0 || Math.abs(value) >= 0.001 ? String(+value.toFixed(Math.abs(value) < 10 ? 2 : 1)) : value.toExponential(1);
+  }
+
+  const segments = typeof Intl.Segmenter === "function" ? new Intl.Segmenter(undefined, { granularity: "word" }) : null;
+  /** @param {string} text @returns {string[]} */
+  const wordsOf = (text) => (segments ? Array.from(segments.segment(text), (one) => one.segment) : text.match(/\w+|\s+|[^\w\s]/gu) ?? []);
+
+  /**
+   * The words both have and those one of them has; null when that is too much work.
+   * Longest common subsequence after equal heads and tails are set aside.
+   * @param {string} one @param {string} two @returns {Piece[]|null}
+   */
+  function diff(one, two) {
+    const a = wordsOf(one), b = wordsOf(two);
+    let head = 0, tail = 0;
+    while (head < a.length && head < b.length && a[head] === b[head]) head++;
+    while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail++;
+    const n = a.length - head - tail, m = b.length - head - tail;
+    if (n * m > 4e6) return null;
+    const wide = m + 1, best = new Uint16Array((n + 1) * wide);
+    for (let i = n - 1; i >= 0; i--)
+      for (let j = m - 1; j >= 0; j--)
+        best[i * wide + j] = a[head + i] === b[head + j]
+          ? best[(i + 1) * wide + j + 1] + 1
+          : Math.max(best[(i + 1) * wide + j], best[i * wide + j + 1]);
+    /** @type {Piece[]} */
+    const found = [["same", a.slice(0, head).join("")]];
+    let i = 0, j = 0;
+    while (i < n || j < m) {
+      if (i < n && j < m && a[head + i] === b[head + j]) { found.push(["same", a[head + i]]); i++; j++; }
+      else if (j >= m || (i < n && best[(i + 1) * wide + j] >= best[i * wide + j + 1])) found.push(["del", a[head + i++]]);
+      else found.push(["ins", b[head + j++]]);
+    }
+    found.push(["same", a.slice(a.length - tail).join("")]);
+    return joined(tail ? found : found.slice(0, -1));
+  }
+
+  /** Neighbouring edits as one, blanks between them included. @param {Piece[]} pieces @returns {Piece[]} */
+  function joined(pieces) {
+    /** @type {Piece[]} */
+    const out = [];
+    let gone = "", come = "", blank = "";
+    const flush = () => {
+      if (gone) out.push(["del", gone]);
+      if (come) out.push(["ins", come]);
+      if (blank) out.push(["same", blank]);
+      gone = come = blank = "";
+    };
+    for (const [kind, text] of pieces) {
+      if (!text) continue;
+      if (kind === "same") {
+        if ((gone || come) && !blank && /^[^\S\n]+$/.test(text)) { blank = text; continue; }
+        flush();
+        const last = out[out.length - 1];
+        if (last && last[0] === "same") last[1] += text;
+        else out.push(["same", text]);
+        continue;
+      }
+      if (blank) { gone += gone ? blank : ""; come += come ? blank : ""; if (!gone && !come) out.push(["same", blank]); blank = ""; }
+      if (kind === "del") gone += text; else come += text;
+    }
+    flush();
+    return out;
+  }
+
+  /** The answer with the pieces its scores rest on. @param {string} text @param {Mark[]} marks */
+  function marked(text, marks) {
+    const points = Array.from(text);
+    const over = /** @type {(Mark|null)[]} */ (new Array(points.length).fill(null));
+    for (const one of marks)
+      for (let i = Math.max(0, one.start); i < Math.min(points.length, one.end); i++)
+        if (!over[i] || (one.value ?? 0) > (over[i]?.value ?? 0)) over[i] = one;
+    const box = make("div", { class: "box", dir: "auto" });
+    let start = 0;
+    for (let end = 1; end <= points.length; end++) {
+      if (end < points.length && over[end] === over[start]) continue;
+      const piece = clean(points.slice(start, end).join("")), one = over[start];
+      if (one) box.append(make("mark", { class: one.value === null || one.value >= 0.66 ? "high" : one.value < 0.33 ? "low" : "", title: clean(one.reason) }, piece));
+      else box.append(piece);
+      start = end;
+    }
+    return box;
+  }
+
+  // ---- the page -----------------------------------------------------------------------------
+
+  /** @type {Index} */
+  let index;
+  /** @type {Uint32Array} */
+  let view;
+  let selected = -1;
+  let open = false;
+  let how = "diff";
+  /** @type {string[]} */
+  let lower = [];
+  /** @type {Map<number, Promise<CaseText[]>>} */
+  const blocks = new Map();
+  /** @type {Map<string, Decision>} */
+  const decided = new Map();
+  /** @type {HTMLElement[]} */
+  const pool = [];
+
+  /** @param {number} row */
+  const outcome = (row) => index.outcomes[index.outcome[row]];
+  /** @param {number} row */
+  const groupOf = (row) => index.groups[index.group[row]];
+  /** @param {number} row */
+  const keyOf = (row) => `${index.group[row]}/${index.id[row]}`;
+  /** @param {number} row */
+  const title = (row) => (index.groups.length > 1 ? `${groupOf(row).suite}/${groupOf(row).target}/` : "") + index.name[row];
+  /** @param {string} name */
+  const tone = (name) => (BAD.has(name) ? "bad" : GOOD.has(name) ? "good" : name === "flaky" || name === "unscored" ? "doubt" : "soft");
+  /** @param {number} row */
+  const moved = (row) => (index.before[row] === null || index.after[row] === null ? null : /** @type {number} */ (index.after[row]) - /** @type {number} */ (index.before[row]));
+
+  /**
+   * A filter as a test of rows; throws with what is wrong.
+   * s:regressed suite:x target:y tag:value d:<-0.2 base:>0.5 cand:<1 ms:>200 -s:same "some words"
+   * @param {string} query @returns {(row: number) => boolean}
+   */
+  function filter(query) {
+    /** @type {((row: number) => boolean)[]} */
+    const tests = [];
+    for (const [, minus, key, quoted, plain] of query.matchAll(/(-?)(?:([\p{L}\p{N}_.-]+):)?(?:"([^"]*)"?|(\S+))/gu)) {
+      const value = (quoted ?? plain ?? "").toLowerCase();
+      const test = one(key, value);
+      tests.push(minus ? (row) => !test(row) : test);
+    }
+    return (row) => tests.every((test) => test(row));
+  }
+
+  /** @param {string|undefined} key @param {string} value @returns {(row: number) => boolean} */
+  function one(key, value) {
+    if (!key) {
+      if (!lower.length) lower = index.name.map((name, row) => `${name} ${index.id[row]}`.toLowerCase());
+      return (row) => lower[row].includes(value);
+    }
+    if (key === "s") {
+      const codes = index.outcomes.map((name) => name.startsWith(value));
+      if (!codes.includes(true)) throw new Error(`no status '${value}': ${index.outcomes.join(", ")}`);
+      const flaky = "flaky".startsWith(value);
+      return (row) => codes[index.outcome[row]] || (flaky && index.flaky[row] === 1);
+    }
+    if (key === "suite" || key === "target") {
+      const hits = index.groups.map((group) => group[key].toLowerCase().startsWith(value));
+      return (row) => hits[index.group[row]];
+    }
+    const columns = /** @type {Record<string, (row: number) => number|null>} */ ({
+      d: moved, base: (row) => index.before[row], cand: (row) => index.after[row], ms: (row) => index.after_ms[row],
+    });
+    if (columns[key]) {
+      const parts = /^(<=?|>=?|=)?([-−]?[\d.]+)$/.exec(value.replace("−", "-"));
+      if (!parts) throw new Error(`${key}: takes a number, as ${key}:<-0.2`);
+      const limit = Number(parts[2]), column = columns[key], sign = parts[1] ?? "=";
+      return (row) => {
+        const found = column(row);
+        if (found === null) return false;
+        if (sign === "<") return found < limit;
+        if (sign === "<=") return found <= limit;
+        if (sign === ">") return found > limit;
+        if (sign === ">=") return found >= limit;
+        return Math.abs(found - limit) < 1e-9;
+      };
+    }
+    const name = Object.keys(index.tags).find((tag) => tag.toLowerCase() === key.toLowerCase());
+    if (!name) throw new Error(`no tag '${key}': s, suite, target, d, base, cand, ms${Object.keys(index.tags).map((tag) => `, ${tag}`).join("")}`);
+    const tag = index.tags[name], hits = tag.values.map((found) => found.toLowerCase().startsWith(value));
+    return (row) => tag.codes[row] >= 0 && hits[tag.codes[row]];
+  }
+
+  /** Apply the filter line; keep the open case when it is still there. @param {number} [keep] */
+  function refresh(keep = selected >= 0 ? view[selected] : -1) {
+    let test;
+    at("error").textContent = "";
+    try { test = filter(at("q").value); } catch (problem) {
+      at("error").textContent = /** @type {Error} */ (problem).message;
+      return;
+    }
+    const found = new Uint32Array(index.id.length);
+    let size = 0;
+    for (let row = 0; row < found.length; row++) if (test(row)) found[size++] = row;
+    view = found.subarray(0, size);
+    const total = index.id.length;
+    at("count").textContent = `${size.toLocaleString("en")} of ${total.toLocaleString("en")} ${total === 1 ? "case" : "cases"}`;
+    at("tall").style.height = `${size * ROW}px`;
+    selected = keep < 0 ? -1 : view.indexOf(keep);
+    if (selected < 0) close();
+    at("list").scrollTop = selected < 0 ? 0 : Math.max(0, selected * ROW - 200);
+    for (const button of document.querySelectorAll("#tools [data-q]"))
+      button.setAttribute("aria-pressed", String(button.getAttribute("data-q") === at("q").value.trim()));
+    paint();
+    remember();
+  }
+
+  function paint() {
+    const list = at("list"), first = Math.max(0, Math.floor(list.scrollTop / ROW) - SPARE);
+    const many = Math.min(view.length - first, Math.ceil(list.clientHeight / ROW) + 2 * SPARE);
+    while (pool.length < many) {
+      const node = make("div", { role: "option" }, ...Array.from({ length: 5 }, () => make("span")));
+      const [status, , tag, score, time] = /** @type {any} */ (node.children);
+      status.className = "s"; tag.className = "tag"; score.className = "m"; time.className = "m ms";
+      node.addEventListener("click", () => { select(Number(node.dataset.at), true); list.focus(); });
+      pool.push(node);
+      at("tall").append(node);
+    }
+    pool.forEach((node, place) => {
+      const where = first + place;
+      node.hidden = place >= many;
+      if (node.hidden) return;
+      const row = view[where], name = outcome(row), unit = groupOf(row).unit;
+      const [status, label, tag, score, time] = /** @type {any} */ (node.children);
+      node.style.transform = `translateY(${where * ROW}px)`;
+      node.dataset.at = String(where);
+      node.id = `o${where}`;
+      node.setAttribute("aria-selected", String(where === selected));
+      node.setAttribute("aria-posinset", String(where + 1));
+      node.setAttribute("aria-setsize", String(view.length));
+      status.textContent = `${GLYPH[name]} ${name}${index.flaky[row] && name !== "flaky" ? " ≈" : ""}`;
+      status.className = tone(name) + (decided.has(keyOf(row)) ? " decided" : "");
+      label.textContent = clean(title(row));
+      tag.textContent = slice(row);
+      score.textContent = index.baseline ? `${shown(index.before[row], unit)} → ${shown(index.after[row], unit)}` : shown(index.after[row], unit);
+      time.textContent = index.baseline ? `${index.before_ms[row] ?? "–"} → ${index.after_ms[row] ?? "–"} ms` : `${index.after_ms[row] ?? "–"} ms`;
+    });
+    if (selected >= 0) list.setAttribute("aria-activedescendant", `o${selected}`);
+    else list.removeAttribute("aria-activedescendant");
+  }
+
+  /** @param {number} row */
+  const slice = (row) => Object.values(index.tags).filter((tag) => tag.codes[row] >= 0).slice(0, 2).map((tag) => clean(tag.values[tag.codes[row]])).join(" ");
+
+  /** @param {number} where @param {boolean} show */
+  function select(where, show) {
+    if (!view.length) return;
+    selected = Math.max(0, Math.min(view.length - 1, where));
+    const list = at("list"), top = selected * ROW;
+    if (top < list.scrollTop) list.scrollTop = top;
+    if (top + ROW > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW - list.clientHeight;
+    paint();
+    if (show || open) void panel();
+    remember();
+  }
+
+  /** The next or previous row of the view that went wrong. @param {number} step */
+  function jump(step) {
+    for (let where = selected + step; where >= 0 && where < view.length; where += step)
+      if (BAD.has(outcome(view[where]))) return select(where, true);
+  }
+
+  function close() {
+    open = false;
+    at("panel").hidden = true;
+    at("pair").classList.remove("open");
+  }
+
+  function remember() {
+    const parts = [];
+    if (at("q").value.trim()) parts.push(`q=${encodeURIComponent(at("q").value.trim())}`);
+    if (open && selected >= 0) parts.push(`case=${encodeURIComponent(keyOf(view[selected]))}`);
+    const hash = parts.length ? `#${parts.join("&")}` : location.pathname + location.search;
+    try { history.replaceState(null, "", hash); } catch { /* a browser may forbid it for files */ }
+  }
+
+  function restore() {
+    const given = new URLSearchParams(location.hash.slice(1));
+    at("q").value = given.get("q") ?? (index.outcome.some((_, row) => outcome(row) === "regressed") ? "s:regressed" : "");
+    const row = index.id.findIndex((_, place) => keyOf(place) === given.get("case"));
+    refresh(row);
+    if (selected >= 0) void panel();
+  }
+
+  /** @param {number} row @returns {Promise<CaseText|null>} */
+  async function textOf(row) {
+    const place = index.text[row];
+    if (place < 0) return null;
+    const number = Math.floor(place / PER_BLOCK);
+    if (!blocks.has(number)) blocks.set(number, load(`b${number}`));
+    return (await /** @type {Promise<CaseText[]>} */ (blocks.get(number)))[place % PER_BLOCK];
+  }
+
+  /** @param {string} head @param {...(Node|string|null)} body */
+  const section = (head, ...body) => {
+    const node = make("section", {}, make("h3", {}, head));
+    for (const child of body) if (child !== null) node.append(child);
+    return node;
+  };
+  /** @param {string} text */
+  const box = (text) => make("div", { class: "box", dir: "auto" }, how === "raw" ? raw(text) : clean(text));
+  /** @param {string} head @param {...(Node|string|null)} body */
+  const folded = (head, ...body) => make("details", {}, make("summary", {}, head), ...body);
+
+  async function panel() {
+    const row = view[selected], name = outcome(row), node = at("panel");
+    open = true;
+    node.hidden = false;
+    at("pair").classList.add("open");
+    paint();
+    let text = null, failure = "";
+    try { text = await textOf(row); } catch (problem) { failure = String(problem); }
+    if (selected < 0 || view[selected] !== row) return;
+    const mine = decided.get(keyOf(row));
+    /** @param {string} what @param {string} key @param {() => void} act @param {boolean} on */
+    const button = (what, key, act, on) => make("button", { type: "button", "aria-pressed": String(on), click: act }, `${what} `, make("kbd", {}, key));
+    const note = make("input", { type: "text", "aria-label": "Note to the decision", placeholder: "note", change: () => decide(mine?.decision ?? "flag", /** @type {any} */ (note).value) });
+    /** @type {any} */ (note).value = mine?.note ?? "";
+    node.replaceChildren(
+      make("div", { class: "head" },
+        make("span", { class: tone(name) }, `${GLYPH[name]} ${name}`), make("span", { class: "name" }, clean(title(row))),
+        button("Accept", "a", () => decide("accept"), mine?.decision === "accept"),
+        button("Flag", "x", () => decide("flag"), mine?.decision === "flag"),
+        button(how === "diff" ? "Word diff" : how === "both" ? "Side by side" : "Raw", "d", turn, how !== "diff"),
+        make("button", { type: "button", "aria-label": "Close the case", click: () => { close(); paint(); remember(); at("list").focus(); } }, "✕")),
+      make("p", { class: "soft" }, `${(selected + 1).toLocaleString("en")} of ${view.length.toLocaleString("en")} in this filter`, mine ? " · decided: " : "", mine ? mine.decision : "", " ", mine ? note : ""),
+      ...(text ? body(row, text) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
+      section("Reproduce", make("div", { class: "box m" }, commands(row, text?.id ?? index.id[row]))),
+    );
+    node.scrollTop = 0;
+  }
+
+  /** @param {number} row @param {string} id */
+  function commands(row, id) {
+    const lines = [`evalkit show ${index.candidate} ${id}`];
+    if (index.baseline) lines.push(`evalkit show ${index.baseline} ${id}`);
+    lines.push(`evalkit run ${quote(groupOf(row).suite)} --target ${quote(groupOf(row).target)} --filter id:${id}`);
+    return lines.join("\n");
+  }
+  /** @param {string} word */
+  const quote = (word) => (/^[\w./-]+$/.test(word) ? word : `'${clean(word).replaceAll("'", "'\\''")}'`);
+
+  /** @param {number} row @param {CaseText} text @returns {(HTMLElement|null)[]} */
+  function bodyParts(row, text) {
+    const old = text.before[0], now = text.after[0];
+    const marks = (now?.scores ?? []).flatMap((score) => score.marks.filter((one) => one.source === "output"));
+    return [
+      why(row, old, now),
+      ...text.inputs.map(([label, value]) => section(`Input: ${clean(label)}`, box(value))),
+      text.expected === null ? null : section("Expected", box(text.expected)),
+      answers(old, now),
+      marks.length ? section("Evidence", marked(now?.text ?? "", marks), ...marks.filter((one) => one.reason).slice(0, 12).map((one) => make("p", {}, `“${clean(one.text).slice(0, 160)}”: ${clean(one.reason)}`))) : null,
+      scores(old, now),
+      trials(text),
+      text.context.length ? folded(`Context (${text.context.length})`, ...text.context.map(box)) : null,
+      now?.context.length ? folded(`Retrieved context (${now.context.length})`, ...now.context.map(box)) : null,
+      text.messages.length ? folded("What was sent", ...text.messages.flatMap(([role, said]) => [make("h3", {}, clean(role)), box(said)])) : null,
+    ];
+  }
+  /** @param {number} row @param {CaseText} text */
+  const body = (row, text) => /** @type {HTMLElement[]} */ (bodyParts(row, text).filter((one) => one !== null));
+
+  /** @param {ScoreText|undefined} score */
+  const said = (score) => (!score ? "–" : score.value === null ? score.label : shown(score.value, "") + (score.passed === null ? "" : score.passed ? " ✓" : " ✕"));
+
+  /** Why the case counts as it does. @param {number} row @param {TrialText|undefined} old @param {TrialText|undefined} now */
+  function why(row, old, now) {
+    if (now?.text === null) return section("Why", box(now.error));
+    const gain = groupOf(row).gain, lines = [];
+    for (const score of now?.scores ?? []) {
+      const before = old?.scores.find((one) => one.name === score.name);
+      const fell = before && before.value !== null && score.value !== null && before.value !== score.value;
+      if (fell) lines.push(`${score.name} ${said(before)} → ${said(score)}${score.reason ? `: ${score.reason}` : ""}`);
+      else if (!old && (score.passed === false || score.value === null)) lines.push(`${score.name} ${said(score)}${score.reason ? `: ${score.reason}` : ""}`);
+    }
+    if (old && now && old.text === now.text && lines.length) lines.push("The text is the same: the scorer moved, not the model.");
+    if (index.flaky[row]) lines.push("The trials of the candidate disagree.");
+    if (!lines.length) return null;
+    return section(`Why it counts as ${outcome(row)} (${groupOf(row).metric}, ${gain > 0 ? "higher" : "lower"} is better)`, box(lines.join("\n")));
+  }
+
+  /** @param {TrialText|undefined} old @param {TrialText|undefined} now @returns {HTMLElement} */
+  function answers(old, now) {
+    /** @param {TrialText|undefined} one */
+    const full = (one) => (!one ? "" : one.text === null ? one.error : one.text + (one.cut ? `\n[${one.cut.toLocaleString("en")} more characters: see the command below]` : ""));
+    /** @param {string} label @param {TrialText|undefined} one */
+    const side = (label, one) => make("div", {}, make("h3", {}, label), box(one ? full(one) : "(no such trial)"), ...(one?.calls ?? []).map((call) => make("div", { class: "box m" }, clean(call))));
+    if (!old || !now) return section(index.baseline ? (now ? "Output (candidate)" : "Output (baseline)") : "Output", side("", now ?? old).lastChild ?? "");
+    let pieces = null, because = "";
+    if (how === "diff") {
+      pieces = diff(clean(full(old)), clean(full(now)));
+      if (!pieces) because = " (too long to compare word by word)";
+      else {
+        const shared = pieces.reduce((sum, [kind, piece]) => sum + (kind === "same" ? piece.length : 0), 0);
+        const all = pieces.reduce((sum, [kind, piece]) => sum + (kind === "same" ? 2 : 1) * piece.length, 0);
+        if (all && (2 * shared) / all < SHARED) { pieces = null; because = " (rewritten: under 35 % shared, so shown side by side)"; }
+      }
+    }
+    if (pieces) {
+      const node = make("div", { class: "box", dir: "auto" });
+      for (const [kind, piece] of pieces) node.append(kind === "same" ? piece : make(kind, {}, piece));
+      return section(old.text === now.text ? "Output, the same on both sides" : "Output, word by word", node);
+    }
+    return section(`Output, baseline | candidate${because}`, make("div", { class: "two" }, side("baseline", old), side("candidate", now)));
+  }
+
+  /** @param {TrialText|undefined} old @param {TrialText|undefined} now */
+  function scores(old, now) {
+    const names = [...new Set([...(old?.scores ?? []), ...(now?.scores ?? [])].map((one) => one.name))];
+    if (!names.length) return null;
+    /** @param {TrialText|undefined} side @param {string} name */
+    const find = (side, name) => side?.scores.find((one) => one.name === name);
+    const heads = index.baseline ? ["score", "base", "cand", "signature"] : ["score", "value", "signature"];
+    const rows = names.map((name) => {
+      const a = find(old, name), b = find(now, name), cells = index.baseline ? [said(a), said(b)] : [said(b ?? a)];
+      const signature = a && b && a.signature !== b.signature ? `${a.signature} → ${b.signature}` : (b ?? a)?.signature ?? "";
+      return make("tr", {}, make("td", {}, clean(name)), ...cells.map((cell) => make("td", { class: "r" }, clean(cell))), make("td", { class: "soft m" }, clean(signature)));
+    });
+    return section("Scores", make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, ...rows))));
+  }
+
+  /** @param {CaseText} text */
+  function trials(text) {
+    /** @param {string} side @param {TrialText[]} all */
+    const rows = (side, all) => all.map((one, place) => make("div", {},
+      make("h3", {}, `${side} ${place + 1}: ${one.scores.map((score) => `${clean(score.name)} ${clean(said(score))}`).join(", ")}`),
+      all.length > 1 ? box(one.text ?? one.error) : null,
+      make("p", { class: "soft" }, one.facts.map(clean).join(" · "))));
+    const many = text.before.length + text.after.length;
+    return many ? folded(`Trials (${many}) and what they took`, ...rows("baseline", text.before), ...rows(index.baseline ? "candidate" : "trial", text.after)) : null;
+  }
+
+  // ---- decisions ----------------------------------------------------------------------------
+
+  const kept = () => `evalkit ${index.baseline} ${index.candidate}`;
+
+  /** @param {string} decision @param {string} [note] */
+  function decide(decision, note) {
+    if (selected < 0) return;
+    const key = keyOf(view[selected]), had = decided.get(key);
+    if (note === undefined && had?.decision === decision) decided.delete(key);
+    else decided.set(key, { decision, note: note ?? had?.note ?? "" });
+    try { localStorage.setItem(kept(), JSON.stringify([...decided])); } catch { /* decisions live as long as the page */ }
+    tally();
+    paint();
+    if (open) void panel();
+  }
+
+  function tally() {
+    const all = [...decided.values()], count = (/** @type {string} */ name) => all.filter((one) => one.decision === name).length;
+    at("decisions").hidden = !all.length || !index.baseline;
+    at("tally").textContent = `${count("accept")} accepted, ${count("flag")} flagged`;
+  }
+
+  function decisions() {
+    const rows = index.id.map((_, row) => row).filter((row) => decided.has(keyOf(row)));
+    return JSON.stringify({
+      kind: "evalkit.decisions", format: 1, baseline: index.baseline, candidate: index.candidate,
+      decisions: rows.map((row) => ({ suite: groupOf(row).suite, target: groupOf(row).target, case_id: index.id[row], name: index.name[row], ...decided.get(keyOf(row)) })),
+    }, null, 2);
+  }
+
+  async function copy() {
+    const text = decisions(), area = at("copied");
+    area.value = text;
+    area.hidden = false;
+    let done = false;
+    try { await navigator.clipboard.writeText(text); done = true; } catch { area.select(); }
+    at("how").textContent = done ? "copied; save as decisions.json, then: evalkit review apply decisions.json" : "copy the text below, save as decisions.json, then: evalkit review apply decisions.json";
+  }
+
+  // ---- input --------------------------------------------------------------------------------
+
+  function turn() {
+    how = how === "diff" ? "both" : how === "both" ? "raw" : "diff";
+    if (open) void panel();
+  }
+
+  /** @type {Record<string, () => void>} */
+  const always = {
+    ArrowDown: () => select(selected + 1, false), ArrowUp: () => select(selected - 1, false),
+    PageDown: () => select(selected + 14, false), PageUp: () => select(selected - 14, false),
+    Home: () => select(0, false), End: () => select(view.length - 1, false),
+    Enter: () => { if (selected < 0) select(0, true); else void panel().then(remember); },
+    Escape: () => { close(); paint(); remember(); at("list").focus(); },
+  };
+  /** @type {Record<string, () => void>} */
+  const letters = {
+    j: always.ArrowDown, k: always.ArrowUp, n: () => jump(1), p: () => jump(-1), d: turn,
+    a: () => decide("accept"), x: () => decide("flag"),
+    "/": () => { at("q").focus(); at("q").select(); }, "?": () => { at("help").hidden = !at("help").hidden; },
+  };
+
+  /** @param {KeyboardEvent} event */
+  function pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof HTMLElement)) return;
+    const typing = event.target.matches("input[type=search], input[type=text], textarea");
+    const inList = event.target === at("list");
+    let act = null;
+    if (typing) act = event.target === at("q") && (event.key === "Escape" || event.key === "Enter") ? () => { if (!open && view.length) select(Math.max(0, selected), false); at("list").focus(); } : null;
+    else if (event.key === "Escape") act = always.Escape;
+    else if (inList && always[event.key]) act = always[event.key];
+    else if (at("keys").checked) act = letters[event.key] ?? null;
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  async function start() {
+    const root = document.documentElement;
+    at("theme").addEventListener("click", () => {
+      const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+      root.dataset.theme = dark ? "light" : "dark";
+    });
+    at("theme").hidden = false;
+    if (!at("work")) return;
+    try { index = await load("index"); } catch (problem) {
+      at("still").append(make("p", { class: "bad" }, `The list of cases cannot be shown: ${problem}`));
+      return;
+    }
+    at("still").hidden = true;
+    at("work").hidden = false;
+    try { for (const [key, value] of JSON.parse(localStorage.getItem(kept()) ?? "[]")) decided.set(key, value); } catch { /* none are kept */ }
+    let wait = 0;
+    at("q").addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(refresh, index.id.length > 20000 ? 60 : 0); });
+    for (const button of document.querySelectorAll("#tools [data-q]"))
+      button.addEventListener("click", () => { at("q").value = button.getAttribute("data-q") ?? ""; refresh(); });
+    at("list").addEventListener("scroll", paint, { passive: true });
+    at("work").addEventListener("keydown", pressed);
+    at("copy").addEventListener("click", copy);
+    window.addEventListener("hashchange", restore);
+    window.addEventListener("resize", paint);
+    restore();
+    tally();
+    root.dataset.ready = String(Math.round(performance.now()));
+  }
+  void start();
+})();

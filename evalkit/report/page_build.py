@@ -1,0 +1,348 @@
+"""From stored runs, their verdict and their cases to the one value that a page shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+
+from evalkit.config.prompt_diff import diff_words
+from evalkit.gate.decide import Stored
+from evalkit.gate.places import places
+from evalkit.gate.result import Compared, Place, Verdict
+from evalkit.gate.table import OUTCOMES, CaseTable, Outcome
+from evalkit.model import Run
+from evalkit.report.page import (
+    CaseRows,
+    Change,
+    Frontier,
+    Group,
+    ReportView,
+    RunFacts,
+    Strip,
+    Strips,
+    Tag,
+    Trend,
+    TrendPoint,
+)
+from evalkit.report.page_cases import Fetch, case_texts
+from evalkit.report.view import Cell, MetricRow, RunView, SuiteView
+from evalkit.secrets import redact
+from evalkit.stats.sides import Side
+
+ROOM = 24_000_000
+"""Characters of case texts that are looked at; compressed they are about 5 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """A stored run at a glance; ``scores`` has the mean of its first scorer, target by target."""
+
+    run_id: str
+    started_at: datetime
+    commit: str | None
+    scorer: str | None
+    scores: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What stands around a comparison: earlier runs, newest first, and the tags of commits."""
+
+    past: Mapping[str, Sequence[Past]]
+    releases: Mapping[str, str]
+
+
+def report_view(
+    *,
+    candidate: Stored,
+    baseline: Stored | None,
+    verdict: Verdict | None,
+    compared: Sequence[Compared],
+    run: RunView,
+    spent_before: float | None,
+    tables: Sequence[CaseTable],
+    context: Context,
+    texts: Fetch,
+    texts_before: Fetch | None,
+    room: int = ROOM,
+) -> ReportView:
+    """The view of a candidate, against a baseline if there is one."""
+    rows = case_rows(tables)
+    facts = _facts(candidate, run.cost_usd)
+    return ReportView(
+        title=_title(candidate.run),
+        project=candidate.run.project,
+        candidate=facts,
+        baseline=None if baseline is None else _facts(baseline, spent_before),
+        run=run,
+        verdict=verdict,
+        compared=tuple(compared),
+        changes=() if baseline is None else tuple(changes(baseline.run, candidate.run)),
+        lifts=lifts(rows),
+        strips=tuple(_strips(candidate, baseline)),
+        trends=tuple(_trends(candidate.run, baseline, context)),
+        frontier=tuple(one for suite in run.suites for one in frontier(suite)),
+        rows=rows,
+        texts=tuple(case_texts(rows, texts, texts_before, room=room)),
+    )
+
+
+def _title(run: Run) -> str:
+    at = "" if run.git is None else run.git.branch or run.git.commit[:7]
+    return redact(" · ".join(one for one in (run.project, at) if one))
+
+
+def _facts(stored: Stored, spent: float | None) -> RunFacts:
+    run = stored.run
+    elapsed = None
+    if run.finished_at is not None and run.finished_at >= run.started_at:
+        elapsed = (run.finished_at - run.started_at).total_seconds()
+    return RunFacts(
+        run_id=run.id,
+        started_at=run.started_at.isoformat(),
+        commit=None if run.git is None else run.git.commit,
+        branch=None if run.git is None else run.git.branch,
+        dirty=bool(run.git and run.git.dirty),
+        elapsed_s=elapsed,
+        cost_usd=spent,
+        repeats=max(0, len(stored.runs) - 1),
+    )
+
+
+def case_rows(tables: Sequence[CaseTable]) -> CaseRows:
+    """The tables as one, the worst first over all of them."""
+    keys: list[tuple[int, float, int, int]] = []
+    for place, one in enumerate(tables):
+        fall = np.nan_to_num(one.gain * (one.after - one.before)).tolist()
+        keys += [
+            (OUTCOMES.index(outcome), fall[row], place, row)
+            for row, outcome in enumerate(one.outcome)
+        ]
+    keys.sort()
+    order = [(place, row) for _, _, place, row in keys]
+
+    def numbers(name: str, scale: float = 1.0) -> tuple[float | None, ...]:
+        columns = [getattr(one, name).tolist() for one in tables]
+        return tuple(_number(columns[place][row] * scale) for place, row in order)
+
+    def whole(name: str) -> tuple[int | None, ...]:
+        return tuple(None if one is None else round(one) for one in numbers(name, 1000.0))
+
+    return CaseRows(
+        groups=tuple(
+            Group(
+                suite=one.suite, target=one.target, metric=one.metric, unit=one.unit, gain=one.gain
+            )
+            for one in tables
+        ),
+        outcomes=tuple(map(str, OUTCOMES)),
+        group=tuple(place for place, _ in order),
+        outcome=tuple(key[0] for key in keys),
+        id=tuple(tables[place].ids[row] for place, row in order),
+        name=tuple(redact(tables[place].names[row]) for place, row in order),
+        flaky=tuple(int(tables[place].flaky[row]) for place, row in order),
+        before=numbers("before"),
+        after=numbers("after"),
+        before_ms=whole("before_s"),
+        after_ms=whole("after_s"),
+        tags=_tags(tables, order),
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
+
+
+def _tags(tables: Sequence[CaseTable], order: Sequence[tuple[int, int]]) -> dict[str, Tag]:
+    found = {}
+    for tag in sorted({name for one in tables for name in one.tags}):
+        columns = [one.tags.get(tag) for one in tables]
+        codes: dict[str, int] = {}
+        places = []
+        for place, row in order:
+            column = columns[place]
+            value = None if column is None else column[row]
+            places.append(-1 if value is None else codes.setdefault(value, len(codes)))
+        found[redact(tag)] = Tag(values=tuple(map(redact, codes)), codes=tuple(places))
+    return found
+
+
+def lifts(rows: CaseRows) -> tuple[Place, ...]:
+    """The slices in which cases regressed, or alone failed, more often than overall."""
+    bad = {Outcome.REGRESSED, Outcome.FAILED}
+    fell = np.array([rows.outcomes[one] in bad for one in rows.outcome], dtype=np.bool_)
+    tags: dict[str, list[str | None]] = {
+        "suite": [rows.groups[one].suite for one in rows.group],
+        "target": [rows.groups[one].target for one in rows.group],
+    }
+    for tag, column in rows.tags.items():
+        tags[tag] = [None if one < 0 else column.values[one] for one in column.codes]
+    return places(tags, np.ones(len(fell), dtype=np.bool_), fell)
+
+
+def changes(baseline: Run, candidate: Run) -> list[Change]:
+    """What differs between the two configurations: prompts word by word, models, options."""
+    found: dict[str, Change] = {}
+    before = {one.name: one for one in baseline.targets}
+    texts = {(0, one.version): one for one in baseline.prompts}
+    texts |= {(1, one.version): one for one in candidate.prompts}
+    for new in candidate.targets:
+        old = before.get(new.name)
+        if old is None:
+            continue
+        if old.prompt_version != new.prompt_version:
+            one, two = (
+                texts.get((0, old.prompt_version or "")),
+                texts.get((1, new.prompt_version or "")),
+            )
+            if one is not None and two is not None:
+                names = [each.label or each.version[:7] for each in (one, two)]
+                found[f"prompt {one.version} {two.version}"] = Change(
+                    title=redact(two.path),
+                    note=redact(f"{names[0]} → {names[1]}"),
+                    hunks=diff_words(redact(one.text), redact(two.text)),
+                )
+        options = {"kind": (old.kind, new.kind), "model": (old.model, new.model)} | {
+            key: (old.options.get(key), new.options.get(key))
+            for key in sorted({*old.options, *new.options} - {"model", "prompt"})
+        }
+        for key, (was, now) in options.items():
+            if was != now:
+                found[f"{new.name} {key}"] = Change(
+                    title=redact(f"{new.name}: {key}"),
+                    hunks=diff_words(redact(_said(was)), redact(_said(now))),
+                )
+    return list(found.values())
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "(not set)"
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_said(one)}" for key, one in sorted(value.items()))
+    return str(value)
+
+
+_QUANTITIES = (("TTFT", "ttft_s", "s"), ("Latency", "latency_s", "s"), ("Cost", "cost_usd", "USD"))
+
+
+def _strips(candidate: Stored, baseline: Stored | None) -> Iterable[Strips]:
+    several = len(candidate.sides) > 1
+    for key, side in candidate.sides.items():
+        old = None if baseline is None else baseline.sides.get(key)
+        for title, name, unit in _QUANTITIES:
+            found = []
+            if old is not None and (strip := _strip("baseline", old, name)) is not None:
+                found.append(strip)
+            if (strip := _strip("candidate", side, name)) is not None:
+                found.append(strip)
+            if found and not all(one.p99 == one.p5 == 0 for one in found):
+                where = f"{title} · {key[0]} / {key[1]}" if several else title
+                yield Strips(title=where, unit=unit, strips=tuple(found))
+
+
+def _strip(which: str, side: Side, name: str) -> Strip | None:
+    values = getattr(side, name)
+    kept = side.ok & ~np.isnan(values)
+    if name != "cost_usd":
+        kept &= side.live
+    values = values[kept]
+    if not len(values):
+        return None
+    ends = np.quantile(values, (0.05, 0.25, 0.5, 0.75, 0.95, 0.99), method="inverted_cdf")
+    p5, p25, p50, p75, p95, p99 = map(float, ends)
+    return Strip(
+        side="baseline" if which == "baseline" else "candidate",
+        n=len(values),
+        p5=p5,
+        p25=p25,
+        p50=p50,
+        p75=p75,
+        p95=p95,
+        p99=p99,
+    )
+
+
+def _trends(candidate: Run, baseline: Stored | None, context: Context) -> Iterable[Trend]:
+    old = set() if baseline is None else set(baseline.runs or (baseline.run.id,))
+    for suite, past in context.past.items():
+        scorer = next((one for one in candidate.scorers if one.suite == suite), None)
+        if scorer is None:
+            continue
+        for target in (one.name for one in candidate.targets):
+            points = []
+            for one in reversed(past):
+                value = one.scores.get(target) if one.scorer == scorer.name else None
+                if value is None:
+                    continue
+                mark = "candidate" if one.run_id == candidate.id else ""
+                mark = mark or ("baseline" if one.run_id in old else "")
+                mark = mark or context.releases.get(one.commit or "", "")
+                points.append(
+                    TrendPoint(
+                        run_id=one.run_id,
+                        started_at=one.started_at.isoformat(),
+                        value=value,
+                        mark=mark,
+                    )
+                )
+            if len(points) > 2:
+                yield Trend(
+                    suite=suite,
+                    target=target,
+                    metric=f"{scorer.name}.mean",
+                    unit=scorer.unit,
+                    points=tuple(points),
+                )
+
+
+def frontier(suite: SuiteView) -> list[Frontier]:
+    """The targets of a suite by quality, cost and latency, with who dominates whom."""
+    rows = {one.metric: one for one in suite.rows}
+    quality = next((one for one in suite.rows if one.group == "quality"), None)
+    if quality is None or len(suite.targets) < 2:
+        return []
+    found = []
+    for place, target in enumerate(suite.targets):
+        cell = quality.cells[place]
+        if cell is None or cell.value is None:
+            continue
+        found.append(
+            Frontier(
+                suite=suite.name,
+                target=target.name,
+                metric=quality.metric,
+                unit=quality.unit,
+                quality=cell.value,
+                low=cell.low,
+                high=cell.high,
+                cost_usd=_value(rows.get("cost.mean"), place),
+                latency_s=_value(rows.get("latency.p50"), place),
+            )
+        )
+    gain = -1 if quality.direction == "lower" else 1
+    return [_with_dominance(one, found, gain) for one in found]
+
+
+def _value(row: MetricRow | None, place: int) -> float | None:
+    cell: Cell | None = None if row is None else row.cells[place]
+    return None if cell is None else cell.value
+
+
+def _with_dominance(one: Frontier, others: Sequence[Frontier], gain: int) -> Frontier:
+    def axes(each: Frontier) -> tuple[float | None, float | None, float | None]:
+        cost = None if each.cost_usd is None else -each.cost_usd
+        return gain * each.quality, cost, None if each.latency_s is None else -each.latency_s
+
+    mine = axes(one)
+    for other in others:
+        pairs = list(zip(axes(other), mine, strict=True))
+        known = [(a, b) for a, b in pairs if a is not None and b is not None]
+        better = all(a >= b for a, b in known) and any(a > b for a, b in known)
+        if other is not one and len(known) > 1 and better:
+            return replace(one, dominated_by=other.target)
+    return one

@@ -1,0 +1,388 @@
+"""The words and numbers of a page, rounded and cleaned, for the template to put in place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from evalkit.gate.places import SMALLEST
+from evalkit.gate.result import GateResult, Status, Verdict
+from evalkit.gate.table import OUTCOMES, Outcome
+from evalkit.report import gate_words, svg, words
+from evalkit.report.bars import bar_of
+from evalkit.report.page import CaseText, ReportView, RunFacts, TrialText
+from evalkit.report.view import MetricRow, SuiteView
+
+Shown = Mapping[str, Any]
+GLYPHS = {
+    Outcome.REGRESSED: "▼",
+    Outcome.ERROR: "✕",
+    Outcome.LOST: "✕",
+    Outcome.FLAKY: "≈",
+    Outcome.CHANGED: "≠",
+    Outcome.NEW: "+",
+    Outcome.REMOVED: "−",
+    Outcome.IMPROVED: "▲",
+    Outcome.REWORDED: "~",
+    Outcome.SAME: "=",
+    Outcome.FAILED: "✕",
+    Outcome.UNSCORED: "?",
+    Outcome.SCORED: "·",
+    Outcome.PASSED: "✓",
+}
+_TONES = {Status.PASS: "good", Status.FAIL: "bad", Status.INCONCLUSIVE: "doubt"}
+_BAD = {Outcome.REGRESSED, Outcome.ERROR, Outcome.LOST, Outcome.FAILED}
+_GOOD = {Outcome.IMPROVED, Outcome.PASSED}
+WORST = 10
+LONGEST = 2_000
+"""Characters of a text in the part that needs no script."""
+SENTENCES = 8
+
+
+def shown(view: ReportView, *, left_out: int) -> Shown:
+    """Everything the template prints."""
+    verdict = view.verdict
+    counts = Counter(view.rows.outcomes[one] for one in view.rows.outcome)
+    regressed = counts[Outcome.REGRESSED]
+    failed = counts[Outcome.FAILED]
+    alone = view.baseline is None
+    bad = "failed" if alone else "regressed"
+    count = failed if alone else regressed
+    return {
+        "title": _line(view.title),
+        **_verdict(view, counts),
+        "gates": [] if verdict is None else [_gate(one) for one in _worst_first(verdict)],
+        "level": _level(verdict),
+        "sentences": _sentences(verdict),
+        "promise": "" if verdict is None else verdict.promise,
+        "facts": _facts(view),
+        **_cautions(view),
+        "changes": _changes(view),
+        "lifts_title": f"Where the {words.counted(count, f'{bad} case')} "
+        + ("is" if count == 1 else "are"),
+        "lift_word": bad.capitalize(),
+        "lifts": [
+            {
+                "slice": _line(one.slice.replace("=", ":", 1)),
+                "regressed": words.count(one.regressed),
+                "cases": words.count(one.cases),
+                "rate": f"{100 * one.regressed / one.cases:.3g} %",
+                "lift": f"{one.lift:.1f}",
+            }
+            for one in view.lifts
+        ],
+        "nowhere": f"No case {bad}." if not count else "No tag tells these cases apart.",
+        "least": SMALLEST,
+        "matrix": [_matrix(one) for one in view.run.suites],
+        "frontiers": _frontiers(view),
+        "strips": [
+            {
+                "title": _line(one.title),
+                "svg": svg.distributions(one),
+                "lines": [svg.strip_words(strip, one.unit) for strip in one.strips],
+            }
+            for one in view.strips
+        ],
+        "trends": [
+            {
+                "title": _line(f"{one.suite} / {one.target}: {one.metric}"),
+                "svg": svg.sparkline(one),
+                "text": f"{words.counted(len(one.points), 'run')}, "
+                f"{words.quantity(one.points[0].value, one.unit)} first, "
+                f"{words.quantity(one.points[-1].value, one.unit)} last",
+            }
+            for one in view.trends
+        ],
+        "counts": _counts(counts, alone=alone),
+        "left_out": _left_out(view, left_out),
+        "live": bool(view.rows.id),
+        "buttons": _buttons(counts),
+        "score_head": _score_head(view),
+        "worst_cases": [_case(view, one) for one in view.texts[:WORST]],
+        "footer": f"Made by evalkit {view.run.evalkit_version} from stored runs. "
+        "The file loads nothing and sends nothing.",
+    }
+
+
+def _line(text: str) -> str:
+    return words.clean(text, lines=False)
+
+
+def _worst_first(verdict: Verdict) -> list[GateResult]:
+    return gate_words.worst_first(verdict.results)
+
+
+def _tone(outcome: str) -> str:
+    if outcome in _BAD:
+        return "bad"
+    if outcome in _GOOD:
+        return "good"
+    return "doubt" if outcome in {Outcome.FLAKY, Outcome.UNSCORED} else "soft"
+
+
+def _verdict(view: ReportView, counts: Mapping[str, int]) -> Shown:
+    """The first line: with gates what they say, else what became of the cases."""
+    verdict = view.verdict
+    if verdict is None:
+        listed = [
+            f"{words.count(counts[name])} {name}" for name in map(str, OUTCOMES) if counts[name]
+        ]
+        return {
+            "status": "NO GATES" if view.baseline is not None else view.run.status.upper(),
+            "glyph": "–",
+            "tone": "soft",
+            "headline": ", ".join(listed) or "no cases",
+            "worst": "No gate judged these runs." if view.baseline is not None else "",
+            "exit": None,
+        }
+    worst = gate_words.worst(verdict)
+    return {
+        "status": str(verdict.status),
+        "glyph": gate_words.GLYPHS[verdict.status][0],
+        "tone": _TONES.get(verdict.status, "bad"),
+        "headline": _line(gate_words.headline(verdict)) + ".",
+        "worst": "" if worst is None else _line(gate_words.finding(worst)),
+        "exit": int(verdict.exit_code),
+    }
+
+
+def _level(verdict: Verdict | None) -> str:
+    if verdict is None or not verdict.results:
+        return ""
+    return f"{100 * verdict.results[0].level:.3g} %"
+
+
+def _sentences(verdict: Verdict | None) -> list[str]:
+    if verdict is None:
+        return []
+    said = [_line(gate_words.sentence(one)) for one in _worst_first(verdict)]
+    more = len(said) - SENTENCES
+    return said[:SENTENCES] + ([f"and {more} more"] if more > 0 else [])
+
+
+def _gate(result: GateResult) -> Shown:
+    glyph, word, _ = gate_words.GLYPHS[result.status]
+    if result.status is Status.INCONCLUSIVE:
+        word = "INCONCLUSIVE"
+    aside = " (advisory)" if result.mode == "advisory" else ""
+    waived = " (waived)" if any(one.startswith("waived") for one in result.notes) else ""
+    bar = bar_of(result)
+    where = [result.where, result.target]
+    if result.needs_more:
+        where.append(f"needs about {words.count(result.needs_more)} more cases")
+    change = result.about == "change"
+    ends = gate_words.interval(result)
+    return {
+        "status": f"{word}{aside}{waived}",
+        "glyph": glyph,
+        "tone": "soft" if aside or waived else _TONES.get(result.status, "bad"),
+        "name": _line(result.gate),
+        "rule": _line(f"{result.metric} {gate_words.rule(result)}"),
+        "baseline": _line(gate_words.level(result, result.baseline)),
+        "candidate": _line(gate_words.level(result, result.candidate)),
+        "change": _line(gate_words.change(result, result.difference)) if change else "",
+        "interval": f"[{ends}]" if ends else "",
+        "bar": "" if bar is None else svg.interval(bar, _line(gate_words.sentence(result))),
+        "n": words.count(result.n) if result.n else "",
+        "where": _line(" · ".join(one for one in where if one)),
+    }
+
+
+def _facts(view: ReportView) -> list[tuple[str, str]]:
+    facts = []
+    if view.baseline is not None:
+        facts.append(("baseline", f"{_run(view.baseline)}{_age(view.baseline, view.candidate)}"))
+    facts.append(("candidate" if view.baseline is not None else "run", _run(view.candidate)))
+    pairs = sum(one.paired for one in view.compared)
+    cases = len(view.rows.id)
+    facts.append(
+        ("", f"{words.count(pairs)} paired cases" if pairs else words.counted(cases, "case"))
+    )
+    if view.candidate.elapsed_s is not None:
+        facts.append(("took", words.duration(view.candidate.elapsed_s)))
+    facts.append(("cost", words.money(view.candidate.cost_usd)))
+    return [(label, _line(text)) for label, text in facts]
+
+
+def _run(run: RunFacts) -> str:
+    at = words.commit(run.commit, run.branch, dirty=run.dirty)
+    more = f" with {words.counted(run.repeats, 'repeat')}" if run.repeats else ""
+    return f"{run.run_id} {at}{more}".strip()
+
+
+def _age(baseline: RunFacts, candidate: RunFacts) -> str:
+    old, new = map(datetime.fromisoformat, (baseline.started_at, candidate.started_at))
+    seconds = (new - old).total_seconds()
+    if seconds < 3600:
+        return ""
+    days = round(seconds / 86_400)
+    return f", {words.counted(days, 'day') if days else f'{seconds / 3600:.0f} h'} older"
+
+
+def _cautions(view: ReportView) -> Shown:
+    """What is not equal between the two runs; one line when all is."""
+    if view.baseline is None:
+        return {"compared": "", "cautions": [], "problems": []}
+    said: dict[str, None] = {}
+    refused = False
+    for one in view.compared:
+        for each in one.differences:
+            if each.weight != "change":
+                said[_line(each.text)] = None
+                refused |= each.weight == "refused"
+    problems = []
+    if view.verdict is not None:
+        problems = [_line(one) for one in (*view.verdict.problems, *view.verdict.warnings) if one]
+    cautions = list(said)
+    if refused:
+        head = "Not comparable in all:"
+    elif cautions:
+        number = "one caution" if len(cautions) == 1 else f"{len(cautions)} cautions"
+        head = f"Comparable with {number}:"
+    else:
+        head = "Comparable: the same data, scorers and number of trials."
+    return {"compared": head, "cautions": cautions, "problems": problems}
+
+
+def _changes(view: ReportView) -> list[Shown]:
+    return [
+        {
+            "title": _line(one.title),
+            "note": _line(one.note),
+            "hunks": [
+                [{"kind": piece.kind, "text": words.clean(piece.text)} for piece in hunk.pieces]
+                for hunk in one.hunks
+            ],
+        }
+        for one in view.changes
+    ]
+
+
+def _matrix(suite: SuiteView) -> Shown:
+    return {
+        "title": _line(f"Metrics of {suite.name}"),
+        "targets": [_line(one.name) for one in suite.targets],
+        "rows": [_metric(one) for one in suite.rows],
+    }
+
+
+def _metric(row: MetricRow) -> Shown:
+    cells = []
+    for cell in row.cells:
+        if cell is None or cell.value is None:
+            note = words.NONE if cell is None else _line(cell.note) or words.NONE
+            cells.append({"value": note, "interval": ""})
+            continue
+        low, high = cell.low, cell.high
+        cells.append(
+            {
+                "value": words.quantity(cell.value, row.unit, low=low, high=high),
+                "interval": words.interval(cell.value, row.unit, low, high),
+            }
+        )
+    sizes = sorted({one.n for one in row.cells if one is not None and one.n})
+    return {
+        "metric": _line(row.metric),
+        "cells": cells,
+        "n": "–".join(words.count(one) for one in sorted({*sizes[:1], *sizes[-1:]})),
+    }
+
+
+def _frontiers(view: ReportView) -> list[Shown]:
+    found: list[Shown] = []
+    for suite in dict.fromkeys(one.suite for one in view.frontier):
+        targets = [one for one in view.frontier if one.suite == suite]
+        if len(targets) < 2:
+            continue
+        said = [
+            f"{one.target} is dominated by {one.dominated_by}"
+            if one.dominated_by
+            else f"{one.target} is on the frontier"
+            for one in targets
+        ]
+        found.append(
+            {
+                "title": _line(f"Quality, cost and latency of {suite}"),
+                "svg": svg.plane(targets),
+                "text": _line("; ".join(said)) + ".",
+            }
+        )
+    return found
+
+
+def _counts(counts: Mapping[str, int], *, alone: bool) -> list[Shown]:
+    always = set() if alone else {Outcome.REGRESSED, Outcome.IMPROVED, Outcome.SAME}
+    return [
+        {"glyph": GLYPHS[one], "n": words.count(counts[one]), "name": str(one), "tone": _tone(one)}
+        for one in OUTCOMES
+        if counts[one] or one in always
+    ]
+
+
+def _buttons(counts: Mapping[str, int]) -> list[Shown]:
+    wanted = (Outcome.REGRESSED, Outcome.FAILED, Outcome.IMPROVED, Outcome.ERROR, Outcome.FLAKY)
+    found: list[Shown] = [
+        {"q": f"s:{one}", "glyph": GLYPHS[one], "name": str(one).capitalize()}
+        for one in wanted
+        if counts[one]
+    ]
+    return [*found, {"q": "", "glyph": "", "name": "All"}]
+
+
+def _score_head(view: ReportView) -> str:
+    names = {one.metric for one in view.rows.groups}
+    return _line(names.pop()) if len(names) == 1 else "Score"
+
+
+def _left_out(view: ReportView, left_out: int) -> str:
+    if not left_out:
+        return ""
+    run = view.candidate.run_id
+    return (
+        f"The texts of {words.counted(left_out, 'case')}, the least telling ones, are not in this"
+        f" page; evalkit show {run} CASE prints them."
+    )
+
+
+def _case(view: ReportView, one: CaseText) -> Shown:
+    """One of the worst cases for a reader without scripts, and for paper."""
+    rows = view.rows
+    group, outcome = rows.groups[rows.group[one.row]], rows.outcomes[rows.outcome[one.row]]
+    several = len(rows.groups) > 1
+    name = f"{group.suite}/{group.target}/" if several else ""
+    ends = [words.quantity(each[one.row], group.unit) for each in (rows.before, rows.after)]
+    outputs = []
+    if one.before:
+        outputs.append(("Baseline", _answer(one.before)))
+    if one.after:
+        outputs.append(("Candidate" if view.baseline is not None else "Output", _answer(one.after)))
+    return {
+        "outcome": outcome,
+        "glyph": GLYPHS[Outcome(outcome)],
+        "tone": _tone(outcome),
+        "name": _line(name + rows.name[one.row]),
+        "scores": " → ".join(ends) if view.baseline is not None else ends[1],
+        "input": _cut("\n".join(value for _, value in one.inputs)),
+        "expected": _cut(one.expected or ""),
+        "outputs": outputs,
+        "why": _why(one.after),
+    }
+
+
+def _answer(trials: Sequence[TrialText]) -> str:
+    first = trials[0]
+    return _cut(first.error if first.text is None else first.text)
+
+
+def _why(trials: Sequence[TrialText]) -> str:
+    said = [f"{one.name}: {one.reason}" for each in trials[:1] for one in each.scores if one.reason]
+    return _cut("\n".join(said))
+
+
+def _cut(text: str) -> str:
+    text = words.clean(text)
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}\n[{words.count(len(text) - LONGEST)} more characters]"

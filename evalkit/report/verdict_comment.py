@@ -1,0 +1,162 @@
+"""A verdict as the comment of a pull request, found again by a hidden marker, and as a summary."""
+
+from __future__ import annotations
+
+import re
+
+from evalkit.gate.result import GateResult, Status, Verdict
+from evalkit.model import Run
+from evalkit.report import gate_words, words
+
+MARKER = "<!-- evalkit gate -->"
+"""By which the comment of an earlier run is found and edited in place."""
+COMMENT_LIMIT = 60_000
+WORST = 3
+
+
+def verdict_markdown(
+    verdict: Verdict, *, candidate: Run | None = None, baseline: Run | None = None
+) -> str:
+    """The verdict as a comment on a pull request: what failed open, what passed folded.
+
+    Rows are dropped from the bottom, with a count, before 60,000 characters are reached.
+    """
+    glyph, _, _ = gate_words.GLYPHS[verdict.status]
+    ordered = gate_words.worst_first(verdict.results)
+    bad = [one for one in ordered if one.status is not Status.PASS]
+    good = [one for one in ordered if one.status is Status.PASS]
+    head = [
+        MARKER,
+        f"### {glyph} {verdict.status} · {_text(gate_words.headline(verdict))}",
+        "",
+        _text(_about(verdict, candidate, baseline)),
+        *_cautions(verdict),
+    ]
+    tail = ["", *_cases(verdict), *_commands(verdict), "", f"<sub>{_text(verdict.promise)}</sub>"]
+    room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 4_000
+    body: list[str] = []
+    if bad:
+        shown, room = _table(bad, room)
+        body += ["", *shown, ""]
+        body += [f"- {_text(gate_words.sentence(one))}" for one in bad[:3]]
+        places = [gate_words.place(each) for one in verdict.compared for each in one.places]
+        if places:
+            body.append(f"- where: {_text(', '.join(dict.fromkeys(places)))}")
+    if good:
+        shown, room = _table(good, room)
+        body += [
+            "",
+            f"<details><summary>{len(good)} passed</summary>",
+            "",
+            *shown,
+            "",
+            "</details>",
+        ]
+    return "\n".join([*head, *body, *tail]) + "\n"
+
+
+def _about(verdict: Verdict, candidate: Run | None, baseline: Run | None) -> str:
+    def run(name: str, one: Run | None) -> str:
+        at = ""
+        if one is not None and one.git is not None:
+            at = " " + words.commit(one.git.commit, one.git.branch, dirty=one.git.dirty)
+        return f"{name}{at}"
+
+    old = run(verdict.baseline[-1], baseline) if verdict.baseline else "no baseline"
+    pairs = sum(one.paired for one in verdict.compared)
+    return f"{old} → {run(verdict.candidate, candidate)}, {words.count(pairs)} paired cases"
+
+
+def _cautions(verdict: Verdict) -> list[str]:
+    said: dict[str, None] = {}
+    for one in verdict.compared:
+        for difference in one.differences:
+            mark = "change is " if difference.weight == "change" else "⚠ "
+            said[f"- {mark}{_text(difference.text)}"] = None
+    for line in (*verdict.problems[1:], *verdict.warnings):
+        said[f"- ⚠ {_text(line)}"] = None
+    return ["", *list(said)[:12]] if said else []
+
+
+def _table(results: list[GateResult], room: int) -> tuple[list[str], int]:
+    lines = [
+        "| | gate | rule | base | cand | change | interval | n |",
+        "|---|---|---|---:|---:|---:|---|---:|",
+    ]
+    for place, one in enumerate(results):
+        glyph, word, _ = gate_words.GLYPHS[one.status]
+        aside = " (advisory)" if one.mode == "advisory" else ""
+        changed = gate_words.change(one, one.difference) if one.about == "change" else ""
+        cells = (
+            f"{glyph} {word}{aside}",
+            f"{gate_words.name(one)} {one.target}",
+            gate_words.rule(one),
+            gate_words.level(one, one.baseline),
+            gate_words.level(one, one.candidate),
+            changed,
+            gate_words.interval(one),
+            words.count(one.n) if one.n else "",
+        )
+        line = "| " + " | ".join(_text(cell, OTHERS) for cell in cells) + " |"
+        if room - len(line) < 0:
+            lines.append(f"| | and {len(results) - place} more | | | | | | |")
+            break
+        room -= len(line) + 1
+        lines.append(line)
+    return lines, room
+
+
+def _cases(verdict: Verdict) -> list[str]:
+    fallen = [
+        (one, case) for one in verdict.compared for case in one.moved if case.outcome == "regressed"
+    ]
+    if not fallen:
+        return []
+    total = sum(one.regressed for one in verdict.compared)
+    lines = [f"<details><summary>{words.counted(total, 'case')} regressed</summary>", ""]
+    lines += [
+        f"- {_text(case.name, OTHERS)} ({_text(one.target, OTHERS)}):"
+        f" {words.quantity(case.before)} → {words.quantity(case.after)}"
+        for one, case in fallen[:WORST]
+    ]
+    return [*lines, "", "</details>", ""]
+
+
+def _commands(verdict: Verdict) -> list[str]:
+    if not verdict.baseline:
+        return []
+    return [
+        "```sh",
+        f"evalkit diff {verdict.against or verdict.baseline[-1]} {verdict.candidate}",
+        f"evalkit gate {verdict.candidate} --baseline {verdict.against or verdict.baseline[-1]}",
+        "```",
+    ]
+
+
+def worth_saying(verdict: Verdict) -> bool:
+    """Whether a comment has anything to tell: not when all passes and no case moved."""
+    passed = verdict.status is Status.PASS and all(
+        one.status is Status.PASS or one.mode == "advisory" for one in verdict.results
+    )
+    moved = any(
+        one.regressed or one.improved or one.new or one.removed or one.changed or one.lost
+        for one in verdict.compared
+    )
+    return not passed or moved or bool(verdict.warnings)
+
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()|~>!])")
+OTHERS = 120
+"""Characters of a text of somebody else that are shown."""
+
+
+def _text(text: str, longest: int = 400) -> str:
+    """Text that is nothing but text: no markup, no mention, no reference, no link."""
+    shown = words.cut(words.clean(text, lines=False), longest)
+    shown = _SPECIAL.sub(r"\\\1", shown.replace("&", "&amp;").replace("<", "&lt;"))
+    return (
+        shown.replace("@", "@\N{ZERO WIDTH NON-JOINER}")
+        .replace("#", "#\N{ZERO WIDTH NON-JOINER}")
+        .replace("://", ":\N{ZERO WIDTH NON-JOINER}//")
+        .replace("www.", "www\N{ZERO WIDTH NON-JOINER}.")
+    )

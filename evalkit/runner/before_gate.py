@@ -1,0 +1,59 @@
+"""What can be known before a run that will be judged, and before anything is paid for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from evalkit.config.spec import GatePolicy, Project
+from evalkit.errors import Undecided, UsageError
+from evalkit.runner.gating import Finder
+from evalkit.runner.plan import RunOptions, build_plan
+from evalkit.runner.provable import refuse_unprovable
+from evalkit.runner.rules import rules_of
+
+if TYPE_CHECKING:
+    from evalkit.store import Store
+
+
+def before_gate(
+    project: Project,
+    store: Store,
+    options: RunOptions,
+    *,
+    baseline: str | None,
+    policy_ref: str,
+    interleave: bool,
+    note: Callable[[str], object],
+) -> RunOptions:
+    """Look at gates and baseline before the run; returns its options.
+
+    Notes that there is no baseline yet. With ``interleave`` the baseline's targets are asked in the
+    same run, case by case and at the same time: a provider has fast and slow days, and asked side
+    by side both sides have the same, so that a rise of latency is the candidate's and may block.
+
+    Raises ``UsageError`` for a baseline or a ref that does not exist, for a gate that must be
+    proved and never can be, and for a baseline that cannot be asked again; ``Undecided`` when there
+    is none to interleave with.
+    """
+    plan = build_plan(project, options, store=store)
+    rules = rules_of(project, plan.run.suites, policy_ref)
+    policy = rules.specs[0].policy if rules.specs else GatePolicy()
+    finder = Finder(project, store, plan.run, policy.baseline_runs, policy_ref, rules.commit)
+    found, why = finder.find(baseline or policy.baseline)
+    refuse_unprovable(plan, rules, found)
+    if found is None:
+        if interleave:
+            raise Undecided(f"there is nothing to interleave with: {why}")
+        note(f"warning: {why}")
+        return options
+    if not interleave:
+        return options
+    if all(one.run_id != found.run.id for one in store.runs()):
+        raise UsageError(
+            f"the baseline {found.run.id} cannot be asked again: its run is not in this store",
+            where=store.path,
+            hint="a baseline's file keeps no prompts; name a stored run with --baseline",
+        )
+    return replace(options, interleave=found.run.id)

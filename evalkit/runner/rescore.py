@@ -1,0 +1,141 @@
+"""Scoring a baseline's stored answers again with the scorers of the candidate.
+
+When a scorer changed, the two runs were measured with two instruments and a difference says nothing
+about the product. The answers are still there: measured again with the new one they can be
+compared. Scorers that ask a model cost money, and are used only when that is allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from evalkit.config.spec import Project, SuiteSpec
+from evalkit.errors import EvalkitError
+from evalkit.model import Run, ScoreRecord, ScorerVersion, ScoreStatus
+from evalkit.stats.sides import Side, SideScores
+from evalkit.store import Store
+
+if TYPE_CHECKING:
+    from evalkit.scorers import BoundScorer
+
+Rescore: TypeAlias = Literal["auto", "judges", "off"]
+"""``auto`` uses what costs nothing, ``judges`` also scorers that ask a model, ``off`` none."""
+
+Sides: TypeAlias = dict[tuple[str, str], Side]
+
+
+@dataclass(slots=True)
+class Rescorer:
+    """Gives the sides of stored runs as the candidate's scorers see them.
+
+    ``said`` tells what was scored again, and what could have been.
+    """
+
+    project: Project
+    store: Store
+    specs: Sequence[SuiteSpec]
+    candidate: Run
+    mode: Rescore
+    allow_code: bool
+    said: dict[str, None] = field(default_factory=dict)
+
+    def run_and_sides(self, run: Run) -> tuple[Run, Sides]:
+        """A run with its sides; scores of another version replaced where that can be done."""
+        sides = self.store.sides(run.id)
+        if self.mode == "off":
+            return run, sides
+        for spec in self.specs:
+            for scorer in self._changed(spec, run):
+                run = self._again(spec, scorer, run, sides)
+        return run, sides
+
+    def _changed(self, spec: SuiteSpec, run: Run) -> list[BoundScorer]:
+        """The suite's scorers as the candidate used them that the run had otherwise, or not."""
+        from evalkit.scorers import bind
+
+        now = _signatures(self.candidate, spec.name)
+        then = _signatures(run, spec.name)
+        found = []
+        for one in spec.scorers:
+            if one.name not in now or now[one.name] == then.get(one.name):
+                continue
+            try:
+                bound = bind(one, root=self.project.root, allow_code=self.allow_code)
+            except EvalkitError as error:
+                self.said[f"scorer {one.name!r} cannot score the baseline again: {error.what}"] = (
+                    None
+                )
+                continue
+            if bound.signature != now[one.name]:
+                self.said[f"scorer {one.name!r} changed since the candidate was made"] = None
+            elif bound.is_async and self.mode != "judges":
+                self.said[
+                    f"scorer {one.name!r} asks a model: --rescore judges lets it score the"
+                    " baseline's answers again, which costs money"
+                ] = None
+            else:
+                found.append(bound)
+        return found
+
+    def _again(self, spec: SuiteSpec, scorer: BoundScorer, run: Run, sides: Sides) -> Run:
+        """The run as if it had been scored so; its sides get the new scores."""
+        count = 0
+        for key, side in list(sides.items()):
+            if key[0] != spec.name:
+                continue
+            trials = self.store.trials(run.id, *key)
+            answered = [one for one in trials if one.output is not None]
+            pairs = [(one.case, one.output) for one in answered if one.output is not None]
+            records = (
+                asyncio.run(scorer.score(pairs)) if scorer.is_async else scorer.score_sync(pairs)
+            )
+            by_trial = {one.key: record for one, record in zip(answered, records, strict=True)}
+            column = _column([by_trial.get(one.key) for one in trials])
+            sides[key] = replace(side, scores={**side.scores, scorer.name: column})
+            count += len(answered)
+        what = (
+            f"scorer {scorer.name!r} changed: {count:,} stored answers of {run.id} were scored"
+            " again with the new one"
+        )
+        self.said[what] = None
+        version = next(
+            one
+            for one in self.candidate.scorers
+            if (one.suite, one.name) == (spec.name, scorer.name)
+        )
+        return replace(run, scorers=_with(run.scorers, version))
+
+
+def _signatures(run: Run, suite: str) -> dict[str, str]:
+    return {one.name: one.signature for one in run.scorers if one.suite == suite}
+
+
+def _with(scorers: Sequence[ScorerVersion], new: ScorerVersion) -> tuple[ScorerVersion, ...]:
+    kept = [one for one in scorers if (one.suite, one.name) != (new.suite, new.name)]
+    return (*kept, new)
+
+
+def _column(records: Sequence[ScoreRecord | None]) -> SideScores:
+    """One scorer's results over the rows of a side; a row without an answer has none."""
+    scores = [None if one is None else one.score for one in records]
+    width = max((len(one.stats) for one in scores if one is not None), default=0)
+    stats = np.full((len(records), width), np.nan) if width else None
+    if stats is not None:
+        for row, one in enumerate(scores):
+            if one is not None and len(one.stats) == width:
+                stats[row] = one.stats
+    decided = [-1 if one is None or one.passed is None else int(one.passed) for one in scores]
+    return SideScores(
+        values=np.array([np.nan if one is None else one.value for one in scores]),
+        passed=np.array(decided, dtype=np.int8),
+        unscored=np.array(
+            [one is not None and one.status is ScoreStatus.UNSCORED for one in records],
+            dtype=np.bool_,
+        ),
+        stats=stats,
+    )

@@ -1,0 +1,21 @@
+// The data a page gives its script; see evalkit/report/page.py and html.py.
+interface Tag { values: string[]; codes: number[] }
+interface Group { suite: string; target: string; metric: string; unit: string; gain: number }
+interface Index {
+  groups: Group[]; outcomes: string[]; group: number[]; outcome: number[]; id: string[]; name: string[];
+  flaky: number[]; before: (number | null)[]; after: (number | null)[]; before_ms: (number | null)[];
+  after_ms: (number | null)[]; tags: Record<string, Tag>; text: number[]; candidate: string; baseline: string;
+}
+interface Mark { source: string; start: number; end: number; text: string; reason: string; value: number | null }
+interface ScoreText {
+  name: string; signature: string; value: number | null; passed: boolean | null; label: string; reason: string; marks: Mark[];
+}
+interface TrialText {
+  text: string | null; error: string; cut: number; facts: string[]; context: string[]; calls: string[]; scores: ScoreText[];
+}
+interface CaseText {
+  id: string; inputs: [string, string][]; expected: string | null; context: string[]; messages: [string, string][];
+  before: TrialText[]; after: TrialText[];
+}
+interface Decision { decision: string; note: string }
+type Piece = ["same" | "del" | "ins", string];

@@ -1,0 +1,325 @@
+"""The page as text: what it says, what it holds, and that it is whole whatever a model wrote."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from evalkit.errors import UsageError
+from evalkit.model import Case, Evidence
+from evalkit.report.html import page_files, page_html
+from evalkit.report.page_json import read_report, report_json
+from tests.report.page.pages import (
+    AFTER,
+    BEFORE,
+    HOSTILE,
+    case_of,
+    stored,
+    trial_of,
+    view_of,
+)
+
+ASSETS = __import__("pathlib").Path(page_html.__code__.co_filename).parent / "assets"
+
+
+SECRET = "hunter2-very-secret"
+
+
+class Page(HTMLParser):
+    """Tags, visible text and data of a page, as a browser without scripts would see them."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.scripts, self.visible, self.inside = [], {}, [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag in {"script", "style"}:
+            self.inside = [tag, dict(attrs).get("id", ""), ""]
+
+    def handle_data(self, data):
+        if self.inside:
+            self.inside[2] += data
+        else:
+            self.visible.append(data)
+
+    def handle_endtag(self, tag):
+        if self.inside and tag == self.inside[0]:
+            self.scripts[self.inside[1] or tag] = self.inside[2]
+            self.inside = []
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", "".join(self.visible))
+
+    def data(self, name):
+        return json.loads(gzip.decompress(base64.b64decode(self.scripts[f"data-{name}"])))
+
+
+def two_runs(folder, outputs, *, cases=None):
+    """Both runs over the same cases; ``outputs`` has before and after by case number."""
+    cases = cases or {number: case_of(number) for number in outputs}
+    return stored(
+        folder,
+        {
+            BEFORE: [trial_of(BEFORE, cases[n], one) for n, (one, _) in outputs.items()],
+            AFTER: [trial_of(AFTER, cases[n], two) for n, (_, two) in outputs.items()],
+        },
+    )
+
+
+MIXED = {
+    0: ("answer 0", "something else"),  # regressed
+    1: ("wrong", "answer 1"),  # improved
+    2: ("wrong", "also wrong"),  # reworded
+    3: ("answer 3", "answer 3"),  # same
+    4: ("answer 4", None),  # error
+}
+
+
+def test_what_became_of_every_case_and_in_which_order(tmp_path):
+    view = view_of(two_runs(tmp_path, MIXED))
+    outcomes = [view.rows.outcomes[one] for one in view.rows.outcome]
+    assert dict(zip(view.rows.name, outcomes, strict=True)) == {
+        "case-000": "regressed",
+        "case-004": "error",
+        "case-001": "improved",
+        "case-002": "reworded",
+        "case-003": "same",
+    }
+    assert outcomes == ["regressed", "error", "improved", "reworded", "same"]
+    assert view.rows.before[0] == 1.0
+    assert view.rows.after[0] == 0.0
+    assert view.rows.after_ms[0] == 201
+    tag = view.rows.tags["lang"]
+    assert tag.values[tag.codes[0]] == "en"
+
+
+def test_cases_that_one_side_lacks_and_trials_that_disagree(tmp_path):
+    old, changed, new = case_of(0), case_of(1), case_of(2)
+    again = case_of(1).of(
+        {"question": "What is the answer to question 1?"},
+        expected="another answer",
+        context=list(changed.context),
+        name="case-001",
+    )
+    flaky = case_of(3)
+    store = stored(
+        tmp_path,
+        {
+            BEFORE: [trial_of(BEFORE, one, "answer 0") for one in (old, changed)]
+            + [trial_of(BEFORE, flaky, "answer 3", index=n) for n in (0, 1)],
+            AFTER: [trial_of(AFTER, one, "x") for one in (again, new)]
+            + [trial_of(AFTER, flaky, text, index=n) for n, text in enumerate(("answer 3", "no"))],
+        },
+    )
+    view = view_of(store)
+    found = {
+        name: view.rows.outcomes[code]
+        for name, code in zip(view.rows.name, view.rows.outcome, strict=True)
+    }
+    # the candidate's trials disagree, and on the mean it fell
+    assert found["case-003"] == "regressed"
+    assert view.rows.flaky[view.rows.name.index("case-003")] == 1
+    assert {found[one] for one in ("case-000", "case-001", "case-002")} <= {
+        "lost", "changed", "new", "removed",
+    }  # fmt: skip
+
+
+def test_the_first_screen_says_it_all_without_a_script(tmp_path):
+    page = Page(page_html(view_of(two_runs(tmp_path, MIXED))))
+    for said in (
+        "1 regressed, 1 error, 1 improved, 1 reworded, 1 same",
+        f"baseline {BEFORE} main@a1b2c3d, 1 day older",
+        f"candidate {AFTER} pr-482@d4e5f6a",
+        "5 paired cases",
+        "What changed in the configuration",
+        "passages",
+        "and what you know",
+        "temperature",
+        "case-000",
+        "something else",
+        "exact_match.rate",
+    ):
+        assert said in page.text, said
+
+
+def test_the_index_finds_every_text(tmp_path):
+    view = view_of(two_runs(tmp_path, MIXED))
+    page = Page(page_html(view))
+    index = page.data("index")
+    block = page.data("b0")
+    for row, place in enumerate(index["text"]):
+        case = block[place]
+        assert case["id"] == view.rows.id[row]
+        assert case["id"].startswith(index["id"][row])
+        assert case["before"][0]["scores"][0]["name"] == "exact_match"
+    assert block[index["text"][0]]["after"][0]["text"] == "something else"
+    assert block[index["text"][0]]["inputs"] == [["question", "What is the answer to question 0?"]]
+
+
+def test_hostile_texts_stay_texts(tmp_path):
+    before, after = [], []
+    for evil in HOSTILE.values():
+        case = Case.of(
+            {"question": evil}, expected=evil, context=[evil], name=evil, tags={evil: evil}
+        )
+        mark = Evidence(source="output", start=0, end=4, text=evil[:4], reason=evil)
+        before.append(trial_of(BEFORE, case, evil))
+        after.append(trial_of(AFTER, case, evil + "!", passed=False, reason=evil, evidence=(mark,)))
+    text = page_html(view_of(stored(tmp_path, {BEFORE: before, AFTER: after})))
+    calm = Page(page_html(view_of(two_runs(tmp_path / "calm", MIXED))))
+    page = Page(text)
+    # no tag or attribute that a harmless page has not
+    harmless = {(tag, tuple(sorted(attrs))) for tag, attrs in calm.tags}
+    assert {(tag, tuple(sorted(attrs))) for tag, attrs in page.tags} <= harmless
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", text)
+    # the store holds UTF-8: half of a pair became the replacement character on its way in
+    told = {one["after"][0]["text"] for one in page.data("b0")}
+    assert told == {one.replace("\ud83d", "\ufffd") + "!" for one in HOSTILE.values()}
+    text.encode("utf-8")
+
+
+def test_the_policy_names_the_script_and_the_style_by_their_hashes(tmp_path):
+    page = Page(page_html(view_of(two_runs(tmp_path, MIXED))))
+    policy = next(one["content"] for tag, one in page.tags if "http-equiv" in one)
+    for name in ("script", "style"):
+        digest = base64.b64encode(hashlib.sha256(page.scripts[name].encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none';")
+    loads = {"src", "href", "srcset", "action", "background", "poster", "data"}
+    assert not [one for _, one in page.tags if loads & set(one)]
+
+
+def test_the_assets_are_small():
+    page = page_html.__globals__["_asset"]("report.js")
+    assert len(page.encode()) <= 25_000
+    assert len((ASSETS / "report.css").read_bytes()) <= 10_000
+
+
+def test_split_files_for_servers_that_forbid_inline_code(tmp_path):
+    view = view_of(two_runs(tmp_path, MIXED))
+    files = page_files(view, "report.html")
+    assert set(files) == {
+        "report.html", "report.css", "report.js", "data/index.json.gz", "data/b0.json.gz",
+    }  # fmt: skip
+    page = Page(files["report.html"].decode())
+    assert "script-src 'self'" in next(o["content"] for _, o in page.tags if "http-equiv" in o)
+    assert json.loads(gzip.decompress(files["data/b0.json.gz"]))[0]["before"]
+
+
+def test_the_size_is_kept_and_what_is_missing_is_said(tmp_path):
+    import random
+
+    dice = random.Random(1)
+    noise = ["".join(dice.choices("abcdefghijklmnopqrstuvwxyz ", k=9_000)) for _ in range(60)]
+    outputs = {n: (f"answer {n}", noise[n]) for n in range(60)}
+    view = view_of(two_runs(tmp_path, outputs))
+    text = page_html(view, budget=300_000)
+    assert len(text.encode()) <= 300_000
+    page = Page(text)
+    index = page.data("index")
+    kept = sum(one >= 0 for one in index["text"])
+    assert 0 < kept < 60
+    assert (
+        f"The texts of {60 - kept} cases, the least telling ones, are not in this page" in page.text
+    )
+    # the worst first: what is kept is the head of the list
+    assert all(one >= 0 for one in index["text"][:kept])
+
+
+def test_a_long_answer_is_cut_and_says_so(tmp_path):
+    view = view_of(two_runs(tmp_path, {0: ("answer 0", "x" * 5_000_000)}))
+    (case,) = view.texts
+    assert len(case.after[0].text) == 20_000
+    assert case.after[0].cut == 4_980_000
+    assert len(page_html(view)) < 400_000
+
+
+@pytest.mark.parametrize("outputs", [{0: (None, None)}, {0: ("answer 0", "answer 0")}])
+def test_all_errors_and_one_case(tmp_path, outputs):
+    page = Page(page_html(view_of(two_runs(tmp_path, outputs))))
+    assert ("1 error" if outputs[0][0] is None else "1 same") in page.text
+
+
+def test_a_run_without_cases_and_runs_without_common_cases(tmp_path):
+    empty = stored(tmp_path / "empty", {BEFORE: [], AFTER: []})
+    assert "no cases" in Page(page_html(view_of(empty))).text
+    apart = stored(
+        tmp_path / "apart",
+        {
+            BEFORE: [trial_of(BEFORE, case_of(n), "x") for n in range(3)],
+            AFTER: [trial_of(AFTER, case_of(n), "x") for n in range(10, 13)],
+        },
+    )
+    view = view_of(apart)
+    assert {view.rows.outcomes[one] for one in view.rows.outcome} <= {"new", "removed", "lost"}
+    assert "case-010" in Page(page_html(view)).text
+
+
+def test_one_run_alone(tmp_path):
+    page = Page(page_html(view_of(two_runs(tmp_path, MIXED), alone=True)))
+    assert "1 error, 2 failed, 2 passed" in page.text
+    assert "baseline" not in page.text
+    assert page.data("index")["baseline"] == ""
+
+
+def test_the_same_value_makes_the_same_page(tmp_path):
+    store = two_runs(tmp_path, MIXED)
+    assert page_html(view_of(store)) == page_html(view_of(store))
+
+
+def test_a_report_survives_a_trip_through_json(tmp_path):
+    view = view_of(two_runs(tmp_path, {**MIXED, 5: ("answer 5", HOSTILE["surrogate"])}))
+    path = tmp_path / "run.json"
+    path.write_text(report_json(view), encoding="utf-8")
+    again = read_report(path)
+    assert page_html(again) == page_html(view)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{", "this is no JSON"),
+        ("[]", "this is no report of evalkit"),
+        ('{"kind": "run"}', "this is no report of evalkit"),
+        ('{"kind": "report", "format": 99}', "the report has format 99, and this evalkit reads 1"),
+        (
+            '{"kind": "report", "format": 1, "title": 3}',
+            "the report is damaged: report.title is no str",
+        ),
+    ],
+)
+def test_a_file_that_is_no_report(tmp_path, text, what):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_report(path)
+    assert caught.value.what.startswith(what)
+    assert caught.value.hint
+
+
+def test_secrets_of_this_process_do_not_reach_a_page(tmp_path):
+    from evalkit.secrets import process_redactor
+
+    process_redactor().register([SECRET])
+    case = case_of(0)
+    store = stored(
+        tmp_path,
+        {
+            BEFORE: [trial_of(BEFORE, case, "answer 0")],
+            AFTER: [
+                trial_of(AFTER, case, "it is hunter2-very-secret", reason="hunter2-very-secret")
+            ],
+        },
+    )
+    text = page_html(view_of(store))
+    page = Page(text)
+    assert "hunter2" not in text
+    assert "hunter2" not in json.dumps([page.data("index"), page.data("b0")])

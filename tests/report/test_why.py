@@ -1,0 +1,99 @@
+"""One case in two runs: what changed, what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from example_runs import example_case, example_run, example_trial, failed_trial
+
+from evalkit.model import PromptVersion
+from evalkit.report.screen import Screen
+from evalkit.report.why import score_changes, sides, verdict_on, why_json, why_text
+
+OLD, NEW = "20261121-093000-4e77", "20261121-103000-5f88"
+
+
+def runs():
+    old = example_run(OLD)
+    prompt = PromptVersion(
+        version="000000000000", path="prompts/answer.j2", text="{{ question }} Be brief."
+    )
+    target = replace(old.targets[0], prompt_version=prompt.version, options={"temperature": 1})
+    return old, replace(old, id=NEW, prompts=(prompt,), targets=(target, old.targets[1]))
+
+
+def trial(run, quality, text=None, index=0):
+    found = example_trial(run, example_case(4), "small", quality=quality)
+    output = found.output if text is None else replace(found.output, text=text)
+    return replace(found, output=output, index=index)
+
+
+def shown(before, after, width=100, **screen):
+    old, new = runs()
+    return why_text(sides(before, after), old, new, Screen(width=width, **screen))
+
+
+def test_a_regression_shows_cause_words_and_scores():
+    text = shown(
+        [trial(OLD, 0.9, "You may return it within 14 days of the purchase.")],
+        [trial(NEW, 0.2, "You may return it within 30 days of the purchase.")],
+    )
+    assert "change    prompt: 9f2c3d4e5f60 -> 000000000000" in text
+    assert "temperature: - -> 1" in text
+    assert "{+ Be brief.+}" in text
+    assert "within [-14-]{+30+} days" in text
+    assert "exact_match" in text
+    assert f"next      evalkit show {NEW}" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_it_fits_a_narrow_terminal(width):
+    text = shown([trial(OLD, 0.9)], [trial(NEW, 0.2, "word " * 90)], width=width, unicode=True)
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_texts_that_share_nothing_are_both_shown():
+    text = shown([trial(OLD, 0.9, "Fourteen days.")], [trial(NEW, 0.2, "Ask the desk, please")])
+    assert "hardly a word is shared" in text
+    assert "base      Fourteen days." in text
+    assert "cand      Ask the desk, please" in text
+
+
+def test_the_same_text_with_another_score_is_the_scorer():
+    (both,) = sides([trial(OLD, 0.9, "same")], [trial(NEW, 0.2, "same")])
+    assert verdict_on(both, score_changes(both)) == "same text; the scorer moved, not the model"
+    (both,) = sides([trial(OLD, 0.9, "same")], [trial(NEW, 0.9, "same")])
+    assert verdict_on(both, score_changes(both)) == "the same"
+    (both,) = sides([trial(OLD, 0.9, "so")], [trial(NEW, 0.9, "thus")])
+    assert verdict_on(both, score_changes(both)).startswith("reworded")
+
+
+def test_new_removed_and_failed():
+    after = trial(NEW, 0.9)
+    assert "new: the baseline has no such case" in shown([], [after])
+    assert "removed" in shown([trial(OLD, 0.9)], [])
+    text = shown([trial(OLD, 0.9)], [failed_trial(NEW, example_case(4), "small")])
+    assert "error: the candidate did not answer" in text
+
+
+def test_all_trials_are_listed_and_json_has_everything():
+    before = [trial(OLD, 0.9, "one", index) for index in range(3)]
+    after = [trial(NEW, 0.2, "two", 0), trial(NEW, 0.9, "one", 1)]
+    text = shown(before, after)
+    assert [
+        line.split("  ")[0] for line in text.splitlines() if line.startswith(("base ", "cand "))
+    ][-5:] == ["base 1", "base 2", "base 3", "cand 1", "cand 2"]
+    value = why_json(sides(before, after), *runs())
+    (target,) = value["targets"]
+    assert len(target["baseline"]) == 3
+    assert target["scores"][0]["before"] != target["scores"][0]["after"]
+
+
+def test_a_hostile_answer_steers_nothing():
+    bad = "\x1b]0;title\x07\x1b[31mred\u202e [bold]x[/bold] {{7*7}}"
+    text = shown([trial(OLD, 0.9, "fine")], [trial(NEW, 0.2, bad)], unicode=True)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "[bold]x[/bold]" in text
