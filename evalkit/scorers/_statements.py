@@ -46,11 +46,11 @@ def read_statements(output: Output, answer: str) -> list[Statement]:
         text = text_of(told)
         if not text:
             raise InvalidVerdict("a statement is empty or no text")
-        found.append(Statement(text, *_place(answer, quote, text, spans)))
+        found.append(Statement(text, *place(answer, quote, text, spans)))
     return found
 
 
-def _place(
+def place(
     answer: str, quote: object, statement: str, spans: Sequence[tuple[int, int]]
 ) -> tuple[int, int]:
     """Where the quote stands, or else the sentence that shares the most words."""

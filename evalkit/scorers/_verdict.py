@@ -102,12 +102,7 @@ def _labels(scale: str) -> list[str]:
 
 def read_object(output: Output, key: str) -> dict[str, Any]:
     """The one JSON object with that key in a judge's answer; raises ``InvalidVerdict``."""
-    text = output.text
-    if len(text) > LONGEST_VERDICT:
-        raise InvalidVerdict(f"the answer has {len(text):,} characters")
-    text = _THOUGHT.sub("", text, count=1) if text.lstrip().startswith("<think>") else text
-    if not text.strip():
-        raise InvalidVerdict("the answer is empty")
+    text = _said(output)
     found = [one for one in _objects(text) if key in one]
     if not found:
         if key == "verdict":
@@ -118,13 +113,43 @@ def read_object(output: Output, key: str) -> dict[str, Any]:
             ]
             if len({one.casefold() for one in lines}) == 1 and "{" not in text:
                 return {"reason": text[: text.rfind(lines[0])].strip()[-2_000:], key: lines[0]}
-        cut = output.finish_reason == "length"
-        raise InvalidVerdict(
-            "the answer was cut off" if cut else f"the answer has no JSON object with {key!r}"
-        )
+        raise _without(output, f"no JSON object with {key!r}")
     if any(one != found[0] for one in found[1:]):
         raise InvalidVerdict(f"the answer has {len(found)} verdicts that differ")
     return found[0]
+
+
+def read_shape(output: Output, shape: Callable[[dict[str, Any]], T]) -> T:
+    """The one JSON object in a judge's answer that has a shape; raises ``InvalidVerdict``.
+
+    ``shape`` raises ``ValueError`` for an object that has not.
+    """
+    found, wrong = [], ""
+    for one in _objects(_said(output)):
+        try:
+            found.append(shape(one))
+        except ValueError as error:
+            wrong = wrong or str(error).replace("\n", " ")[:200]
+    if not found:
+        raise _without(output, f"no JSON object of the shape asked for {wrong}".rstrip())
+    if any(one != found[0] for one in found[1:]):
+        raise InvalidVerdict(f"the answer has {len(found)} objects that differ")
+    return found[0]
+
+
+def _said(output: Output) -> str:
+    text = output.text
+    if len(text) > LONGEST_VERDICT:
+        raise InvalidVerdict(f"the answer has {len(text):,} characters")
+    text = _THOUGHT.sub("", text, count=1) if text.lstrip().startswith("<think>") else text
+    if not text.strip():
+        raise InvalidVerdict("the answer is empty")
+    return text
+
+
+def _without(output: Output, what: str) -> InvalidVerdict:
+    cut = output.finish_reason == "length"
+    return InvalidVerdict("the answer was cut off" if cut else f"the answer has {what}")
 
 
 def _objects(text: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit import registry
+from evalkit.cards import ScorerCard
 from evalkit.config.options import complete_options
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.model import JSON, Case, Metric, Output, Score, flagged, mean
@@ -77,6 +78,14 @@ def _options(options: Mapping[str, Any], key: str, plugin: ScorerPlugin) -> dict
     asks=("judges",),
     prepare=_prepared,
     usage="cascade: {judges: [grader], clear_below: 0.1, flag_above: 0.9}",
+    card=ScorerCard(
+        family="hallucination",
+        cost="free where the first scorer is sure, else what the second takes",
+        blind=(
+            "what the first scorer is wrong about and sure of: the second is not asked",
+            "a band fitted on other data: thresholds do not carry over",
+        ),
+    ),
 )
 async def cascade(
     case: Case,

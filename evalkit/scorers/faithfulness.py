@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import JSON, Case, Evidence, Output, Score, mean, rate
 from evalkit.registry import scorer
@@ -44,6 +45,15 @@ def _calls(_: Mapping[str, Any]) -> float:
     calls=_calls,
     prepare=_prepared,
     usage="faithfulness: {judges: [grader]}",
+    card=ScorerCard(
+        family="hallucination",
+        cost="two calls: statements, then verdicts; one more for each further judge",
+        blind=(
+            "statements that the judge does not take out of the answer",
+            "small judges: below a strong one, the free grounding_model is often more accurate",
+            "your data: measure the judge on labels of your own before a gate rests on it",
+        ),
+    ),
 )
 async def faithfulness(case: Case, output: Output, panel: Panel, *, judges: Judges) -> Score:
     """The share of an answer's statements that its context supports, as judges see it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from evalkit.cards import ScorerCard
 from evalkit.model import JSON, Case, Output, Score, mean, rate
 from evalkit.registry import scorer
 from evalkit.scorers._bind import PromptFile
@@ -55,6 +56,16 @@ def form_of(scale: Scale) -> str:
     calls=votes_asked,
     prepare=_prepared,
     usage="judge: {judges: [grader], rubric: prompts/judge.j2}",
+    card=ScorerCard(
+        family="judge",
+        cost="a call to each judge for each of its trials, a second where an answer is repaired",
+        blind=(
+            "what the rubric does not say; two readings of a vague rubric are two instruments",
+            "its own errors: calibrate it on labels of people before a gate rests on it",
+            "facts it does not know: give it the context or the expected answer",
+            "a better-sounding wrong answer, and one that talks it over in a way nobody tried yet",
+        ),
+    ),
 )
 async def judge(
     case: Case,

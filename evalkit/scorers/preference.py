@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import JSON, Case, Metric, Output, Score, mean, rate
 from evalkit.registry import scorer
@@ -69,6 +70,15 @@ def _other(case: Case, against: str) -> str:
     calls=_calls,
     prepare=_prepared,
     usage="preference: {judges: [grader], against: expected}",
+    card=ScorerCard(
+        family="judge",
+        cost="two calls to each judge for each of its trials, one without swap",
+        blind=(
+            "how good either answer is: two bad ones can be told apart, two good ones may tie",
+            "taste the judge shares with its own family of models: it tends to prefer its like",
+            "its own errors: compare it with preferences of people",
+        ),
+    ),
 )
 async def preference(
     case: Case,
