@@ -49,6 +49,8 @@ class Price:
 class TargetSpec:
     """A named target: kind, prompt file, the kind's own options, limits, price.
 
+    A ``judge`` is asked by scorers alone, and needs no prompt.
+
     ``options`` may hold ``${env:NAME}`` texts; they are resolved only when a run starts, and never
     stored resolved. ``where`` gives the place of the target or of one of its keys.
     """
@@ -59,6 +61,7 @@ class TargetSpec:
     options: Mapping[str, JSON] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     price: Price | None = None
+    judge: bool = False
     position: Position | None = None
     positions: Mapping[str, Position] = field(default_factory=dict)
 

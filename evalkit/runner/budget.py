@@ -161,6 +161,7 @@ class Ledger:
         self.on_empty: Callable[[Purse], object] = lambda _: None
         self._waiting: set[asyncio.Future[None]] = set()
         self._usd = self._tokens = 0.0
+        self._overdrawn = False
 
     @property
     def empty(self) -> tuple[Purse, ...]:
@@ -174,7 +175,7 @@ class Ledger:
     @property
     def ended(self) -> bool:
         """Whether nothing more may be called at all."""
-        return any(one.empty and one.whole for one in self.purses)
+        return self._overdrawn or any(one.empty and one.whole for one in self.purses)
 
     def account(
         self,
@@ -234,11 +235,15 @@ class Ledger:
             self._wake()
 
     def scored(self, usd: float) -> None:
-        """Count what scorers say that their own calls cost; an empty purse ends the run."""
+        """Count what scorers say that calls of their own cost, which nobody could refuse.
+
+        An empty purse of scoring ends the run then.
+        """
         for one in (*self._whole, *self._judges):
             if one.unit == "usd":
                 one.spent += usd
                 if one.spent >= one.limit and usd > 0 and one in self._judges:
+                    self._overdrawn = True
                     self._run_out(one)
 
     def booked(self, spend: Spend) -> None:

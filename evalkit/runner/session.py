@@ -232,12 +232,18 @@ def _cache(
         note=note,
     )
     try:
-        for name, target in plan.fleet.targets.items():
-            lane = plan.fleet.lanes[name]
+        noted = set[str]()
+        used = [
+            (name, one, fleet.lanes[name])
+            for fleet in (plan.fleet, plan.judging)
+            for name, one in fleet.targets.items()
+        ]
+        for name, target, lane in used:
             if target.identity is not None:
                 takes_seed = getattr(lane.target, "takes_seed", True) is not False
                 lane.cache = kept.of(name, target.identity, takes_seed=takes_seed)
-            elif write and not target.free:
+            elif write and not target.free and name not in noted:
+                noted.add(name)
                 note(
                     f"target {name!r} is always asked: nothing tells whether what answers"
                     " there has changed, so its answers are not kept"
@@ -437,6 +443,7 @@ def _engine(
         run_id=plan.run.id,
         driven=driven,
         lanes=tuple(plan.fleet.lanes.values()),
+        judges=tuple(plan.judging.lanes.values()),
         scorers={one.name: one.scorers for one in plan.suites},
         sink=recorder,
         board=Board(tallies=tallies, in_flight=lambda target: plan.fleet.lanes[target].in_flight),
@@ -448,7 +455,7 @@ def _engine(
         lane.note = display.note
     ledger.on_empty = lambda purse: display.note(
         f"the budget is reached ({purse.said}): no new calls"
-        f"{'' if purse.whole else ' to that target'}; answers under way are waited for"
+        f"{'' if purse.whole else ' to those it pays for'}; answers under way are waited for"
     )
     return engine, tallies
 

@@ -180,6 +180,8 @@ def _record_from(value: Mapping[str, Any]) -> ScoreRecord:
         score=None if score is None else _score_from(score),
         reason=value.get("reason"),
         elapsed_s=value["elapsed_s"],
+        spent_usd=value.get("spent_usd"),
+        models=tuple(value.get("models", ())),
     )
 
 

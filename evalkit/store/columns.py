@@ -226,7 +226,8 @@ def _scores(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
         "signature": arrays.repeated([one.signature for one in records]),
         "evidence": arrays.structs(of_score("evidence"), EVIDENCE),
         "stats": arrays.reals(of_score("stats")),
-        "cost_usd": arrays.real(of_score("cost_usd")),
+        "cost_usd": arrays.real([one.cost_usd for one in records]),
         "elapsed_s": arrays.real([one.elapsed_s for one in records]),
+        "models": arrays.texts([one.models for one in records]),
     }
     return pa.table(columns)

@@ -160,7 +160,12 @@ def _record(record: ScoreRecord) -> str:
     head = _record_head(record.name, record.signature, record.status)
     reason = "" if record.reason is None else f',"reason":{quoted(record.reason)}'
     score = "" if record.score is None else f',"score":{_score(record.score)}'
-    return f'{head},"elapsed_s":{_number(record.elapsed_s)}{reason}{score}}}'
+    judged = ""
+    if record.spent_usd is not None:
+        judged = f',"spent_usd":{_number(record.spent_usd)}'
+    if record.models:
+        judged += f',"models":{encode(record.models)}'
+    return f'{head},"elapsed_s":{_number(record.elapsed_s)}{reason}{score}{judged}}}'
 
 
 def _score(score: Score) -> str:
