@@ -121,7 +121,9 @@ def test_a_judge_that_writes_20_megabytes_is_cut_short_with_a_reason():
 GOOD = {
     "fenced": said('Here it is:\n```json\n{"reason": "r", "verdict": "pass"}\n```'),
     "thinking": said('<think>{"verdict": "fail"}</think>{"reason": "r", "verdict": "pass"}'),
-    "twice_the_same": said('{"reason": "r", "verdict": "pass"}\n{"reason": "r", "verdict": "pass"}'),
+    "twice_the_same": said(
+        '{"reason": "r", "verdict": "pass"}\n{"reason": "r", "verdict": "pass"}'
+    ),
     "case_and_stop": verdict(" PASS. "),
     "plain_model": said("The answer agrees with the passage.\n\n**Verdict: pass**"),
     "line_breaks_in_text": said('{"reason": "one\ntwo", "verdict": "pass"}'),
@@ -169,9 +171,7 @@ def test_a_panel_has_a_majority_and_says_who_was_against_it():
     found = panel({"a": verdict("pass", "yes"), "b": verdict("fail", "no"), "c": verdict("pass")})
     assert found.score is not None
     assert (found.score.value, found.score.label) == (1.0, "pass")
-    assert found.score.reason == (
-        "2 say 'pass', 1 say 'fail' of 3; yes; against it (b, fail): no"
-    )
+    assert found.score.reason == ("2 say 'pass', 1 say 'fail' of 3; yes; against it (b, fail): no")
     assert [one.source for one in found.score.evidence] == ["judge:a", "judge:b", "judge:c"]
     split = panel({"a": verdict("pass"), "b": verdict("fail")})
     assert split.status is ScoreStatus.UNSCORED

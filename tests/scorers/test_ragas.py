@@ -48,7 +48,11 @@ def judge(seen: Seen) -> Reply:
         return said({"statements": [one for one in text.split(". ") if one]})
     if keys == {"statements"}:
         rows = [
-            {"statement": one, "reason": "read", "verdict": int("14" in one and "14" in given["context"])}
+            {
+                "statement": one,
+                "reason": "read",
+                "verdict": int("14" in one and "14" in given["context"]),
+            }
             for one in given["statements"]
         ]
         return said({"statements": rows})
@@ -66,7 +70,9 @@ def judge(seen: Seen) -> Reply:
     raise AssertionError(keys)
 
 
-def record(name: str, options: dict[str, Any] | None = None, output: Output = OUTPUT, answer: Any = judge):
+def record(
+    name: str, options: dict[str, Any] | None = None, output: Output = OUTPUT, answer: Any = judge
+):
     with ModelServer(answer) as server, ModelServer(vectors) as embedder:
         servers = {"judge": server, "vectors": embedder}
         return score(name, {"judge": "judge", **(options or {})}, servers, CASE, output), server
@@ -126,7 +132,12 @@ def test_what_cannot_be_read_is_asked_once_more_and_then_unscored():
     assert found.status is ScoreStatus.UNSCORED
     assert "asked twice" in (found.reason or "")
     assert len(server.seen) == 2
-    turns = iter([said("Sure!"), said({"classifications": [{"statement": "s", "reason": "", "attributed": 0}]})])
+    turns = iter(
+        [
+            said("Sure!"),
+            said({"classifications": [{"statement": "s", "reason": "", "attributed": 0}]}),
+        ]
+    )
     found, _ = record("ragas_context_recall", answer=lambda _: next(turns))
     assert found.score is not None
     assert found.score.value == 0.0
