@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evalkit.config.spec import Limits, ScorerSpec
-from evalkit.model import Case, Output, ScoreRecord
+from evalkit.model import Asked, Case, Message, Output, ScoreRecord
 from evalkit.runner.judges import Judge
 from evalkit.runner.lane import Lane
 from evalkit.scorers import bind
@@ -24,6 +24,26 @@ def said(value: Any, **more: Any) -> Reply:
     """A judge's answer: JSON, or a text as it is."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return Reply(text=text, pieces=(text,), **more)
+
+
+class Rule:
+    """A judge in this process that answers by a rule, in whatever form it is asked for."""
+
+    name, identity = "rule", "rule-1#0"
+
+    async def __call__(self, messages: Sequence[Message], *, trial: int = 0) -> Asked:
+        asked = messages[-1].content
+        if '"statements"' in asked:
+            said: Any = {"statements": ["It says something."]}
+        elif '"verdicts"' in asked:
+            said = {"verdicts": [{"statement": 1, "reason": "r", "verdict": "supported"}]}
+        elif '"tie"' in asked:
+            said = {"reason": "r", "verdict": "tie"}
+        elif "VERDICT" in asked:
+            said = {"reason": "r", "verdict": "pass" if len(asked) % 2 else "fail"}
+        else:
+            said = [[1.0, float(len(one.content))] for one in messages]
+        return Asked(output=Output(text=json.dumps(said), model="rule-1"))
 
 
 def verdict(label: Any, reason: str = "because", **more: Any) -> Reply:
