@@ -136,7 +136,7 @@ def test_twenty_labels_take_a_gate_from_uncalibrated_to_a_corrected_rate(fees, c
     assert value["labels"]["blind"] == 20
     assert value["labels"]["chosen_all"] == 20
     assert value["fit"]["n"] == 20
-    assert run_command(["gate", "--junit", "g.xml", "--comment", "g.md"]) == ExitCode.UNDECIDED
+    assert run_command(["gate", "--junit", "g.xml", "--markdown", "g.md"]) == ExitCode.UNDECIDED
     after = capsys.readouterr().out
     assert "uncalibrated" not in after
     flat = " ".join(after.split())
