@@ -162,6 +162,7 @@ class Ledger:
         self._waiting: set[asyncio.Future[None]] = set()
         self._usd = self._tokens = 0.0
         self._overdrawn = False
+        self._judging = 0
 
     @property
     def empty(self) -> tuple[Purse, ...]:
@@ -193,7 +194,7 @@ class Ledger:
         """
         whole = () if free else self._whole
         paid = (*whole, *own, *(self._judges if judge else ()))
-        return Account(self, paid, price, bound or Bound())
+        return Account(self, paid, price, bound or Bound(), judge=judge)
 
     def try_hold(self, purses: Sequence[Purse], hold: Hold) -> Purse | None:
         """Reserve in all of these purses or in none; the first that has no room, if one has not."""
@@ -204,24 +205,34 @@ class Ledger:
             one.hold(_amount(one, hold))
         return None
 
-    async def hold(self, purses: Sequence[Purse], hold: Hold) -> bool:
-        """Reserve, if need be after calls under way have settled; false when a purse is empty."""
-        while not self.ended:
-            short = self.try_hold(purses, hold)
-            if short is None:
-                return True
-            if short.empty:
-                return False
-            if not short.under_way:
-                self._run_out(short)
-                return False
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.add(turn)
-            try:
-                await turn
-            finally:
-                self._waiting.discard(turn)
-        return False
+    async def hold(self, purses: Sequence[Purse], hold: Hold, *, judge: bool = False) -> bool:
+        """Reserve, if need be after calls under way have settled; false when a purse is empty.
+
+        Whoever asks a ``judge`` comes first: an answer is paid for, and without its verdict lost.
+        """
+        self._judging += judge
+        try:
+            while not self.ended:
+                if judge or not self._judging:
+                    short = self.try_hold(purses, hold)
+                    if short is None:
+                        return True
+                    if short.empty:
+                        return False
+                    if not short.under_way:
+                        self._run_out(short)
+                        return False
+                turn = asyncio.get_running_loop().create_future()
+                self._waiting.add(turn)
+                try:
+                    await turn
+                finally:
+                    self._waiting.discard(turn)
+            return False
+        finally:
+            self._judging -= judge
+            if judge and not self._judging:
+                self._wake()
 
     def settle(self, purses: Sequence[Purse], hold: Hold, spend: Spend) -> None:
         """Replace a reservation by what the call took, and let those who wait try again."""
@@ -318,8 +329,15 @@ class Account:
     """
 
     def __init__(
-        self, ledger: Ledger, purses: Sequence[Purse], price: Priced | None, bound: Bound
+        self,
+        ledger: Ledger,
+        purses: Sequence[Purse],
+        price: Priced | None,
+        bound: Bound,
+        *,
+        judge: bool = False,
     ) -> None:
+        self._judge = judge
         self._ledger = ledger
         self.purses = tuple(purses)
         self._price = price
@@ -331,9 +349,11 @@ class Account:
         Waits while calls under way may leave enough.
         """
         if not self.purses:
-            return None if self._ledger.ended else NO_HOLD
+            # a judge that costs nothing saves what is answered already
+            return None if self._ledger.ended and not self._judge else NO_HOLD
         hold = self._most(request)
-        return hold if await self._ledger.hold(self.purses, hold) else None
+        held = await self._ledger.hold(self.purses, hold, judge=self._judge)
+        return hold if held else None
 
     def release(self, hold: Hold) -> None:
         """Give back the reservation of a call that was not made."""
