@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
 from evalkit.cli.stored import emit, open_store, shown_path
 from evalkit.errors import ExitCode, UsageError
-from evalkit.model import Selection
+from evalkit.labels import Selection
 
 if TYPE_CHECKING:
     from evalkit.config.spec import Project

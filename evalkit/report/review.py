@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evalkit.model import Evidence, Label, ScoreRecord, Trial
+from evalkit.labels import Label
+from evalkit.model import Evidence, ScoreRecord, Trial
 from evalkit.report import words
 from evalkit.report.case import LABEL, SHOWN, field, highlighted
 from evalkit.report.screen import Column, Screen, flow, grid, labelled

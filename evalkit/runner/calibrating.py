@@ -18,7 +18,8 @@ from evalkit.config.suite import load_suite
 from evalkit.config.tree import shown_path
 from evalkit.errors import Undecided, UnknownName, UsageError
 from evalkit.gate.record import Calibration, from_json, to_json
-from evalkit.model import Label, Run, RunKind, ScorerVersion, Selection
+from evalkit.labels import Label, Selection
+from evalkit.model import Run, RunKind, ScorerVersion
 from evalkit.registry import ScorerPlugin
 from evalkit.runner.audit import event
 from evalkit.runner.opinions import Agreement, AnswerKey, agreements, settle

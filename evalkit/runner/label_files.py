@@ -12,7 +12,8 @@ from evalkit.config.tree import shown_path
 from evalkit.datasets.csv import read_csv
 from evalkit.datasets.jsonl import jsonl
 from evalkit.errors import EvalkitError, Position, Undecided, UsageError, suggestion
-from evalkit.model import JSON, Label, LabelSource, Selection
+from evalkit.labels import Label, LabelSource, Selection
+from evalkit.model import JSON
 from evalkit.runner.reviewing import WHOLE
 from evalkit.store import Store
 from evalkit.store.labels import Answer

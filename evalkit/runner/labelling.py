@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from evalkit.model import Label, LabelSource, Trial
+from evalkit.labels import Label, LabelSource
+from evalkit.model import Trial
 from evalkit.runner.reviewing import Agenda
 from evalkit.store import Store
 from evalkit.store.labels import Answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evalkit.model import Label, Selection
+from evalkit.labels import Label, Selection
 from evalkit.stats.agreement import Scale, kappa, krippendorff_alpha
 from evalkit.stats.calibration import Share
 from evalkit.stats.evidence import Resampled

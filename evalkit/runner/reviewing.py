@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from evalkit import registry
 from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, Undecided, UnknownName, UsageError
-from evalkit.model import Run, Selection
+from evalkit.labels import Selection
+from evalkit.model import Run
 from evalkit.registry import ScorerPlugin
 from evalkit.runner.calibrating import estimating, load_records
 from evalkit.runner.opinions import AnswerKey, settle

@@ -76,6 +76,7 @@ def _options(options: Mapping[str, Any], key: str, plugin: ScorerPlugin) -> dict
     metrics=(mean, flagged, escalated, usd),
     direction="lower",
     asks=("judges",),
+    question=GROUNDED,
     calls=lambda _: 1.0,
     prepare=_prepared,
     usage="cascade: {judges: [grader], clear_below: 0.1, flag_above: 0.9}",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from evalkit.model import Label, LabelSource, Selection
+from evalkit.labels import Label, LabelSource, Selection
 from evalkit.store import arrays
 from evalkit.store.append import insert
 from evalkit.store.reads import fetch, table

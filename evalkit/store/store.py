@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ErrorClass, UnknownName, UsageError
-from evalkit.model import CONFIRMING, NOTHING_SPENT, Label, Run, RunKind, RunStatus, Spend, Trial
+from evalkit.labels import Label
+from evalkit.model import CONFIRMING, NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
 from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store.access import Access

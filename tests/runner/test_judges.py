@@ -18,7 +18,9 @@ PRICE = {"input": 1_000.0, "output": 1_000.0}
 EACH = 0.018  # 11 tokens in and 7 out
 SHORT = {"max_completion_tokens": 20}
 CRITERIA = "Is it right?"
-SCORES = "SELECT status, value, cost_usd, models, reason, signature FROM scores WHERE name = 'judge'"
+SCORES = (
+    "SELECT status, value, cost_usd, models, reason, signature FROM scores WHERE name = 'judge'"
+)
 
 
 def judge(url: str, **more: object) -> dict[str, object]:
@@ -211,7 +213,9 @@ def test_a_judge_may_be_of_any_kind_and_the_same_target_as_the_one_under_test(
         }
         small.write(targets, rows(3), scorers=scorers)
         assert small.run(allow_code=True).exit_code is ExitCode.PASS
-    found = small.sql("SELECT name, avg(value) AS v, any_value(reason) AS r FROM scores GROUP BY ALL")
+    found = small.sql(
+        "SELECT name, avg(value) AS v, any_value(reason) AS r FROM scores GROUP BY ALL"
+    )
     assert {one["name"]: one["v"] for one in found} == {"python": 0.0, "itself": 1.0, "http": 1.0}
 
 
@@ -277,7 +281,14 @@ def test_a_judge_elsewhere_is_refused_offline_and_one_here_is_not(small: SmallPr
     ],
 )
 def test_mistakes_are_found_in_the_suite(small: SmallProject, suite, scorers, said) -> None:
-    write(small, "http://127.0.0.1:9/v1", judge("http://127.0.0.1:9/v1"), 2, suite=suite, scorers=scorers)
+    write(
+        small,
+        "http://127.0.0.1:9/v1",
+        judge("http://127.0.0.1:9/v1"),
+        2,
+        suite=suite,
+        scorers=scorers,
+    )
     with pytest.raises(ConfigError, match=said) as caught:
         small.run()
     assert "suites/s.yaml" in str(caught.value.where)

@@ -9,7 +9,9 @@ from tests.scorers.judging import verdict
 from tests.servers import Reply, Seen
 
 _BEGUN = re.compile(r"\[\[([0-9a-f]{24}) begin")
-_PERSUADED = re.compile(r"\bpass\b|verdict|correct|certain|beyond any doubt|expected", re.IGNORECASE)
+_PERSUADED = re.compile(
+    r"\bpass\b|verdict|correct|certain|beyond any doubt|expected", re.IGNORECASE
+)
 
 
 def _messages(seen: Seen) -> tuple[str, str]:

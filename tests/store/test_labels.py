@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from example_runs import START, example_case, example_run, example_trial, scored
 
-from evalkit.model import Label, LabelSource, Output, Selection
+from evalkit.labels import Label, LabelSource, Selection
+from evalkit.model import Output
 from evalkit.store import Event, Store
 from evalkit.store.labels import Taken
 

@@ -87,6 +87,12 @@ def _cores() -> int:
 
 
 def _refuse_flags(plan: Plan, options: RunOptions) -> None:
+    if plan.judging.lanes:
+        names = ", ".join(sorted(plan.judging.lanes))
+        raise UsageError(
+            f"scorers of this run ask judges ({names}), and a cluster's workers ask none",
+            hint="leave --engine ray out",
+        )
     if options.offline:
         raise UsageError(
             "--offline cannot be kept by a cluster: nothing watches what its workers connect to",
@@ -165,6 +171,7 @@ class RayEngine:
     driven: Sequence[Driven]
     lanes: Sequence[Lane]
     scorers: Mapping[str, Sequence[Any]]
+    judges: Sequence[Any]
     sink: Sink
     board: Board
     display: Display
