@@ -14,6 +14,7 @@ from evalkit.config.options import complete_options
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.model import JSON, Case, Metric, Output, Score, flagged, mean
 from evalkit.registry import Kind, ScorerPlugin, scorer
+from evalkit.scorers._grounding_result import GROUNDED
 from evalkit.scorers._panel import Judges, Panel
 
 
