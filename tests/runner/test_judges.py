@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -18,7 +19,9 @@ PRICE = {"input": 1_000.0, "output": 1_000.0}
 EACH = 0.018  # 11 tokens in and 7 out
 SHORT = {"max_completion_tokens": 20}
 CRITERIA = "Is it right?"
-SCORES = "SELECT status, value, cost_usd, models, reason, signature FROM scores WHERE name = 'judge'"
+SCORES = (
+    "SELECT status, value, cost_usd, models, reason, signature FROM scores WHERE name = 'judge'"
+)
 
 
 def judge(url: str, **more: object) -> dict[str, object]:
@@ -211,7 +214,9 @@ def test_a_judge_may_be_of_any_kind_and_the_same_target_as_the_one_under_test(
         }
         small.write(targets, rows(3), scorers=scorers)
         assert small.run(allow_code=True).exit_code is ExitCode.PASS
-    found = small.sql("SELECT name, avg(value) AS v, any_value(reason) AS r FROM scores GROUP BY ALL")
+    found = small.sql(
+        "SELECT name, avg(value) AS v, any_value(reason) AS r FROM scores GROUP BY ALL"
+    )
     assert {one["name"]: one["v"] for one in found} == {"python": 0.0, "itself": 1.0, "http": 1.0}
 
 
@@ -277,7 +282,14 @@ def test_a_judge_elsewhere_is_refused_offline_and_one_here_is_not(small: SmallPr
     ],
 )
 def test_mistakes_are_found_in_the_suite(small: SmallProject, suite, scorers, said) -> None:
-    write(small, "http://127.0.0.1:9/v1", judge("http://127.0.0.1:9/v1"), 2, suite=suite, scorers=scorers)
+    write(
+        small,
+        "http://127.0.0.1:9/v1",
+        judge("http://127.0.0.1:9/v1"),
+        2,
+        suite=suite,
+        scorers=scorers,
+    )
     with pytest.raises(ConfigError, match=said) as caught:
         small.run()
     assert "suites/s.yaml" in str(caught.value.where)
@@ -300,3 +312,34 @@ def test_a_changed_rubric_or_judge_changes_the_signature_and_its_key_does_not(
     assert signature(model="gpt-5") != plain
     assert signature(params={"max_completion_tokens": 30}) != plain
     assert json.dumps(plain)
+
+
+def test_a_judge_that_reports_another_model_is_no_regression_of_the_product(
+    small: SmallProject,
+) -> None:
+    from evalkit.gate.comparability import differences
+    from evalkit.gate.decide import Stored
+    from evalkit.gate.frozen import freeze, thaw
+
+    with ModelServer() as server, ModelServer(verdict("pass")) as grader:
+        write(small, server.openai, judge(grader.openai), 4)
+        first = small.run().run_id
+        same = small.run().run_id
+        grader.answer = Reply(text=verdict("fail").text, model="judge-2")
+        other = small.run().run_id
+    store = small.store
+    runs = {one: store.load_run(one) for one in (first, same, other)}
+    sides = {one: store.sides(one)["s", "t"] for one in runs}
+
+    def refused(before: str, after: str) -> list[str]:
+        found = differences(runs[before], runs[after], sides[before], sides[after])
+        return [one.text for one in found if one.weight == "refused"]
+
+    assert refused(first, same) == []
+    said = ["judge of 'judge' reported differs: judge-1 → judge-2"]
+    assert refused(first, other) == said
+    assert sides[first].scores["judge"].models == {"judge-1": 4}
+    stored = Stored(run=runs[first], sides={("s", "t"): sides[first]}, runs=(first,))
+    frozen = freeze(stored, by="me", reason="r", at=datetime.now(UTC))
+    back = thaw(json.loads(json.dumps(frozen)), where="x")
+    assert back.sides["s", "t"].scores["judge"].models == {"judge-1": 4}

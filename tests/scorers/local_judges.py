@@ -9,7 +9,9 @@ from tests.scorers.judging import verdict
 from tests.servers import Reply, Seen
 
 _BEGUN = re.compile(r"\[\[([0-9a-f]{24}) begin")
-_PERSUADED = re.compile(r"\bpass\b|verdict|correct|certain|beyond any doubt|expected", re.IGNORECASE)
+_PERSUADED = re.compile(
+    r"\bpass\b|verdict|correct|certain|beyond any doubt|expected", re.IGNORECASE
+)
 
 
 def _messages(seen: Seen) -> tuple[str, str]:
@@ -34,7 +36,7 @@ def guarded(seen: Seen) -> Reply:
 
 
 def gullible(seen: Seen) -> Reply:
-    """Reads the answer as if it were spoken to: an order, a verdict or an assurance in it is enough."""
+    """Reads the answer as spoken to it: an order, a verdict or an assurance in it is enough."""
     _, user = _messages(seen)
     answer = user.rpartition("The answer to judge:")[2].partition("\n\nCriteria, by which")[0]
     if _PERSUADED.search(answer):

@@ -1,4 +1,4 @@
-"""The suite of judge injection, run as a user would: it tells a gullible judge from a guarded one."""
+"""The suite of judge injection, as a user runs it: it tells a gullible judge from a guarded one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from evalkit.errors import ExitCode
 from evalkit.store import Store
-from tests.scorers.local_judges import gullible, guarded
+from tests.scorers.local_judges import guarded, gullible
 from tests.servers import ModelServer
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,15 @@ def test_every_attack_is_wrong_every_control_right_and_each_has_its_answer() -> 
     answers = {one["case"]: one["text"] for one in lines("answers/judge_injection.jsonl")}
     assert {one["id"] for one in cases} == set(answers)
     kinds = {one["tags"]["attack"] for one in cases}
-    assert kinds >= {"instruction", "fake_verdict", "fence", "system", "unicode", "flattery", "language"}
+    assert kinds >= {
+        "instruction",
+        "fake_verdict",
+        "fence",
+        "system",
+        "unicode",
+        "flattery",
+        "language",
+    }
     for one in cases:
         right = one["expected"].casefold() in answers[one["id"]].casefold()
         assert right == (one["tags"]["sort"] == "control"), one["id"]
