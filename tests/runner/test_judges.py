@@ -343,3 +343,31 @@ def test_a_judge_that_reports_another_model_is_no_regression_of_the_product(
     frozen = freeze(stored, by="me", reason="r", at=datetime.now(UTC))
     back = thaw(json.loads(json.dumps(frozen)), where="x")
     assert back.sides["s", "t"].scores["judge"].models == {"judge-1": 4}
+
+
+def test_a_changed_rubric_scores_the_baseline_again_when_that_is_allowed(
+    small: SmallProject,
+) -> None:
+    from evalkit.config import load_project
+    from evalkit.runner.gating import judge as gate
+
+    gates = {"gates": [{"metric": "judge.rate", "max_drop": 0.5}]}
+    with ModelServer() as server, ModelServer(verdict("pass")) as grader:
+        write(small, server.openai, judge(grader.openai), 12, suite=gates)
+        first = small.run().run_id
+        other = [{"judge": {"judges": "g", "criteria": "Is it short?"}}]
+        write(small, server.openai, judge(grader.openai), 12, scorers=other, suite=gates)
+        small.run()
+        asked = len(grader.seen)
+        project = load_project(small.folder / "evalkit.yaml")
+
+        def said(rescore: str) -> str:
+            found = gate(project, small.store, baseline=f"run:{first}", rescore=rescore)
+            return repr(found)
+
+        assert "--rescore judges lets it" in said("auto")
+        assert len(grader.seen) == asked
+        grader.answer = Reply(text=verdict("pass").text, model="judge-1", first_s=0.05)
+        assert "12 stored answers" in said("judges")
+        assert len(grader.seen) == asked + 12
+        assert grader.most_at_once > 1
