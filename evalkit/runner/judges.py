@@ -8,16 +8,24 @@ answers, can judge too, and so that a kept verdict is found by what was asked.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
+from evalkit import registry
+from evalkit.config.spec import Project, ScorerSpec
 from evalkit.errors import TargetError, Unscorable
 from evalkit.hashing import content_id
 from evalkit.model import Asked, Case, Message, Request
-from evalkit.runner.budget import Ledger
+from evalkit.registry import Kind, ScorerPlugin
+from evalkit.runner.budget import Ledger, Purse
 from evalkit.runner.feed import trial_seed
-from evalkit.runner.fleet import Fleet, PlannedTarget
+from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.lane import Lane
+
+if TYPE_CHECKING:
+    from evalkit.store import Store
 
 _HASH = 12
 _HOW = frozenset(
@@ -106,6 +114,52 @@ def identity_of(fleet: Fleet, target: PlannedTarget) -> str:
         }
     )
     return f"{target.version.model or target.version.kind}#{told[:_HASH]}"
+
+
+def judges_for(
+    project: Project,
+    scorer: ScorerSpec,
+    *,
+    allow_code: bool,
+    store: Store,
+    environ: Mapping[str, str] = os.environ,
+) -> dict[str, Judge]:
+    """The judges of one scorer outside a run, paid from the budget of judges.
+
+    Raises ``ConfigError`` as a run would; nothing is asked.
+    """
+    plugin = registry.get(Kind.SCORER, scorer.scorer)
+    assert isinstance(plugin, ScorerPlugin)
+    fleet = build_fleet(
+        project,
+        plugin.asked(scorer.options),
+        environ=environ,
+        allow_code=allow_code,
+        concurrency=None,
+        store=store,
+        judging=True,
+    )
+    cap = project.budget.judges
+    caps: tuple[tuple[Literal["usd", "tokens"], str, float | None], ...] = (
+        ("usd", "max_usd", cap.max_usd),
+        ("tokens", "max_tokens", cap.max_tokens),
+    )
+    ledger = Ledger(
+        judges=[
+            Purse(name=f"budget of judges: {name}", unit=unit, limit=limit, whole=False)
+            for unit, name, limit in caps
+            if limit is not None
+        ]
+    )
+    for name, target in fleet.targets.items():
+        lane = fleet.lanes[name]
+        if not target.children:
+            lane.account = ledger.account(
+                price=lane.price, bound=target.bound, judge=True, free=target.free
+            )
+    judges = judges_of(fleet, project.seed)
+    fund_judges(judges, ledger)
+    return judges
 
 
 def fund_judges(judges: Mapping[str, Judge], ledger: Ledger) -> None:

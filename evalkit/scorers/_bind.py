@@ -28,7 +28,7 @@ from evalkit.model import (
     ScoreStatus,
     rate,
 )
-from evalkit.scorers._panel import Panel
+from evalkit.scorers._panel import Panel, together
 from evalkit.scorers._patience import Hung, Patience
 
 LONG_TEXT = 20_000
@@ -104,6 +104,9 @@ class BoundScorer:
         """
         if self.plugin.batch:
             return await self._batch(pairs)
+        if self.asks:
+            # the judges' own lanes say how many are asked at once
+            return await together(self._one(case, output) for case, output in pairs)
         return [await self._one(case, output) for case, output in pairs]
 
     def score_sync(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:

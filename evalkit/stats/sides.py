@@ -6,7 +6,7 @@ runs of one configuration are pooled by putting their rows together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,13 +25,15 @@ class SideScores:
 
     ``passed`` is 1, 0, or −1 where the scorer did not decide. ``unscored`` marks rows it could not
     judge; a row without a value that is not marked failed. ``stats`` has a row of sufficient
-    statistics a trial, NaN where there are none.
+    statistics a trial, NaN where there are none. ``models`` are the names that judges reported,
+    with how many scores rest on each.
     """
 
     values: Floats
     passed: npt.NDArray[np.int8]
     unscored: Bools
     stats: Floats | None = None
+    models: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +102,6 @@ def pooled(sides: Sequence[Side]) -> Side:
     def rows(name: str) -> Any:
         return np.concatenate([getattr(one, name) for one in sides])[order]
 
-    models: dict[str, int] = {}
-    for one in sides:
-        for name, count in one.models.items():
-            models[name] = models.get(name, 0) + count
     tags = {tag for one in sides for tag in one.tags}
     names = [one for side in sides for one in side.scores]
     return Side(
@@ -122,7 +120,7 @@ def pooled(sides: Sequence[Side]) -> Side:
         },
         owner=owner[order],
         texts=None if any(one.texts is None for one in sides) else rows("texts"),
-        models=models,
+        models=_summed(one.models for one in sides),
         scores={name: _pooled_scores(sides, name, order) for name in dict.fromkeys(names)},
         **{name: rows(name) for name in _COLUMNS},
     )
@@ -152,7 +150,16 @@ def _pooled_scores(sides: Sequence[Side], name: str, order: Numbers) -> SideScor
         passed=np.concatenate([one.passed for one in found])[order],
         unscored=np.concatenate([one.unscored for one in found])[order],
         stats=stats,
+        models=_summed(one.models for one in found),
     )
+
+
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for one in counts:
+        for name, count in one.items():
+            found[name] = found.get(name, 0) + count
+    return found
 
 
 def _no_scores(rows: int) -> SideScores:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -311,3 +312,62 @@ def test_a_changed_rubric_or_judge_changes_the_signature_and_its_key_does_not(
     assert signature(model="gpt-5") != plain
     assert signature(params={"max_completion_tokens": 30}) != plain
     assert json.dumps(plain)
+
+
+def test_a_judge_that_reports_another_model_is_no_regression_of_the_product(
+    small: SmallProject,
+) -> None:
+    from evalkit.gate.comparability import differences
+    from evalkit.gate.decide import Stored
+    from evalkit.gate.frozen import freeze, thaw
+
+    with ModelServer() as server, ModelServer(verdict("pass")) as grader:
+        write(small, server.openai, judge(grader.openai), 4)
+        first = small.run().run_id
+        same = small.run().run_id
+        grader.answer = Reply(text=verdict("fail").text, model="judge-2")
+        other = small.run().run_id
+    store = small.store
+    runs = {one: store.load_run(one) for one in (first, same, other)}
+    sides = {one: store.sides(one)["s", "t"] for one in runs}
+
+    def refused(before: str, after: str) -> list[str]:
+        found = differences(runs[before], runs[after], sides[before], sides[after])
+        return [one.text for one in found if one.weight == "refused"]
+
+    assert refused(first, same) == []
+    said = ["judge of 'judge' reported differs: judge-1 → judge-2"]
+    assert refused(first, other) == said
+    assert sides[first].scores["judge"].models == {"judge-1": 4}
+    stored = Stored(run=runs[first], sides={("s", "t"): sides[first]}, runs=(first,))
+    frozen = freeze(stored, by="me", reason="r", at=datetime.now(UTC))
+    back = thaw(json.loads(json.dumps(frozen)), where="x")
+    assert back.sides["s", "t"].scores["judge"].models == {"judge-1": 4}
+
+
+def test_a_changed_rubric_scores_the_baseline_again_when_that_is_allowed(
+    small: SmallProject,
+) -> None:
+    from evalkit.config import load_project
+    from evalkit.runner.gating import judge as gate
+
+    gates = {"gates": [{"metric": "judge.rate", "max_drop": 0.5}]}
+    with ModelServer() as server, ModelServer(verdict("pass")) as grader:
+        write(small, server.openai, judge(grader.openai), 12, suite=gates)
+        first = small.run().run_id
+        other = [{"judge": {"judges": "g", "criteria": "Is it short?"}}]
+        write(small, server.openai, judge(grader.openai), 12, scorers=other, suite=gates)
+        small.run()
+        asked = len(grader.seen)
+        project = load_project(small.folder / "evalkit.yaml")
+
+        def said(rescore: str) -> str:
+            found = gate(project, small.store, baseline=f"run:{first}", rescore=rescore)
+            return repr(found)
+
+        assert "--rescore judges lets it" in said("auto")
+        assert len(grader.seen) == asked
+        grader.answer = Reply(text=verdict("pass").text, model="judge-1", first_s=0.05)
+        assert "12 stored answers" in said("judges")
+        assert len(grader.seen) == asked + 12
+        assert grader.most_at_once > 1
