@@ -20,6 +20,7 @@ from evalkit.model import RunStatus
 from evalkit.offline import Guard, offline_if
 from evalkit.runner.budget import Ledger, Purse
 from evalkit.runner.cache import AnswerCache
+from evalkit.runner.done import NOTHING_DONE
 from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
@@ -343,7 +344,7 @@ def _engine(
                 suite=one.name,
                 target=name,
                 planned=one.planned,
-                kept=len(done.get((one.name, name), ())),
+                kept=len(done.get((one.name, name), NOTHING_DONE)),
             )
             for one in suites
         }
@@ -352,7 +353,7 @@ def _engine(
                 suite=one.name,
                 cases=one.cases.__iter__,
                 trials=one.trials,
-                done=done.get((one.name, name), frozenset()),
+                done=done.get((one.name, name), NOTHING_DONE),
             )
             for one in suites
         ]
