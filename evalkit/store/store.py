@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,8 @@ from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store import arrays
 from evalkit.store.access import Access
-from evalkit.store.columns import KEY, TrialColumns, joined, trial_columns
+from evalkit.store.append import append_blocks, append_columns, insert
+from evalkit.store.columns import trial_columns
 from evalkit.store.finished import finished_groups, finished_trials
 from evalkit.store.journal import (
     Segment,
@@ -27,7 +27,7 @@ from evalkit.store.journal import (
     segments,
 )
 from evalkit.store.migrate import stored_version
-from evalkit.store.reads import fetch, single, table
+from evalkit.store.reads import fetch, single
 from evalkit.store.rows import run_from, run_tables, trials_from, utc
 
 Collected = TypeVar("Collected")
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from evalkit.stats.sides import Side
     from evalkit.store.spending import History, Spending
 
-_USING = ", ".join(KEY)
-_SPENT = ("spent_usd", "spent_tokens", "assumed_usd", "assumed_tokens")
 _LATEST = re.compile(r"latest(?:~(\d+))?")
 
 
@@ -131,7 +129,7 @@ class Store:
             if run_from(connection, run.id) is not None:
                 raise UsageError(f"run {run.id!r} exists already", where=self.path)
             for name, rows in run_tables(run).items():
-                _insert(connection, name, rows)
+                insert(connection, name, rows)
             _record(connection, "run.started", run, {"planned": run.planned})
 
     def append(self, trials: Sequence[Trial]) -> None:
@@ -144,7 +142,7 @@ class Store:
             return
         columns = trial_columns(trials)
         with self._access.writing() as connection:
-            _append(connection, columns)
+            append_columns(connection, columns)
 
     def ingest(self, segment: Path, *, fresh: bool = False) -> int:
         """Move a sealed segment of a journal into the store, exactly once; returns its trials.
@@ -162,7 +160,7 @@ class Store:
             )
             if known is None:
                 if read.blocks:
-                    _append_blocks(connection, read.blocks, fresh=fresh)
+                    append_blocks(connection, read.blocks, fresh=fresh)
                 connection.execute(
                     "INSERT INTO journal_segments VALUES (?, ?, ?, ?, now())",
                     [read.path.stem, read.run_id, read.trials, read.dropped],
@@ -203,7 +201,7 @@ class Store:
 
         with self._access.writing() as connection:
             connection.execute("DELETE FROM load_steps WHERE run_id = ?", [run_id])
-            _insert(connection, "load_steps", step_table(run_id, suite, target, steps))
+            insert(connection, "load_steps", step_table(run_id, suite, target, steps))
 
     def reopen_run(self, run_id: str) -> Run:
         """Mark a run as running again, to be resumed; returns it."""
@@ -494,130 +492,6 @@ class Store:
             ids = [row["run_id"] for row in fetch(connection, "SELECT run_id FROM runs")]
             raise UnknownName("run", run_id, ids, where=self.path)
         return run
-
-
-def _insert(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
-    with _registered(connection, "incoming_rows", rows):
-        connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
-
-
-def _append_blocks(
-    connection: DuckDBPyConnection, blocks: Sequence[TrialColumns], *, fresh: bool
-) -> None:
-    """Append the blocks at once, or one by one when a trial is in more than one of them."""
-    together = joined(blocks)
-    with _registered(connection, "incoming_trials", together.trials):
-        distinct = single(
-            connection,
-            f"SELECT count(*) FROM (SELECT DISTINCT {_USING} FROM incoming_trials)",  # noqa: S608 -- constant names
-        )
-    if distinct == together.trials.num_rows:
-        _append(connection, together, fresh=fresh)
-    else:
-        for one in blocks:
-            _append(connection, one)
-
-
-def _append(connection: DuckDBPyConnection, columns: TrialColumns, *, fresh: bool = False) -> None:
-    if not fresh:
-        with _registered(connection, "incoming_trials", columns.trials):
-            if single(
-                connection,
-                f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
-            ):
-                columns = _replace(connection, columns)
-    _insert_cases(connection, columns.cases)
-    _insert(connection, "trials", columns.trials)
-    _insert(connection, "scores", columns.scores)
-
-
-@contextmanager
-def _registered(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> Iterator[None]:
-    connection.register(name, rows)
-    try:
-        yield
-    finally:
-        connection.unregister(name)
-
-
-def _replace(connection: DuckDBPyConnection, columns: TrialColumns) -> TrialColumns:
-    """Delete the stored trials that the incoming ones replace; drop the incoming that do not.
-
-    An answer replaces a failure and is never replaced by one, whatever the clocks say: they may
-    have been set back since. Of two answers, or two failures, the one that began later stays.
-    """
-    on = " AND ".join(f"t.{name} = i.{name}" for name in KEY)
-    connection.execute(
-        "CREATE TEMP TABLE newer_stored AS"  # noqa: S608 -- constant names
-        f" SELECT {', '.join('t.' + name for name in KEY)} FROM trials AS t"
-        f" JOIN incoming_trials AS i ON {on} WHERE (t.status = 'ok', t.started_at)"
-        " > (i.status = 'ok', i.started_at)"
-    )
-    connection.execute(
-        "CREATE TEMP TABLE older_stored AS"  # noqa: S608 -- constant names
-        f" SELECT {', '.join('t.' + name for name in (*KEY, *_SPENT))},"
-        " t.started_at = i.started_at AS same FROM trials AS t"
-        f" JOIN incoming_trials AS i ON {on} WHERE (t.status = 'ok', t.started_at)"
-        " <= (i.status = 'ok', i.started_at)"
-    )
-    for name in ("trials", "scores"):
-        connection.execute(
-            f"DELETE FROM {name} AS t USING incoming_trials AS i WHERE {on}"  # noqa: S608 -- constant names
-            f" AND NOT EXISTS (SELECT 1 FROM newer_stored AS n WHERE"
-            f" {' AND '.join(f'n.{key} = t.{key}' for key in KEY)})"
-        )
-    connection.register("incoming_scores", columns.scores)
-    trials = table(
-        connection,
-        f"SELECT i.* REPLACE ({', '.join(map(_added, _SPENT))}) FROM incoming_trials AS i"  # noqa: S608 -- constant names
-        f" LEFT JOIN older_stored AS o USING ({_USING}) ANTI JOIN newer_stored USING ({_USING})",
-    )
-    scores = table(
-        connection,
-        f"SELECT * FROM incoming_scores ANTI JOIN newer_stored USING ({_USING})",  # noqa: S608 -- constant names
-    )
-    connection.unregister("incoming_scores")
-    connection.execute("DROP TABLE newer_stored")
-    connection.execute("DROP TABLE older_stored")
-    return TrialColumns(columns.cases, trials, scores)
-
-
-def _added(name: str) -> str:
-    """What an earlier attempt at the trial spent and what this one did; NULL when neither tells.
-
-    A trial that is stored again is the same attempt: it may hold more, from before.
-    """
-    return (
-        f"CASE WHEN o.{name} IS NULL THEN i.{name} WHEN o.same THEN greatest(o.{name}, i.{name})"
-        f" ELSE o.{name} + coalesce(i.{name}, 0) END AS {name}"
-    )
-
-
-def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
-    with _registered(connection, "incoming_cases", cases):
-        # the few that come are what is looked up, not the many that are stored
-        connection.execute(
-            "CREATE TEMP TABLE known_cases AS"
-            " SELECT case_id FROM cases SEMI JOIN incoming_cases USING (case_id)"
-        )
-        if single(connection, "SELECT count(*) FROM known_cases"):
-            # labels of a case may change without making it another case
-            connection.execute(
-                "CREATE TEMP TABLE changed_cases AS"
-                " SELECT case_id FROM cases JOIN incoming_cases AS i USING (case_id)"
-                " WHERE cases.name IS DISTINCT FROM i.name OR cases.tags IS DISTINCT FROM i.tags"
-                " OR cases.metadata::VARCHAR IS DISTINCT FROM i.metadata"
-            )
-            for name in ("cases", "known_cases"):
-                connection.execute(
-                    f"DELETE FROM {name} USING changed_cases AS c WHERE {name}.case_id = c.case_id"  # noqa: S608 -- constant names
-                )
-            connection.execute("DROP TABLE changed_cases")
-        connection.execute(
-            "INSERT INTO cases BY NAME"
-            " SELECT * FROM incoming_cases ANTI JOIN known_cases USING (case_id)"
-        )
-        connection.execute("DROP TABLE known_cases")
 
 
 def _record(connection: DuckDBPyConnection, kind: str, run: Run, details: dict[str, Any]) -> None:
