@@ -8,21 +8,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Set
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from evalkit.errors import PromptError
 from evalkit.hashing import content_id
 from evalkit.model import JSON, Case, Message
+from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.lane import Render
 from evalkit.runner.pace import Pace
 
 CHUNK = 128
 """Trials read at a time."""
-
-Done = Set[tuple[str, int]]
-"""Case identity and index of the trials that are stored already."""
 
 
 @dataclass(slots=True)
@@ -45,7 +43,7 @@ class Part:
     suite: str
     cases: Callable[[], Iterable[Case]]
     trials: int
-    done: Done = frozenset()
+    done: Done = NOTHING_DONE
     first: int = 0
 
 

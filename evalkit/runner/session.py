@@ -21,6 +21,7 @@ from evalkit.model import RunStatus
 from evalkit.offline import Guard, offline_if
 from evalkit.runner.budget import Ledger, Purse
 from evalkit.runner.cache import AnswerCache
+from evalkit.runner.done import NOTHING_DONE
 from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.engines import MakeEngine, Runs, engine_of
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
@@ -414,7 +415,7 @@ def _engine(
                 suite=one.name,
                 target=name,
                 planned=one.planned,
-                kept=len(done.get((one.name, name), ())),
+                kept=len(done.get((one.name, name), NOTHING_DONE)),
             )
             for one in suites
         }
@@ -423,7 +424,7 @@ def _engine(
                 suite=one.name,
                 cases=one.cases.__iter__,
                 trials=one.trials,
-                done=done.get((one.name, name), frozenset()),
+                done=done.get((one.name, name), NOTHING_DONE),
                 first=one.first_trial,
             )
             for one in suites
