@@ -31,9 +31,8 @@ def finished_trials(
     again = list(ErrorClass) if retry is None else list(retry)
     found = connection.sql(
         "SELECT case_id, trial FROM trials WHERE run_id = ? AND suite = ? AND target = ?"
-        f" AND trial < {CONFIRMING}"
-        " AND (status = 'ok' OR NOT list_contains(?::VARCHAR[], error_class))",
-        params=[run_id, *group, [str(one) for one in again]],
+        " AND trial < ? AND (status = 'ok' OR NOT list_contains(?::VARCHAR[], error_class))",
+        params=[run_id, *group, CONFIRMING, [str(one) for one in again]],
     )
     for batch in found.to_arrow_reader(_BATCH):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
