@@ -150,6 +150,7 @@ class ScorerPlugin(Plugin):
     ``card`` says what it costs, what was measured of it and what it cannot see. ``reference`` is
     the library whose values these are, as a plain scorer of the same parameters: it scores instead
     when a run asks for it. ``deadline_s`` bounds a scorer that is not evalkit's own.
+    ``question`` is what people are asked whose answer the score estimates; yes is a pass.
     """
 
     needs: tuple[str, ...] = ()
@@ -166,6 +167,16 @@ class ScorerPlugin(Plugin):
     deadline_s: float | None = None
     asks: tuple[str, ...] = ()
     calls: Callable[[Mapping[str, Any]], float] | None = None
+    question: str = ""
+
+    @property
+    def estimates(self) -> bool:
+        """Whether it stands in for people's judgement, so that it needs their labels to be trusted.
+
+        Judges and detectors do; whatever checks a fact does not.
+        """
+        detects = any(one.kind == "rate" and not one.counts for one in self.metrics)
+        return bool(self.question) or detects
 
     def asked(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The targets that the scorer asks with these options, in order."""
@@ -233,6 +244,7 @@ def scorer(
     card: ScorerCard | None = None,
     reference: Callable[..., Any] | None = None,
     deadline_s: float | None = None,
+    question: str = "",
     asks: Sequence[str] = (),
     calls: Callable[[Mapping[str, Any]], float] | None = None,
 ) -> Callable[[Obj], Obj]:
@@ -270,6 +282,7 @@ def scorer(
                 card=card or ScorerCard(),
                 reference=reference,
                 deadline_s=deadline_s,
+                question=question,
                 asks=tuple(asks),
                 calls=calls,
             ),

@@ -18,8 +18,10 @@ from evalkit import registry
 from evalkit.config.gate_metrics import MetricInfo, known_metrics, metric_info
 from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
 from evalkit.errors import EvalkitError
+from evalkit.gate import calibrated
 from evalkit.gate.anchor import anchored, tolerated, with_budget
 from evalkit.gate.beside import beside, is_beside
+from evalkit.gate.calibrated import NO_RECORDS, Records, Trust
 from evalkit.gate.change import max_change, max_ratio, max_slower
 from evalkit.gate.comparability import differences, same_data
 from evalkit.gate.facts import must_pass, offending_rows
@@ -30,6 +32,7 @@ from evalkit.gate.outcomes import outcomes
 from evalkit.gate.pairing import Pairing, alone, pair
 from evalkit.gate.policy import corrected, overall, promise, waivers, with_effect
 from evalkit.gate.question import Question
+from evalkit.gate.record import Calibration
 from evalkit.gate.result import Compared, Difference, GateResult, Status, Verdict
 from evalkit.gate.selection import Cases
 from evalkit.hashing import content_id
@@ -75,13 +78,15 @@ def decide(
     anchors: Mapping[str, tuple[Stored | None, str]] = {},
     said: Sequence[str] = (),
     problems: Sequence[str] = (),
+    records: Records = NO_RECORDS,
     seed: int = 0,
 ) -> Verdict:
     """Judge every gate of the suites; ``rows`` has the count of each ``sql`` gate's query.
 
     ``no_baseline`` says why there is none; ``anchors`` has the release that the drift of a suite is
     counted from, or ``None`` and why there is none. ``said`` is shown with the verdict, and any of
-    ``problems`` lets nothing pass. Whatever cannot be judged is an ERROR of its own gate.
+    ``problems`` lets nothing pass. ``records`` are the calibrations of scorers, by suite and name.
+    Whatever cannot be judged is an ERROR of its own gate.
     """
     gates = {(one.name, gate.id): gate for one in suites for gate in one.gates}
     policies = {one.name: one.policy for one in suites}
@@ -89,20 +94,32 @@ def decide(
     compared: list[Compared] = []
     problems = list(problems)
     said = list(said)
+    trusts: list[tuple[str, Trust]] = []
     for suite in suites:
         targets = targets_of(candidate, suite.name)
         if not targets and suite.gates:
             problems.append(f"nothing of suite {suite.name!r} was run")
         for target in targets:
-            bench = Bench.of(suite, target, candidate, baseline, no_baseline=no_baseline, seed=seed)
+            bench = Bench.of(
+                suite,
+                target,
+                candidate,
+                baseline,
+                no_baseline=no_baseline,
+                records=records,
+                seed=seed,
+            )
             compared.append(bench.compared())
             for gate in suite.gates:
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
+                    trusts.append((suite.name, bench.trust(gate)))
             if suite.policy.anchor is None:
                 continue
             since, why = anchors.get(suite.name, (None, "its anchor was not looked for"))
-            bench = Bench.of(suite, target, candidate, since, no_baseline=why, seed=seed)
+            bench = Bench.of(
+                suite, target, candidate, since, no_baseline=why, records=records, seed=seed
+            )
             for gate in anchored(suite, bench.infos):
                 if gate.target in {"", target}:
                     gates[suite.name, gate.id] = gate
@@ -138,7 +155,7 @@ def decide(
         promise=promise(effective, alpha),
         problems=tuple(problems),
         hint=no_baseline if baseline is None else "",
-        warnings=(*said, *waivers(gates, today)),
+        warnings=(*said, *waivers(gates, today), *calibrated.warnings(trusts)),
         policy=content_id(sorted(one.content_hash for one in policies.values())),
     )
 
@@ -212,6 +229,7 @@ class Bench:
     confirming: Side | None = None
     twin: Bench | None = None
     interleaved: bool = False
+    records: Records = field(default_factory=dict)
     measured: dict[tuple[str, bool], tuple[Measured | None, Measured]] = field(default_factory=dict)
 
     @classmethod
@@ -223,24 +241,27 @@ class Bench:
         baseline: Stored | None,
         *,
         no_baseline: str = "",
+        records: Records = NO_RECORDS,
         seed: int = 0,
     ) -> Bench:
         """Look both sides up; a baseline without this target is none, and says so."""
         before = None if baseline is None else baseline.sides.get((suite.name, target))
         if baseline is not None and before is None:
             no_baseline = f"the baseline has no target {target!r} in suite {suite.name!r}"
+        held = calibrated.usable(candidate.run, suite.name, records)
         return cls(
             suite=suite,
             target=target,
             candidate=candidate.run,
-            after=candidate.sides[suite.name, target],
+            after=calibrated.decided(candidate.sides[suite.name, target], held),
             baseline=None if before is None or baseline is None else baseline.run,
-            before=before,
+            before=None if before is None else calibrated.decided(before, held),
             no_baseline=no_baseline,
             seed=seed,
             infos=metrics_of(candidate.run, suite.name),
             confirming=candidate.confirming.get((suite.name, target)),
             twin=_twin(suite, target, candidate, baseline, seed),
+            records=records,
         )
 
     @cached_property
@@ -280,6 +301,16 @@ class Bench:
         )
 
     @cached_property
+    def plugins(self) -> dict[str, ScorerPlugin]:
+        """The suite's scorers by their name there."""
+        return _plugins(self.candidate, self.suite.name)
+
+    @cached_property
+    def held(self) -> dict[str, Calibration]:
+        """The calibrations that belong to the candidate's scorers."""
+        return calibrated.usable(self.candidate, self.suite.name, self.records)
+
+    @cached_property
     def deciders(self) -> tuple[str, ...]:
         """The scorers that decide, on either side."""
         return deciding(*(one for one in (self.before, self.after) if one is not None))
@@ -297,7 +328,26 @@ class Bench:
 
     def judge(self, gate: GateSpec) -> list[GateResult]:
         """Every limit of a gate, in every group it names."""
-        return [one for limit in gate.limits for one in self._limit(gate, limit)]
+        trusted = self.trust(gate)
+        return [
+            calibrated.bounded(one, trusted)
+            for limit in gate.limits
+            for one in self._limit(gate, limit)
+        ]
+
+    def trust(self, gate: GateSpec) -> Trust:
+        """How far people's labels carry the metric of a gate."""
+        info = metric_info(gate.metric, self.infos)
+        if info is None or any(one.kind == "must" for one in gate.limits):
+            return calibrated.FACT
+        return calibrated.trust(
+            info,
+            self.suite.name,
+            self.plugins,
+            self.held,
+            deciders=self.deciders,
+            records=self.records,
+        )
 
     def _limit(self, gate: GateSpec, limit: GateLimit) -> list[GateResult]:
         info = FACT if limit.kind == "must" else metric_info(gate.metric, self.infos)
@@ -478,6 +528,7 @@ class Bench:
             before=before,
             runs=1 if self.before is None else len(self.before.runs),
             clusters=clusters,
+            trust=self.trust(gate),
             seed=self.seed,
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from evalkit.config.gate_metrics import MetricInfo
 from evalkit.config.spec import GateLimit, GatePolicy, GateSpec
+from evalkit.gate.calibrated import FACT, Trust
 from evalkit.gate.measure import Measured
 from evalkit.gate.result import GateResult, Status
 from evalkit.stats.evidence import Evidence
@@ -23,7 +24,8 @@ class Question:
     """One limit of one gate on the chosen cases of one target.
 
     Both sides list the same cases; ``before`` is ``None`` where there is no baseline. ``runs``
-    counts the stored baseline runs that were pooled, ``clusters`` has the cluster of every case.
+    counts the stored baseline runs that were pooled, ``clusters`` has the cluster of every case,
+    ``trust`` says how far people's labels carry the metric.
     """
 
     gate: GateSpec
@@ -37,6 +39,7 @@ class Question:
     before: Measured | None = None
     runs: int = 1
     clusters: Numbers | None = None
+    trust: Trust = FACT
     seed: int = 0
 
     @property

@@ -13,6 +13,8 @@ from evalkit.config.spec import GateLimit, GateMode
 from evalkit.errors import ExitCode
 
 Effect: TypeAlias = Literal["passes", "blocks", "undecided", "none"]
+Standing: TypeAlias = Literal["fact", "uncalibrated", "stale", "few", "weak", "calibrated"]
+"""How far people's labels carry a metric: ``few`` may only warn, ``weak`` block but not prove."""
 
 
 class Status(StrEnum):
@@ -36,7 +38,9 @@ class GateResult:
 
     ``n`` counts cases, ``missing`` those of them without a full result, ``worse`` and ``better``
     those that moved. ``needs_more`` is how many more cases would likely settle it. ``claim`` says
-    what the result is about: cases like these, or exactly these.
+    what the result is about: cases like these, or exactly these. A metric that stands in for
+    people's judgement has its ``standing``; a rate corrected by ``labels`` of people was
+    ``uncorrected`` before.
     """
 
     gate: str
@@ -71,6 +75,9 @@ class GateResult:
     method: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
+    standing: Standing = "fact"
+    labels: int = 0
+    uncorrected: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,13 @@ def finding(result: GateResult) -> str:
     if result.population is not None and None not in result.population:
         low, high = (change(result, one) for one in result.population)
         parts.append(f"For cases like these the interval is {low} … {high}.")
+    if result.uncorrected is not None:
+        alone = level(result, result.uncorrected)
+        labels = words.counted(result.labels, "label")
+        parts.append(f"Corrected by {labels} of people: the scorer alone says {alone}.")
+    elif result.labels:
+        labels = words.counted(result.labels, "label")
+        parts.append(f"Decided by the threshold that {labels} of people gave, not corrected.")
     parts += [f"{one[:1].upper()}{one[1:]}." for one in result.notes]
     return " ".join([head, *parts])
 

@@ -14,6 +14,7 @@ from evalkit.gate.result import Compared, Verdict
 from evalkit.model import Run, RunKind, RunStatus
 from evalkit.runner.ancestry import file_at, merge_base_commits, past_commits
 from evalkit.runner.baselines import read_baseline, thawed
+from evalkit.runner.calibrating import load_records
 from evalkit.runner.rescore import Rescore, Rescorer
 from evalkit.runner.rules import rules_of
 from evalkit.stats.sides import pooled
@@ -104,6 +105,7 @@ def judge(
             *(leak if named == "rolling" and policy.anchor is None else ()),
         ),
         problems=rules.problems,
+        records=load_records(project, wanted),
     )
     if named.startswith("file:"):
         verdict = replace(verdict, against=named)

@@ -16,7 +16,7 @@ from evalkit.model import NOTHING_SPENT, RunStatus, Spend, Trial
 if TYPE_CHECKING:
     from evalkit.store import Journal, Store
 
-SEAL_AFTER = 4_000
+SEAL_AFTER = 8_000
 """Trials after which a journal segment is moved into the store, in the background."""
 SEAL_TEXT = 8_000_000
 """The same in characters answered and asked: a segment is in memory while it is moved."""
@@ -27,14 +27,18 @@ class Recorder:
 
     ``append`` returns when the disk has the trials, and never waits for the store, which another
     process may be using. ``finish`` moves the rest into the store: then it has ``ended``.
-    While a recorder is open no other process can execute the run.
+    While a recorder is open no other process can execute the run. ``fresh`` says that the store has
+    no trial of the run yet.
     """
 
-    def __init__(self, store: Store, run_id: str, *, seal_after: int = SEAL_AFTER):
+    def __init__(
+        self, store: Store, run_id: str, *, fresh: bool = False, seal_after: int = SEAL_AFTER
+    ):
         from evalkit.store import Journal
 
         self._store = store
         self._run_id = run_id
+        self._fresh = fresh
         self._seal_after = seal_after
         self._journal: Journal = Journal(store.journal_directory, run_id)
         self._sealed: deque[Path] = deque()
@@ -72,7 +76,7 @@ class Recorder:
     def _ingest(self) -> None:
         with self._guard:
             while self._sealed:
-                self._store.ingest(self._sealed[0])
+                self._store.ingest(self._sealed[0], fresh=self._fresh)
                 self._sealed.popleft()
 
     def finish(self, status: RunStatus, *, unrecorded: Spend = NOTHING_SPENT) -> None:

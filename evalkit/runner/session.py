@@ -333,7 +333,7 @@ def execute(
     veil = Veil(process_redactor(), masker_of(plan, store, resumed=resumed is not None))
     if resumed is None:
         store.create_run(clean_run(plan.run, process_redactor()))
-    recorder = Recorder(store, run_id)
+    recorder = Recorder(store, run_id, fresh=resumed is None)
     flight = Flight(store.journal_directory / f"{run_id}.flight")
     try:
         if resumed is not None:

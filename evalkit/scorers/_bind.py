@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeAlias, get_args
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeGuard, get_args
 
 from evalkit import registry
 from evalkit.config.spec import ScorerSpec
@@ -254,7 +254,9 @@ class BoundScorer:
         spent = None if panel is None else panel.spent_usd
         if spent is not None and isinstance(result, Score):
             result = replace(result, cost_usd=spent)
-        if isinstance(result, Unscorable):
+        if self._holds(result):
+            score, reason = result, result.reason
+        elif isinstance(result, Unscorable):
             status, reason = ScoreStatus.UNSCORED, str(result) or "no reason given"
         elif isinstance(result, TargetError):
             status, reason = ScoreStatus.ERROR, str(result)
@@ -277,6 +279,13 @@ class BoundScorer:
             spent_usd=spent,
             models=() if panel is None else panel.models,
         )
+
+    def _holds(self, result: object) -> TypeGuard[Score]:
+        """Whether a score is right as it is, as almost every one is."""
+        if type(result) is not Score or self.threshold is not None or not _is_plain(result):
+            return False
+        low, high = self.plugin.range
+        return low <= result.value <= high
 
     def _decided(self, score: Score) -> Score:
         low, high = self.plugin.range

@@ -14,6 +14,7 @@ from evalkit.config.options import complete_options
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.model import JSON, Case, Metric, Output, Score, flagged, mean
 from evalkit.registry import Kind, ScorerPlugin, scorer
+from evalkit.scorers._grounding_result import GROUNDED
 from evalkit.scorers._panel import Judges, Panel
 
 
@@ -76,6 +77,7 @@ def _options(options: Mapping[str, Any], key: str, plugin: ScorerPlugin) -> dict
     metrics=(mean, flagged, escalated, usd),
     direction="lower",
     asks=("judges",),
+    question=GROUNDED,
     calls=lambda _: 1.0,
     prepare=_prepared,
     usage="cascade: {judges: [grader], clear_below: 0.1, flag_above: 0.9}",

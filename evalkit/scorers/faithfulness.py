@@ -9,6 +9,7 @@ from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import JSON, Case, Evidence, Output, Score, mean, rate
 from evalkit.registry import scorer
+from evalkit.scorers._grounding_result import GROUNDED
 from evalkit.scorers._panel import Judges, Panel, together
 from evalkit.scorers._rubric import DATA, question, rubric_at
 from evalkit.scorers._statements import Ruling, Statement, read_rulings, read_statements, rows
@@ -42,6 +43,7 @@ def _calls(_: Mapping[str, Any]) -> float:
     needs=("context",),
     metrics=(mean, rate),
     asks=("judges",),
+    question=GROUNDED,
     calls=_calls,
     prepare=_prepared,
     usage="faithfulness: {judges: [grader]}",

@@ -53,6 +53,7 @@ def form_of(scale: Scale) -> str:
 @scorer(
     metrics=(mean, rate),
     asks=("judges",),
+    question="Does the answer meet the rubric?",
     calls=votes_asked,
     prepare=_prepared,
     usage="judge: {judges: [grader], rubric: prompts/judge.j2}",

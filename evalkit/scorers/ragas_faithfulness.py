@@ -6,6 +6,7 @@ from evalkit.errors import Unscorable
 from evalkit.model import Case, Evidence, Output, Score, mean
 from evalkit.registry import scorer
 from evalkit.scorers import _ragas
+from evalkit.scorers._grounding_result import GROUNDED
 from evalkit.scorers._grounding_text import sentences
 from evalkit.scorers._panel import Panel
 from evalkit.scorers._statements import Ruling, Statement, place, rows
@@ -15,6 +16,7 @@ from evalkit.scorers._statements import Ruling, Statement, place, rows
     needs=("context",),
     metrics=(mean,),
     asks=("judge",),
+    question=GROUNDED,
     calls=lambda _: 2.0,
     prepare=_ragas.installed,
     usage="ragas_faithfulness: {judge: grader}",

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from evalkit.errors import ErrorClass
+from evalkit.hashing import json_encoder
 from evalkit.model import (
     NOTHING_SPENT,
     Case,
@@ -43,9 +44,7 @@ def plain(value: Any) -> Any:
     return item() if callable(item) else str(value)
 
 
-encode = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), check_circular=False, default=plain
-).encode
+encode = json_encoder(allow_nan=True, default=plain)
 
 
 def to_line(value: Any) -> bytes:
