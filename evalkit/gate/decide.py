@@ -25,6 +25,7 @@ from evalkit.gate.comparability import differences, same_data
 from evalkit.gate.facts import must_pass, offending_rows
 from evalkit.gate.groups import max_gap
 from evalkit.gate.level import bill, floor_or_ceiling, slowest
+from evalkit.gate.looks import Look, decided, looked, over_looks
 from evalkit.gate.measure import Measured, deciding, lose, measure
 from evalkit.gate.outcomes import outcomes
 from evalkit.gate.pairing import Pairing, alone, pair
@@ -35,7 +36,7 @@ from evalkit.gate.selection import Cases
 from evalkit.hashing import content_id
 from evalkit.model import Run
 from evalkit.registry import ScorerPlugin
-from evalkit.stats.sides import Bools, Side, pooled
+from evalkit.stats.sides import Bools, Side, of_cases, pooled
 
 Sides = Mapping[tuple[str, str], Side]
 CHANGES = frozenset({"max_drop", "max_rise"})
@@ -140,6 +141,7 @@ def decide(
         hint=no_baseline if baseline is None else "",
         warnings=(*said, *waivers(gates, today)),
         policy=content_id(sorted(one.content_hash for one in policies.values())),
+        decided=decided(candidate.run, list(candidate.sides.values())),
     )
 
 
@@ -197,7 +199,8 @@ class Bench:
     """One target of one suite on both sides, with what was measured so far.
 
     ``twin`` compares with the baseline's target as it was asked beside the candidate's, where it
-    was: that bench is ``interleaved``.
+    was: that bench is ``interleaved``. A run that a look ended early is judged on the cases of that
+    look; ``whole`` has all that were answered, for what must hold of each.
     """
 
     suite: SuiteSpec
@@ -212,6 +215,8 @@ class Bench:
     confirming: Side | None = None
     twin: Bench | None = None
     interleaved: bool = False
+    look: Look | None = None
+    whole: Bench | None = None
     measured: dict[tuple[str, bool], tuple[Measured | None, Measured]] = field(default_factory=dict)
 
     @classmethod
@@ -229,11 +234,18 @@ class Bench:
         before = None if baseline is None else baseline.sides.get((suite.name, target))
         if baseline is not None and before is None:
             no_baseline = f"the baseline has no target {target!r} in suite {suite.name!r}"
+        after, record, whole = candidate.sides[suite.name, target], looked(candidate.run), None
+        if record is not None and record.ended:
+            everything = replace(candidate, run=replace(candidate.run, settings={}))
+            whole = cls.of(suite, target, everything, None, seed=seed)
+            late = record.beyond.get(suite.name, frozenset())
+            after = of_cases(after, set(after.cases) - late)
+            before = None if before is None else of_cases(before, set(after.cases))
         return cls(
             suite=suite,
             target=target,
             candidate=candidate.run,
-            after=candidate.sides[suite.name, target],
+            after=after,
             baseline=None if before is None or baseline is None else baseline.run,
             before=before,
             no_baseline=no_baseline,
@@ -241,6 +253,8 @@ class Bench:
             infos=metrics_of(candidate.run, suite.name),
             confirming=candidate.confirming.get((suite.name, target)),
             twin=_twin(suite, target, candidate, baseline, seed),
+            look=None if record is None else record.at(suite.name),
+            whole=whole,
         )
 
     @cached_property
@@ -297,7 +311,9 @@ class Bench:
 
     def judge(self, gate: GateSpec) -> list[GateResult]:
         """Every limit of a gate, in every group it names."""
-        return [one for limit in gate.limits for one in self._limit(gate, limit)]
+        found = [one for limit in gate.limits for one in self._limit(gate, limit)]
+        look, alpha = self.look, self.suite.policy.alpha
+        return found if look is None else [over_looks(one, look, alpha) for one in found]
 
     def _limit(self, gate: GateSpec, limit: GateLimit) -> list[GateResult]:
         info = FACT if limit.kind == "must" else metric_info(gate.metric, self.infos)
@@ -307,6 +323,8 @@ class Bench:
             return [question.error(f"this run has no metric {gate.metric!r}")]
         if self.twin is not None and limit.kind in CHANGES and info.kind == "quantile":
             return self.twin._limit(gate, limit)
+        if self.whole is not None and limit.kind == "must":
+            return self.whole._limit(gate, limit)
         if limit.kind == "total":
             info = replace(self.infos["cost.total"], name=gate.metric)
         cases = self.pairs if limit.kind in CHANGES else self.everything
@@ -479,6 +497,7 @@ class Bench:
             runs=1 if self.before is None else len(self.before.runs),
             clusters=clusters,
             seed=self.seed,
+            look=self.look,
         )
 
 
