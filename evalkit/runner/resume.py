@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import UsageError
 from evalkit.model import Run, RunKind
 from evalkit.runner.done import Done
-from evalkit.runner.plan import Plan, RunOptions
+from evalkit.runner.plan import LooksAsked, Plan, RunOptions
 from evalkit.runner.shards import Shard
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         ray_address=given.ray_address,
         workers=given.workers,
         max_time_s=given.max_time_s,
+        looks=LooksAsked.of(kept.get("looks")),
     )
 
 

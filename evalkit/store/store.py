@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalkit.errors import ErrorClass, UnknownName, UsageError
 from evalkit.labels import Label
-from evalkit.model import NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
+from evalkit.model import JSON, NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
 from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store.access import Access
 from evalkit.store.append import append, append_blocks, insert
+from evalkit.store.arrays import as_json
 from evalkit.store.columns import trial_columns
 from evalkit.store.events import Event, add_event, events_from
 from evalkit.store.events import record as _record
@@ -179,10 +180,19 @@ class Store:
         finished_at: datetime,
         *,
         unrecorded: Spend = NOTHING_SPENT,
+        settings: Mapping[str, JSON] | None = None,
     ) -> None:
-        """Write how a run ended; ``unrecorded`` was spent on calls that ended without a trial."""
+        """Write how a run ended; ``unrecorded`` was spent on calls that ended without a trial.
+
+        ``settings`` are added to those of the run.
+        """
         with self._access.writing() as connection:
             run = self._run(connection, run_id)
+            if settings:
+                connection.execute(
+                    "UPDATE runs SET settings = ? WHERE run_id = ?",
+                    [as_json({**run.settings, **settings}), run_id],
+                )
             connection.execute(
                 "UPDATE runs SET status = ?, finished_at = ?, unrecorded_usd = unrecorded_usd + ?,"
                 " unrecorded_tokens = unrecorded_tokens + ? WHERE run_id = ?",
