@@ -15,7 +15,7 @@ def metrics_of(run: Run, suite: str) -> dict[str, MetricInfo]:
 
 
 def plugins_of(run: Run, suite: str) -> dict[str, ScorerPlugin]:
-    """The scorers of a suite of a run by name, but for the project's own code, which did not run."""
+    """The scorers of a suite by name, without the project's own code, which did not run."""
     found = {}
     for one in run.scorers:
         if one.suite != suite:
