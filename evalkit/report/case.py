@@ -269,7 +269,9 @@ def _why(record: ScoreRecord, trial: Trial, screen: Screen) -> list[RenderableTy
         parts.append(field("why", f"{_one_line(record.name)}: {words.clean(reason)}", screen))
     if record.score is not None:
         for one in record.score.evidence:
-            said = f'{one.source} {one.start}–{one.end}: "{_one_line(words.cut(one.text, 300))}"'
+            # what a judge said stands in no text, and has no place in one
+            place = "" if one.source.startswith("judge:") else f" {one.start}–{one.end}"
+            said = f'{one.source}{place}: "{_one_line(words.cut(one.text, 300))}"'
             if one.reason:
                 said += f" ({_one_line(one.reason)})"
             parts.append(field("evidence", screen.say(said), screen))

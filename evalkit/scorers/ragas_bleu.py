@@ -18,8 +18,9 @@ from evalkit.scorers import _ragas
 async def ragas_bleu(case: Case, output: Output) -> Score:
     """Sentence BLEU of an answer against the expected text, by ragas.
 
-    ragas's ``BleuScore``, from 0 to 1; without a model. ``bleu`` is faster, takes all expected
-    answers and has the corpus value.
+    ragas's ``BleuScore``, from 0 to 1; without a model. ragas cuts both texts at full stops and
+    compares the pieces, so its values are not sacrebleu's of the whole texts. ``bleu`` has those,
+    is faster, takes all expected answers and has the corpus value.
     """
     from ragas.metrics.collections import BleuScore
 
