@@ -66,7 +66,9 @@ def test_the_scorers_are_bound(project):
     from evalkit.scorers import bind
 
     head = "dataset: golden/tickets.csv\ntargets: [small]\n"
-    (project / "suites" / "more.yaml").write_text(head + block_that_begins("scorers:"), encoding="utf-8")
+    (project / "suites" / "more.yaml").write_text(
+        head + block_that_begins("scorers:"), encoding="utf-8"
+    )
     suite = load_suite(load_project(project / "evalkit.yaml"), "more")
     bound = [bind(one, root=project) for one in suite.scorers]
     assert [one.name for one in bound][-2:] == ["refusal", "bleu_lc"]
