@@ -62,6 +62,13 @@ def local(session: nox.Session) -> None:
 
 
 @nox.session
+def ragas(session: nox.Session) -> None:
+    """ragas's own classes against a local server; the other sessions skip these tests."""
+    session.install("-e", ".[ragas,test]")
+    session.run("python", "-m", "pytest", "tests/scorers/test_ragas.py", *session.posargs)
+
+
+@nox.session
 def ray(session: nox.Session) -> None:
     """The engine on a real Ray cluster of this machine; the other sessions skip its tests."""
     session.install("-e", ".[test,ray]")

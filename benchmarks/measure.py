@@ -55,13 +55,15 @@ def process(command: Sequence[str], **options) -> Figures:
     )
 
 
-def interleaved(commands: dict[str, Sequence[str]], *, rounds: int) -> dict[str, list[Figures]]:
-    """Run every command once a round, in turn, after one round that is not counted."""
+def interleaved(
+    commands: dict[str, Sequence[str]], *, rounds: int, warm: bool = True
+) -> dict[str, list[Figures]]:
+    """Run every command once a round, in turn, after one round to get warm that is not counted."""
     found: dict[str, list[Figures]] = {name: [] for name in commands}
-    for turn in range(rounds + 1):
+    for turn in range(rounds + warm):
         for name, command in commands.items():
             figures = process(command)
-            if turn:
+            if turn >= warm:
                 found[name].append(figures)
     return found
 

@@ -1,6 +1,19 @@
 """``python -m evalkit`` and the ``evalkit`` command."""
 
-from evalkit.cli.app import main
+import gc
+from typing import NoReturn
+
+COLLECT = (50_000, 20, 20)
+"""When the collector looks for cycles; libraries make objects by the hundred thousand that stay."""
+
+
+def main() -> NoReturn:
+    """Run one command and end the process with its exit code."""
+    gc.set_threshold(*COLLECT)
+    from evalkit.cli.app import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -4,16 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import json.encoder
+from collections.abc import Callable, Iterable
+from typing import Any
 
 ID_HEX = 20
 """Length of a shortened hash: 80 bits, below one collision in 10^11 at a million cases."""
 
 
-# One encoder for the life of the process: json.dumps with options builds a new one at every call.
-_encode = json.JSONEncoder(
-    sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-).encode
+def json_encoder(
+    *,
+    sort_keys: bool = False,
+    allow_nan: bool = False,
+    default: Callable[[Any], Any] | None = None,
+) -> Callable[[object], str]:
+    """What writes a value as compact JSON, all characters as they are.
+
+    ``JSONEncoder.encode`` builds Python's encoder in C anew for every value, which takes longer
+    than a small value itself; here it is built once.
+    """
+    slow = json.JSONEncoder(
+        ensure_ascii=False,
+        check_circular=False,
+        separators=(",", ":"),
+        sort_keys=sort_keys,
+        allow_nan=allow_nan,
+        default=default,
+    )
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return slow.encode
+    write = make(
+        None,
+        slow.default,
+        json.encoder.encode_basestring,
+        None,
+        ":",
+        ",",
+        sort_keys,
+        False,
+        allow_nan,
+    )
+    return lambda value: "".join(write(value, 0))
+
+
+_encode = json_encoder(sort_keys=True)
 
 
 def canonical(value: object) -> bytes:

@@ -255,11 +255,46 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a judge answered, and what asking it took: nothing, for a verdict that was kept."""
+
+    output: Output
+    spend: Spend = NOTHING_SPENT
+
+
+class Ask(Protocol):
+    """A model that scorers may ask; the runner makes it of a target and hands it to them.
+
+    ``identity`` names what answers (its model, and kind and parameters by hash), whatever the
+    target is called; it stands in the signature of every score.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the target in ``evalkit.yaml``."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """What answers, as ``gpt-5-mini#3f2a9c01d4e5``."""
+        ...
+
+    async def __call__(self, messages: Sequence[Message], *, trial: int = 0) -> Asked:
+        """Ask once, with the target's own limits, retries and budget.
+
+        ``trial`` tells repeated questions apart. Raises ``TargetError`` when there is no answer and
+        ``Unscorable`` when the budget of judges is spent.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """A piece of text a score rests on, with its place.
 
     ``source`` is ``output``, ``context:<index>`` or ``expected``; ``start`` and ``end`` count
-    characters in it.
+    characters in it. A row of source ``judge:<target>`` is what a judge said: ``text`` its label,
+    ``reason`` its reason.
     """
 
     source: str
@@ -301,7 +336,11 @@ class ScoreStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRecord:
-    """One scorer's result on one trial as it is stored; ``score`` is there only when scored."""
+    """One scorer's result on one trial as it is stored; ``score`` is there only when scored.
+
+    ``spent_usd`` is what judges took for it, whatever came of it; ``models`` are the names that
+    they reported.
+    """
 
     name: str
     signature: str
@@ -309,6 +348,15 @@ class ScoreRecord:
     score: Score | None = None
     reason: str | None = None
     elapsed_s: float | None = None
+    spent_usd: float | None = None
+    models: tuple[str, ...] = ()
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What scoring cost: as measured, or as the scorer says."""
+        if self.spent_usd is not None or self.score is None:
+            return self.spent_usd
+        return self.score.cost_usd
 
 
 class TrialStatus(StrEnum):

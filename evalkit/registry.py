@@ -145,9 +145,12 @@ class ScorerPlugin(Plugin):
     what a suite writes when the bare name says too little. ``prepare``
     is called once with the options when a suite is bound: it raises ``ValueError`` for values that
     cannot work together, and returns what the signature must also say, such as sacrebleu's own.
+    ``asks`` names the parameters that hold targets to ask, and ``calls`` says how often a trial
+    asks one of them: a scorer with it takes a third argument, whom it may ask.
     ``card`` says what it costs, what was measured of it and what it cannot see. ``reference`` is
     the library whose values these are, as a plain scorer of the same parameters: it scores instead
     when a run asks for it. ``deadline_s`` bounds a scorer that is not evalkit's own.
+    ``question`` is what people are asked whose answer the score estimates; yes is a pass.
     """
 
     needs: tuple[str, ...] = ()
@@ -162,6 +165,26 @@ class ScorerPlugin(Plugin):
     card: ScorerCard = field(default_factory=ScorerCard)
     reference: Callable[..., Any] | None = None
     deadline_s: float | None = None
+    asks: tuple[str, ...] = ()
+    calls: Callable[[Mapping[str, Any]], float] | None = None
+    question: str = ""
+
+    @property
+    def estimates(self) -> bool:
+        """Whether it stands in for people's judgement, so that it needs their labels to be trusted.
+
+        Judges and detectors do; whatever checks a fact does not.
+        """
+        detects = any(one.kind == "rate" and not one.counts for one in self.metrics)
+        return bool(self.question) or detects
+
+    def asked(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The targets that the scorer asks with these options, in order."""
+        found: list[str] = []
+        for name in self.asks:
+            given = options.get(name)
+            found += [given] if isinstance(given, str) else list(given or ())
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,8 +244,14 @@ def scorer(
     card: ScorerCard | None = None,
     reference: Callable[..., Any] | None = None,
     deadline_s: float | None = None,
+    question: str = "",
+    asks: Sequence[str] = (),
+    calls: Callable[[Mapping[str, Any]], float] | None = None,
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
+
+    With ``asks``, the parameters that name targets of the project, it is asynchronous and takes
+    ``(case, output, panel, *, parameters)``; ``panel`` asks those targets.
 
     With ``batch`` it takes a sequence of ``(case, output)`` pairs and returns as many results, each
     a ``Score`` or an ``Unscorable``. ``needs`` names fields of the case that must be there
@@ -253,6 +282,9 @@ def scorer(
                 card=card or ScorerCard(),
                 reference=reference,
                 deadline_s=deadline_s,
+                question=question,
+                asks=tuple(asks),
+                calls=calls,
             ),
         )
 

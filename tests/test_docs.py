@@ -86,3 +86,44 @@ def test_the_policy_loads_and_the_query_runs(project):
     assert (policy.anchor.ref, policy.anchor.budget) == ("tag:v1.4", 0.03)
     (query,) = blocks("baselines.md", "sql")
     assert evalkit(project, "sql", query).returncode == 0
+
+
+def test_the_judges_load_and_their_rubric_is_bound(tmp_path, monkeypatch):
+    from evalkit.config import load_project, load_suite
+    from evalkit.runner.fleet import build_fleet
+    from evalkit.runner.judges import judges_of
+    from evalkit.scorers import bind
+
+    project, scorers, _, embedders = blocks("judges.md", "yaml")
+    targets = embedders.split("targets:\n")[1]
+    project = project.replace("targets:\n", f"project: docs\ntargets:\n{targets}", 1)
+    model = tmp_path / "models/all-MiniLM-L6-v2/modules.json"
+    for path, text in (
+        ("evalkit.yaml", project),
+        ("suites/s.yaml", f"dataset: golden/c.jsonl\ntargets: [support]\n{scorers}"),
+        ("golden/c.jsonl", '{"question": "q", "expected": "a"}\n'),
+        ("prompts/answer.j2", "{{ question }}\n"),
+        ("prompts/judge.j2", blocks("judges.md", "jinja")[0]),
+        (str(model), "[]"),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    loaded = load_project(tmp_path / "evalkit.yaml")
+    assert loaded.targets["grader"].judge
+    assert loaded.budget.judges.max_usd == 2
+    fleet = build_fleet(
+        loaded,
+        ["grader", "vectors", "here"],
+        environ={"OPENAI_API_KEY": "sk-0123456789abcdef"},
+        allow_code=False,
+        concurrency=None,
+        store=None,
+        judging=True,
+    )
+    judges = judges_of(fleet, 0)
+    specs = load_suite(loaded, "s").scorers
+    bound = [bind(one, root=tmp_path, judges=judges) for one in specs]
+    names = [one.name for one in bound]
+    assert names == ["judge", "polite", "clear", "faithfulness", "preference", "cascade"]
+    assert bound[0].signature.startswith("judge|judges:gpt-5#")
+    assert "|rubric:judge.j2#" in bound[0].signature

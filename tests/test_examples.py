@@ -1,5 +1,6 @@
 """Every example in the help of every command runs, in a project as ``evalkit init`` writes it."""
 
+import json
 import os
 import re
 import shlex
@@ -36,9 +37,11 @@ def git(*arguments, cwd):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A project with a run in its store and two versions of its prompt in git."""
+    """A project with runs and labels in its store and two versions of its prompt in git."""
     folder = tmp_path_factory.mktemp("examples")
     evalkit(["init", "."], folder)
+    with (folder / "golden" / "example.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(fee(number) for number in range(8))
     for shard in ("1/2", "2/2"):
         evalkit(["run", "--quiet", "--shard", shard], folder)
         evalkit(["export", "latest", "--to", "shards"], folder)
@@ -53,13 +56,44 @@ def project(tmp_path_factory):
         git("add", "-A", cwd=folder)
         git("commit", "-qm", text, cwd=folder)
         evalkit(["run", "--quiet"], folder)
+    judge(folder)
     return folder
+
+
+def fee(number):
+    passage = f"The fee for room {number} is {10 + number} crowns a day."
+    case = {"question": f"What is the fee for room {number}?", "context": [passage]}
+    return json.dumps({**case, "expected": [f"{10 + number} crowns" if number % 2 else "x"]}) + "\n"
+
+
+def judge(folder):
+    """Labels of every answer as a file and in the store, and decisions as a report writes them."""
+    sql = (
+        "SELECT run_id, case_id, target, trial, passed FROM results WHERE scorer = 'contains'"
+        " AND run_id = (SELECT max(run_id) FROM runs) ORDER BY ALL"
+    )
+    rows = json.loads(evalkit(["sql", "--json", sql], folder))
+    lines = [f"{one['case_id']},{one['target']},{one['trial']},{one['passed']}" for one in rows]
+    text = "\n".join(["case,target,trial,passed", *lines]) + "\n"
+    (folder / "labels.csv").write_text(text, encoding="utf-8")
+    evalkit(["review", "import", "labels.csv", "--question", "contains"], folder)
+    run = rows[0]["run_id"]
+    flagged = {"case_id": rows[0]["case_id"], "suite": "example", "target": rows[0]["target"]}
+    decisions = {
+        "kind": "evalkit.decisions",
+        "format": 1,
+        "baseline": run,
+        "candidate": run,
+        "decisions": [{**flagged, "decision": "flag", "note": "why"}],
+    }
+    (folder / "decisions.json").write_text(json.dumps(decisions), encoding="utf-8")
 
 
 def evalkit(arguments, folder):
     done = subprocess.run(
         [sys.executable, "-m", "evalkit", *arguments],
         cwd=folder,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,

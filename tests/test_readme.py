@@ -53,7 +53,7 @@ def test_there_are_exactly_two_commands_to_paste():
     assert len(blocks("bash")) == 2
     install_and_run, test = blocks("bash")
     assert install_and_run.rstrip().endswith("evalkit run")
-    assert test.rstrip().endswith("-m pytest")
+    assert test.rstrip().endswith("-m pytest -n auto")
 
 
 def test_the_output_is_what_the_first_command_prints(project):

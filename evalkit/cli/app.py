@@ -32,6 +32,10 @@ COMMANDS: dict[str, dict[str, str]] = {
         "plan": "Show what the gates can see, before any money is spent.",
         "load": "Measure how a target holds up under load.",
     },
+    "Trust": {
+        "review": "Label answers, one at a time, and take in labels and decisions.",
+        "calibrate": "Hold scorers against people's labels.",
+    },
     "Look": {
         "runs": "List stored runs.",
         "show": "Show one run, or one case of it.",

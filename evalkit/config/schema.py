@@ -131,7 +131,8 @@ def _target(name: str, plugin: TargetPlugin, common: Schema, definitions: Schema
         del properties["prompt"]
     required = ["kind", *schema.get("required", [])]
     if plugin.needs_prompt:
-        required.append("prompt")
+        judge = {"required": ["judge"], "properties": {"judge": {"const": True}}}
+        schema["anyOf"] = [{"required": ["prompt"]}, judge]
     schema["properties"] = {**schema.get("properties", {}), **properties}
     schema["required"] = required
     return schema

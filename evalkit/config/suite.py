@@ -141,6 +141,12 @@ def _check_targets(findings: Findings, project: Project, node: Node) -> None:
     for one in node.items:
         if isinstance(one.value, str) and one.value not in project.targets:
             findings.unknown(f"unknown target {one.value!r}", one.value, project.targets, one)
+        elif isinstance(one.value, str) and project.targets[one.value].judge:
+            findings.add(
+                f"target {one.value!r} is a judge: only scorers ask it",
+                one,
+                "take 'judge: true' off it in evalkit.yaml, or name another target",
+            )
     _no_twice(findings, "target", node)
 
 

@@ -136,10 +136,16 @@ class _Scorer:
         checked = findings.check(model, node, owner, at=at)
         if checked is None:
             return None
+        given = options_of(checked)
+        for asked in plugin.asked(given):
+            if asked not in self._project.targets:
+                place = next((known[one].node for one in plugin.asks if one in known), options)
+                what = f"unknown target {asked!r} in {owner}"
+                findings.unknown(what, asked, self._project.targets, place)
         return ScorerSpec(
             name=name.removeprefix("builtin:"),
             scorer=scorer,
-            options=self._located(options_of(checked), known),
+            options=self._located(given, known),
             threshold=threshold,
             position=findings.document.at(at),
         )

@@ -94,6 +94,7 @@ class TargetModel(Strict):
 
     kind: str = Field(min_length=1)
     prompt: str | None = Field(None, min_length=1, description="the prompt file")
+    judge: bool = Field(False, description="only scorers ask it: it needs no prompt")
     limits: Any = None
     price: Any = None
 
@@ -158,10 +159,11 @@ class Targets:
         return TargetSpec(
             name=name,
             kind=model.kind,
-            prompt=self._prompt(plugin, model.prompt, common, entry, owner),
+            prompt=self._prompt(plugin, model, common, entry, owner),
             options={key: as_json(one.node) for key, one in own.items()},
             limits=limits,
             price=price,
+            judge=model.judge,
             position=self._document.at(entry),
             positions=self._positions(entry.node),
         )
@@ -206,17 +208,19 @@ class Targets:
     def _prompt(
         self,
         plugin: TargetPlugin,
-        prompt: str | None,
+        model: TargetModel,
         common: Mapping[str, Entry],
         entry: Entry,
         owner: str,
     ) -> Path | None:
+        prompt = model.prompt
         if prompt is None:
-            if plugin.needs_prompt:
+            if plugin.needs_prompt and not model.judge:
                 self._findings.add(
                     f"{owner} lacks the key 'prompt'",
                     entry,
-                    f"add a line 'prompt: {self._prompts_dir}/answer.j2'",
+                    f"add a line 'prompt: {self._prompts_dir}/answer.j2', or 'judge: true' where"
+                    " only scorers ask it",
                 )
             return None
         node = common["prompt"].node

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
+from evalkit.gate.looks import ended_early
 from evalkit.gate.result import Difference
 from evalkit.model import DatasetVersion, Run, RunStatus, ScorerVersion, TargetVersion
 from evalkit.stats.sides import Side
@@ -20,6 +21,7 @@ def differences(baseline: Run, candidate: Run, before: Side, after: Side) -> tup
         *_scorers(baseline, candidate, suite),
         *target_changes(baseline, candidate, after.target),
         *_models(before, after),
+        *_judges(before, after),
         *_trials(before, after),
         *_provenance(before, after),
     ]
@@ -30,6 +32,8 @@ def differences(baseline: Run, candidate: Run, before: Side, after: Side) -> tup
 def same_data(baseline: Run, candidate: Run, suite: str) -> bool:
     """Whether both runs set out to run the same cases of a suite."""
     before, after = _datasets(baseline, suite), _datasets(candidate, suite)
+    if ended_early(baseline):
+        return False  # what it did not ask is not lost
     return bool(after) and [(one.version, one.selected) for one in before] == [
         (one.version, one.selected) for one in after
     ] and all(one.selected == one.cases for one in after)  # fmt: skip
@@ -143,8 +147,20 @@ def _models(before: Side, after: Side) -> list[Difference]:
     return [Difference(kind="model reported", weight="caution", text=text)]
 
 
-def _named(models: Sequence[str] | dict[str, int] | object) -> str:
-    names = sorted(models) if isinstance(models, dict) else []
+def _judges(before: Side, after: Side) -> list[Difference]:
+    """Judges that report another model than before: the instrument changed, not the product."""
+    found = []
+    for name, one in after.scores.items():
+        old = before.scores.get(name)
+        if old is None or not old.models or not one.models or set(old.models) == set(one.models):
+            continue
+        text = f"judge of {name!r} reported differs: {_named(old.models)} → {_named(one.models)}"
+        found.append(Difference(kind="scorer", weight="refused", text=text, scorer=name))
+    return found
+
+
+def _named(models: Mapping[str, int]) -> str:
+    names = sorted(models)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 

@@ -14,28 +14,31 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit import registry
-from evalkit.config.gate_metrics import MetricInfo, known_metrics, metric_info
+from evalkit.config.gate_metrics import MetricInfo, metric_info
 from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
-from evalkit.errors import EvalkitError
+from evalkit.gate import calibrated
 from evalkit.gate.anchor import anchored, tolerated, with_budget
 from evalkit.gate.beside import beside, is_beside
+from evalkit.gate.calibrated import NO_RECORDS, Records, Trust
 from evalkit.gate.change import max_change, max_ratio, max_slower
 from evalkit.gate.comparability import differences, same_data
 from evalkit.gate.facts import must_pass, offending_rows
 from evalkit.gate.groups import max_gap
+from evalkit.gate.known import metrics_of, plugins_of
 from evalkit.gate.level import bill, floor_or_ceiling, slowest
+from evalkit.gate.looks import Look, decided, looked, over_looks
 from evalkit.gate.measure import Measured, deciding, lose, measure
 from evalkit.gate.outcomes import outcomes
 from evalkit.gate.pairing import Pairing, alone, pair
 from evalkit.gate.policy import corrected, overall, promise, waivers, with_effect
 from evalkit.gate.question import Question
+from evalkit.gate.record import Calibration
 from evalkit.gate.result import Compared, Difference, GateResult, Status, Verdict
 from evalkit.gate.selection import Cases
 from evalkit.hashing import content_id
 from evalkit.model import Run
 from evalkit.registry import ScorerPlugin
-from evalkit.stats.sides import Bools, Side, pooled
+from evalkit.stats.sides import Bools, Side, of_cases, pooled
 
 Sides = Mapping[tuple[str, str], Side]
 CHANGES = frozenset({"max_drop", "max_rise"})
@@ -75,13 +78,15 @@ def decide(
     anchors: Mapping[str, tuple[Stored | None, str]] = {},
     said: Sequence[str] = (),
     problems: Sequence[str] = (),
+    records: Records = NO_RECORDS,
     seed: int = 0,
 ) -> Verdict:
     """Judge every gate of the suites; ``rows`` has the count of each ``sql`` gate's query.
 
     ``no_baseline`` says why there is none; ``anchors`` has the release that the drift of a suite is
     counted from, or ``None`` and why there is none. ``said`` is shown with the verdict, and any of
-    ``problems`` lets nothing pass. Whatever cannot be judged is an ERROR of its own gate.
+    ``problems`` lets nothing pass. ``records`` are the calibrations of scorers, by suite and name.
+    Whatever cannot be judged is an ERROR of its own gate.
     """
     gates = {(one.name, gate.id): gate for one in suites for gate in one.gates}
     policies = {one.name: one.policy for one in suites}
@@ -89,20 +94,32 @@ def decide(
     compared: list[Compared] = []
     problems = list(problems)
     said = list(said)
+    trusts: list[tuple[str, Trust]] = []
     for suite in suites:
         targets = targets_of(candidate, suite.name)
         if not targets and suite.gates:
             problems.append(f"nothing of suite {suite.name!r} was run")
         for target in targets:
-            bench = Bench.of(suite, target, candidate, baseline, no_baseline=no_baseline, seed=seed)
+            bench = Bench.of(
+                suite,
+                target,
+                candidate,
+                baseline,
+                no_baseline=no_baseline,
+                records=records,
+                seed=seed,
+            )
             compared.append(bench.compared())
             for gate in suite.gates:
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
+                    trusts.append((suite.name, bench.trust(gate)))
             if suite.policy.anchor is None:
                 continue
             since, why = anchors.get(suite.name, (None, "its anchor was not looked for"))
-            bench = Bench.of(suite, target, candidate, since, no_baseline=why, seed=seed)
+            bench = Bench.of(
+                suite, target, candidate, since, no_baseline=why, records=records, seed=seed
+            )
             for gate in anchored(suite, bench.infos):
                 if gate.target in {"", target}:
                     gates[suite.name, gate.id] = gate
@@ -138,8 +155,9 @@ def decide(
         promise=promise(effective, alpha),
         problems=tuple(problems),
         hint=no_baseline if baseline is None else "",
-        warnings=(*said, *waivers(gates, today)),
+        warnings=(*said, *waivers(gates, today), *calibrated.warnings(trusts)),
         policy=content_id(sorted(one.content_hash for one in policies.values())),
+        decided=decided(candidate.run, list(candidate.sides.values())),
     )
 
 
@@ -197,7 +215,8 @@ class Bench:
     """One target of one suite on both sides, with what was measured so far.
 
     ``twin`` compares with the baseline's target as it was asked beside the candidate's, where it
-    was: that bench is ``interleaved``.
+    was: that bench is ``interleaved``. A run that a look ended early is judged on the cases of that
+    look; ``whole`` has all that were answered, for what must hold of each.
     """
 
     suite: SuiteSpec
@@ -212,6 +231,9 @@ class Bench:
     confirming: Side | None = None
     twin: Bench | None = None
     interleaved: bool = False
+    records: Records = field(default_factory=dict)
+    look: Look | None = None
+    whole: Bench | None = None
     measured: dict[tuple[str, bool], tuple[Measured | None, Measured]] = field(default_factory=dict)
 
     @classmethod
@@ -223,24 +245,36 @@ class Bench:
         baseline: Stored | None,
         *,
         no_baseline: str = "",
+        records: Records = NO_RECORDS,
         seed: int = 0,
     ) -> Bench:
         """Look both sides up; a baseline without this target is none, and says so."""
         before = None if baseline is None else baseline.sides.get((suite.name, target))
         if baseline is not None and before is None:
             no_baseline = f"the baseline has no target {target!r} in suite {suite.name!r}"
+        held = calibrated.usable(candidate.run, suite.name, records)
+        after, record, whole = candidate.sides[suite.name, target], looked(candidate.run), None
+        if record is not None and record.ended:
+            everything = replace(candidate, run=replace(candidate.run, settings={}))
+            whole = cls.of(suite, target, everything, None, seed=seed)
+            late = record.beyond.get(suite.name, frozenset())
+            after = of_cases(after, set(after.cases) - late)
+            before = None if before is None else of_cases(before, set(after.cases))
         return cls(
             suite=suite,
             target=target,
             candidate=candidate.run,
-            after=candidate.sides[suite.name, target],
+            after=calibrated.decided(after, held),
             baseline=None if before is None or baseline is None else baseline.run,
-            before=before,
+            before=None if before is None else calibrated.decided(before, held),
             no_baseline=no_baseline,
             seed=seed,
             infos=metrics_of(candidate.run, suite.name),
             confirming=candidate.confirming.get((suite.name, target)),
             twin=_twin(suite, target, candidate, baseline, seed),
+            records=records,
+            look=None if record is None else record.at(suite.name),
+            whole=whole,
         )
 
     @cached_property
@@ -280,6 +314,16 @@ class Bench:
         )
 
     @cached_property
+    def plugins(self) -> dict[str, ScorerPlugin]:
+        """The suite's scorers by their name there."""
+        return plugins_of(self.candidate, self.suite.name)
+
+    @cached_property
+    def held(self) -> dict[str, Calibration]:
+        """The calibrations that belong to the candidate's scorers."""
+        return calibrated.usable(self.candidate, self.suite.name, self.records)
+
+    @cached_property
     def deciders(self) -> tuple[str, ...]:
         """The scorers that decide, on either side."""
         return deciding(*(one for one in (self.before, self.after) if one is not None))
@@ -297,7 +341,28 @@ class Bench:
 
     def judge(self, gate: GateSpec) -> list[GateResult]:
         """Every limit of a gate, in every group it names."""
-        return [one for limit in gate.limits for one in self._limit(gate, limit)]
+        trusted = self.trust(gate)
+        found = [
+            calibrated.bounded(one, trusted)
+            for limit in gate.limits
+            for one in self._limit(gate, limit)
+        ]
+        look, alpha = self.look, self.suite.policy.alpha
+        return found if look is None else [over_looks(one, look, alpha) for one in found]
+
+    def trust(self, gate: GateSpec) -> Trust:
+        """How far people's labels carry the metric of a gate."""
+        info = metric_info(gate.metric, self.infos)
+        if info is None or any(one.kind == "must" for one in gate.limits):
+            return calibrated.FACT
+        return calibrated.trust(
+            info,
+            self.suite.name,
+            self.plugins,
+            self.held,
+            deciders=self.deciders,
+            records=self.records,
+        )
 
     def _limit(self, gate: GateSpec, limit: GateLimit) -> list[GateResult]:
         info = FACT if limit.kind == "must" else metric_info(gate.metric, self.infos)
@@ -307,6 +372,8 @@ class Bench:
             return [question.error(f"this run has no metric {gate.metric!r}")]
         if self.twin is not None and limit.kind in CHANGES and info.kind == "quantile":
             return self.twin._limit(gate, limit)
+        if self.whole is not None and limit.kind == "must":
+            return self.whole._limit(gate, limit)
         if limit.kind == "total":
             info = replace(self.infos["cost.total"], name=gate.metric)
         cases = self.pairs if limit.kind in CHANGES else self.everything
@@ -478,7 +545,9 @@ class Bench:
             before=before,
             runs=1 if self.before is None else len(self.before.runs),
             clusters=clusters,
+            trust=self.trust(gate),
             seed=self.seed,
+            look=self.look,
         )
 
 
@@ -523,22 +592,3 @@ def _rule(question: Question) -> GateResult:
             return max_slower(question)
         return max_ratio(question) if question.limit.relative else max_change(question)
     return slowest(question) if info.kind == "quantile" else floor_or_ceiling(question)
-
-
-def metrics_of(run: Run, suite: str) -> dict[str, MetricInfo]:
-    """Every metric that a gate can name on a suite of a run."""
-    return known_metrics(_plugins(run, suite))
-
-
-def _plugins(run: Run, suite: str) -> dict[str, ScorerPlugin]:
-    found = {}
-    for one in run.scorers:
-        if one.suite != suite:
-            continue
-        try:
-            plugin = registry.get(registry.Kind.SCORER, one.scorer)
-        except EvalkitError:
-            continue  # the project's own code, which this command did not run
-        if isinstance(plugin, ScorerPlugin):
-            found[one.name] = plugin
-    return found

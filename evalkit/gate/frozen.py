@@ -142,6 +142,8 @@ def _side(side: Side) -> dict[str, Any]:
                 "passed": one.passed.tolist(),
                 "unscored": one.unscored.tolist(),
                 "stats": None if one.stats is None else [_numbers(row) for row in one.stats],
+                # absent where no judge was asked, as in files of before there were any
+                **({"models": dict(one.models)} if one.models else {}),
             }
             for name, one in side.scores.items()
         },
@@ -213,6 +215,7 @@ def _side_of(value: Mapping[str, Any]) -> Side:
                 stats=None
                 if one["stats"] is None
                 else np.array([_floats(row) for row in one["stats"]]),
+                models=one.get("models", {}),
             )
             for name, one in value["scores"].items()
         },

@@ -48,18 +48,26 @@ def floor_or_ceiling(question: Question) -> GateResult:
     if claims.too_few:
         p_pass = 1.0
     ends = _drawn(claims, question.level, floor=floor)
+    uncorrected, before = None, question.before
+    baseline = None if before is None or not before.cases else before.observed()
     if question.info.kind == "corpus" and claims.best is not None:
         value = claims.best.value
+    corrected = _corrected(question, value, n)
+    if corrected is not None:
+        uncorrected, value = value, corrected.value
+        if before is not None and baseline is not None:
+            old = _corrected(question, baseline, before.cases)
+            baseline = baseline if old is None else old.value
     shown = [
         None if one is None else pick(one, value)
         for one, pick in ((ends.low, min), (ends.high, max))
     ]
-    before = question.before
     return settled(
         question.result(
             about="level",
-            baseline=None if before is None or not before.cases else before.observed(),
+            baseline=baseline,
             candidate=value,
+            uncorrected=uncorrected,
             low=shown[0],
             high=shown[1],
             bound=limit,
@@ -67,7 +75,8 @@ def floor_or_ceiling(question: Question) -> GateResult:
             p_pass=p_pass,
             p_harm=p_harm,
             p_lost=p_lost,
-            needs_more=_needed(question, value, ends, floor=floor),
+            # more labels, not more cases, narrow what labels say
+            needs_more=None if corrected else _needed(question, value, ends, floor=floor),
             method=claims.method,
             reason=claims.too_few,
         ),
@@ -105,6 +114,10 @@ def _claims(question: Question, *, floor: bool) -> Claims:
         return _corpus(question)
     low, high = after.means(after.low), after.means(after.high)
     worst, best = (low, high) if floor else (high, low)
+    corrected = [_corrected(question, float(one.mean()), after.cases) for one in (worst, best)]
+    if corrected[0] is not None:
+        method = "exact counts corrected by people's labels"
+        return Claims(worst=corrected[0], best=corrected[1], method=method)
     if question.clusters is not None:
         few = question.gate.mode == "prove" and not can_prove(question.clusters.tolist())
         return Claims(
@@ -127,6 +140,17 @@ def _claims(question: Question, *, floor: bool) -> Claims:
         if np.isfinite(worst).all()
         else "what is missing on an open scale cannot be bounded",
     )
+
+
+def _corrected(question: Question, share: float, cases: int) -> Resampled | None:
+    """The rate behind a scorer's, where labels say what its decisions are worth.
+
+    Cases of one cluster count as one.
+    """
+    if question.info.kind != "rate":
+        return None
+    n = cases if question.clusters is None else len(np.unique(question.clusters))
+    return question.trust.corrected(share * n, n, passing=question.info.passing, seed=question.seed)
 
 
 def _clustered(values: Floats, question: Question) -> Evidence | None:

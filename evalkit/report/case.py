@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LABEL = 10
 SHOWN = 4_000
 """Characters of one text that are shown; ``--json`` has it whole."""
+MORE = "--json"
+_READ = 5
+"""How many times as many are looked at: cleaning may leave most of them out."""
 
 
 def case_json(trials: Sequence[Trial]) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def _one_line(text: str) -> str:
     return words.clean(text, lines=False)
 
 
-def shown(value: JSON) -> str:
+def shown(value: JSON, limit: int = SHOWN, more: str = MORE) -> str:
     """A text, a list of texts or any value, cleaned and cut to what a screen takes."""
     if isinstance(value, str):
         text = value
@@ -80,17 +83,24 @@ def shown(value: JSON) -> str:
         text = "\n".join(str(one) for one in value)
     else:
         text = json.dumps(value, ensure_ascii=False)
-    cleaned = words.clean(text)
-    if len(cleaned) <= SHOWN:
+    return _limited(words.clean(text[: _READ * limit]), len(text), limit, more)
+
+
+def _limited(cleaned: str, length: int, limit: int, more: str) -> str:
+    """The first characters of a cleaned text, and how many of the ``length`` there were follow."""
+    if len(cleaned) <= limit and length <= _READ * limit:
         return cleaned
-    return f"{cleaned[:SHOWN]}\n[{words.count(len(cleaned) - SHOWN)} more characters: --json]"
+    kept = cleaned[:limit]
+    return f"{kept}\n[{words.count(length - len(kept))} more characters: {more}]"
 
 
-def field(label: str, value: JSON | Text, screen: Screen) -> RenderableType:
-    """A value behind its name."""
+def field(
+    label: str, value: JSON | Text, screen: Screen, *, limit: int = SHOWN, more: str = MORE
+) -> RenderableType:
+    """A text of others under its label, cleaned; ``more`` says how to see what is cut."""
     from rich.text import Text
 
-    text = value if isinstance(value, Text) else Text(shown(value))
+    text = value if isinstance(value, Text) else Text(shown(value, limit, more))
     name = words.cut(label, LABEL - 1)
     return labelled(screen.say(name), text, LABEL)
 
@@ -132,7 +142,7 @@ def _output(output: Output, trial: Trial, screen: Screen) -> list[RenderableType
         for piece in one.score.evidence
         if piece.source == "output"
     ]
-    parts = [field("output", _highlighted(output.text, cited), screen)]
+    parts = [field("output", highlighted(output.text, cited), screen)]
     parts += [
         field("tool call", f"{one.name}({one.arguments})", screen) for one in output.tool_calls
     ]
@@ -149,10 +159,13 @@ def _output(output: Output, trial: Trial, screen: Screen) -> list[RenderableType
     return parts
 
 
-def _highlighted(text: str, pieces: Sequence[Evidence]) -> Text:
+def highlighted(
+    text: str, pieces: Sequence[Evidence], *, limit: int = SHOWN, more: str = MORE
+) -> Text:
     """The output with the evidence underlined; positions count characters of the uncleaned text."""
     from rich.text import Text
 
+    length, text = len(text), text[: _READ * limit]
     marks = [False] * len(text)
     for one in pieces:
         for place in range(max(0, one.start), min(one.end, len(text))):
@@ -163,10 +176,10 @@ def _highlighted(text: str, pieces: Sequence[Evidence]) -> Text:
         if end == len(text) or marks[end] != marks[start]:
             found.append(words.clean(text[start:end]), style="underline" if marks[start] else "")
             start = end
-    if len(found) > SHOWN:
-        rest = len(found) - SHOWN
-        found = found[:SHOWN]
-        found.append(f"\n[{words.count(rest)} more characters: --json]")
+    if len(found) > limit or length > len(text):
+        found = found[:limit]
+        rest = length - len(found)
+        found.append(f"\n[{words.count(rest)} more characters: {more}]")
     return found if text else Text('""')
 
 

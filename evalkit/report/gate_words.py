@@ -116,6 +116,13 @@ def finding(result: GateResult) -> str:
     if result.population is not None and None not in result.population:
         low, high = (change(result, one) for one in result.population)
         parts.append(f"For cases like these the interval is {low} … {high}.")
+    if result.uncorrected is not None:
+        alone = level(result, result.uncorrected)
+        labels = words.counted(result.labels, "label")
+        parts.append(f"Corrected by {labels} of people: the scorer alone says {alone}.")
+    elif result.labels:
+        labels = words.counted(result.labels, "label")
+        parts.append(f"Decided by the threshold that {labels} of people gave, not corrected.")
     parts += [f"{one[:1].upper()}{one[1:]}." for one in result.notes]
     return " ".join([head, *parts])
 
@@ -182,6 +189,20 @@ def _fact(result: GateResult) -> str:
         return result.reason
     allowed = level(result, result.bound)
     return f"within {allowed}" if result.status is Status.PASS else f"more than {allowed}"
+
+
+def decided(verdict: Verdict) -> str:
+    """After how many cases a run was decided that was looked at, and what that saved."""
+    one = verdict.decided
+    if one is None:
+        return ""
+    if not one.early:
+        return f"Looked at {words.counted(one.looks, 'time')}; the intervals hold over all looks."
+    said = f"Decided after {words.count(one.cases)} of {words.counted(one.of, 'case')}"
+    if not one.saved_calls:
+        return f"{said}."
+    money = "" if one.saved_usd is None else f", {words.money(one.saved_usd)}"
+    return f"{said}; saved {words.counted(one.saved_calls, 'call')}{money}."
 
 
 def place(one: Place) -> str:

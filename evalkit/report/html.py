@@ -24,7 +24,6 @@ BUDGET = 5_000_000
 """Bytes of a whole page."""
 PER_BLOCK = 128
 _ASSETS = Path(__file__).parent / "assets"
-_SHORTEST_ID = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +135,10 @@ def pack(view: ReportView, *, budget: int, wide: float) -> Packed:
     kept = 0
     for start in range(0, len(view.texts), PER_BLOCK):
         chunk = view.texts[start : start + PER_BLOCK]
-        block = _block(rows, chunk)
+        block = _block(chunk)
         while chunk and wide * len(block) > room:
             chunk = chunk[: len(chunk) // 2]
-            block = _block(rows, chunk)
+            block = _block(chunk)
         if not chunk:
             break
         room -= wide * len(block)
@@ -152,8 +151,8 @@ def pack(view: ReportView, *, budget: int, wide: float) -> Packed:
     return Packed(_squeezed(_index(view, place)), tuple(blocks), len(rows.id) - kept)
 
 
-def _block(rows: CaseRows, chunk: Sequence[CaseText]) -> bytes:
-    return _squeezed([{"id": rows.id[one.row], **_fields(one)} for one in chunk])
+def _block(chunk: Sequence[CaseText]) -> bytes:
+    return _squeezed(chunk)
 
 
 def _index(view: ReportView, place: Sequence[int]) -> Mapping[str, Any]:
@@ -161,20 +160,10 @@ def _index(view: ReportView, place: Sequence[int]) -> Mapping[str, Any]:
     value = {name: getattr(rows, name) for name in CaseRows.__slots__}
     return {
         **value,
-        "id": _short(rows.id),
         "text": place,
         "candidate": view.candidate.run_id,
         "baseline": "" if view.baseline is None else view.baseline.run_id,
     }
-
-
-def _short(ids: Sequence[str]) -> list[str]:
-    """The ids cut to what still tells them apart."""
-    whole = set(ids)
-    length = _SHORTEST_ID
-    while len({one[:length] for one in whole}) < len(whole):
-        length += 1
-    return [one[:length] for one in ids]
 
 
 def _fields(value: Any) -> dict[str, Any]:

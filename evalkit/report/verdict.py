@@ -34,6 +34,9 @@ def verdict_text(
     if quiet:
         return screen.render(parts)
     parts += _runs(verdict, screen, candidate, baseline)
+    decided = gate_words.decided(verdict)
+    if decided:
+        parts += [labelled("looks", screen.say(decided), LABEL)]
     parts += _cautions(verdict, screen)
     if verdict.results:
         parts += ["", grid(_columns(verdict, screen), screen)]

@@ -30,18 +30,30 @@ def note(
     ``by`` is who did it, ``acting(project.root)`` without; the commit is asked of git. Returns what
     was written. Raises ``StoreError`` when it cannot be: what nobody can trace is not done.
     """
+    made = event(project, kind, by=by, run_id=run_id, **details)
+    store.record(made)
+    return made
+
+
+def event(
+    project: Project,
+    kind: str,
+    *,
+    by: str | None = None,
+    run_id: str | None = None,
+    **details: JSON,
+) -> Event:
+    """The event that ``note`` would add, for a caller with several, or with its own transaction."""
     with GitQuestion(project.root) as git:
         actor = acting(project.root, by)
         state = git.answer()
-    event = Event(
+    return Event(
         kind=kind,
         actor=actor,
         run_id=run_id,
         git_commit=None if state is None else state.commit,
         details=details,
     )
-    store.record(event)
-    return event
 
 
 def acting(root: Path, named: str | None = None) -> str:

@@ -161,6 +161,8 @@ class Ledger:
         self.on_empty: Callable[[Purse], object] = lambda _: None
         self._waiting: set[asyncio.Future[None]] = set()
         self._usd = self._tokens = 0.0
+        self._overdrawn = False
+        self._judging = 0
 
     @property
     def empty(self) -> tuple[Purse, ...]:
@@ -174,7 +176,7 @@ class Ledger:
     @property
     def ended(self) -> bool:
         """Whether nothing more may be called at all."""
-        return any(one.empty and one.whole for one in self.purses)
+        return self._overdrawn or any(one.empty and one.whole for one in self.purses)
 
     def account(
         self,
@@ -192,7 +194,7 @@ class Ledger:
         """
         whole = () if free else self._whole
         paid = (*whole, *own, *(self._judges if judge else ()))
-        return Account(self, paid, price, bound or Bound())
+        return Account(self, paid, price, bound or Bound(), judge=judge)
 
     def try_hold(self, purses: Sequence[Purse], hold: Hold) -> Purse | None:
         """Reserve in all of these purses or in none; the first that has no room, if one has not."""
@@ -203,24 +205,34 @@ class Ledger:
             one.hold(_amount(one, hold))
         return None
 
-    async def hold(self, purses: Sequence[Purse], hold: Hold) -> bool:
-        """Reserve, if need be after calls under way have settled; false when a purse is empty."""
-        while not self.ended:
-            short = self.try_hold(purses, hold)
-            if short is None:
-                return True
-            if short.empty:
-                return False
-            if not short.under_way:
-                self._run_out(short)
-                return False
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.add(turn)
-            try:
-                await turn
-            finally:
-                self._waiting.discard(turn)
-        return False
+    async def hold(self, purses: Sequence[Purse], hold: Hold, *, judge: bool = False) -> bool:
+        """Reserve, if need be after calls under way have settled; false when a purse is empty.
+
+        Whoever asks a ``judge`` comes first: an answer is paid for, and without its verdict lost.
+        """
+        self._judging += judge
+        try:
+            while not self.ended:
+                if judge or not self._judging:
+                    short = self.try_hold(purses, hold)
+                    if short is None:
+                        return True
+                    if short.empty:
+                        return False
+                    if not short.under_way:
+                        self._run_out(short)
+                        return False
+                turn = asyncio.get_running_loop().create_future()
+                self._waiting.add(turn)
+                try:
+                    await turn
+                finally:
+                    self._waiting.discard(turn)
+            return False
+        finally:
+            self._judging -= judge
+            if judge and not self._judging:
+                self._wake()
 
     def settle(self, purses: Sequence[Purse], hold: Hold, spend: Spend) -> None:
         """Replace a reservation by what the call took, and let those who wait try again."""
@@ -234,11 +246,15 @@ class Ledger:
             self._wake()
 
     def scored(self, usd: float) -> None:
-        """Count what scorers say that their own calls cost; an empty purse ends the run."""
+        """Count what scorers say that calls of their own cost, which nobody could refuse.
+
+        An empty purse of scoring ends the run then.
+        """
         for one in (*self._whole, *self._judges):
             if one.unit == "usd":
                 one.spent += usd
                 if one.spent >= one.limit and usd > 0 and one in self._judges:
+                    self._overdrawn = True
                     self._run_out(one)
 
     def booked(self, spend: Spend) -> None:
@@ -313,8 +329,15 @@ class Account:
     """
 
     def __init__(
-        self, ledger: Ledger, purses: Sequence[Purse], price: Priced | None, bound: Bound
+        self,
+        ledger: Ledger,
+        purses: Sequence[Purse],
+        price: Priced | None,
+        bound: Bound,
+        *,
+        judge: bool = False,
     ) -> None:
+        self._judge = judge
         self._ledger = ledger
         self.purses = tuple(purses)
         self._price = price
@@ -326,9 +349,11 @@ class Account:
         Waits while calls under way may leave enough.
         """
         if not self.purses:
-            return None if self._ledger.ended else NO_HOLD
+            # a judge that costs nothing saves what is answered already
+            return None if self._ledger.ended and not self._judge else NO_HOLD
         hold = self._most(request)
-        return hold if await self._ledger.hold(self.purses, hold) else None
+        held = await self._ledger.hold(self.purses, hold, judge=self._judge)
+        return hold if held else None
 
     def release(self, hold: Hold) -> None:
         """Give back the reservation of a call that was not made."""

@@ -1,11 +1,12 @@
 """The pipeline of a run on one machine: feeds, workers, scoring in batches, a durable record.
 
-    feed ──► workers (one task a slot) ──► finished ──► score ──► journal ──► store
-    reads ahead, in a thread               bounded      batches, in a thread
+    feed ──► workers (one task a slot) ──► judging ──► finished ──► score ──► journal ──► store
+    reads ahead, in a thread               bounded     bounded      batches, in a thread
 
 Every stage waits for the next, so memory does not grow with the number of cases. The event loop
-does nothing but call targets: reading, rendering, scoring and writing happen in threads, a batch at
-a time.
+does nothing but call targets and judges: reading, rendering, scoring and writing happen in threads,
+a batch at a time. Asynchronous scorers see an answer as soon as it is there, beside the next calls
+to targets, so that a slow judge holds up neither a batch nor another judge.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from evalkit.errors import ErrorClass, EvalkitError, StoreError, TargetError
-from evalkit.model import Case, Output, Request, ScoreRecord, ScoreStatus, Trial
+from evalkit.model import Case, Output, Request, ScoreRecord, ScoreStatus, Spend, Trial
 from evalkit.runner.budget import NO_HOLD, Ledger, added
 from evalkit.runner.feed import Feed, Job
 from evalkit.runner.flight import Flight, Key
@@ -31,7 +32,9 @@ BATCH = 256
 FINISHED_MOST = 2_048
 """Finished trials that may wait to be scored; workers stand still above it."""
 ASYNC_SCORES = 16
-"""Scores by asynchronous scorers that are under way at once."""
+"""Scores by asynchronous scorers that are under way at once; judges are paced by their lanes."""
+JUDGED_AHEAD = 2
+"""Answers that wait for asynchronous scorers, for every one that can be judged at once."""
 
 
 class Scorer(Protocol):
@@ -40,6 +43,11 @@ class Scorer(Protocol):
     @property
     def is_async(self) -> bool:
         """Whether it must run in the event loop."""
+        ...
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks judges, whose lanes pace it and whose cost is measured."""
         ...
 
     def score_sync(self, pairs: Sequence[tuple[Case, Output]]) -> list[ScoreRecord]:
@@ -85,13 +93,27 @@ class Driven:
     workers: list[asyncio.Task[None]] = field(default_factory=list)
 
 
+class Finished(NamedTuple):
+    """A trial that needs no more calls; ``ready`` are its asynchronous scores by position."""
+
+    target: str
+    job: Job
+    answer: Answer
+    ready: Mapping[int, ScoreRecord]
+
+
+_NONE_READY: Mapping[int, ScoreRecord] = {}
+
+
 @dataclass(slots=True, kw_only=True)
 class Engine:
     """Makes every trial of every feed; ``stop`` ends it early and loses nothing that is finished.
 
-    ``lanes`` are all targets, those only asked by routes too. ``grace_s`` is how long answers under
-    way may take after ``stop``; ``flush_s`` how long a finished trial may wait to be written.
-    ``flight`` remembers what is under way for whoever continues the run if it is killed.
+    ``lanes`` are all targets, those only asked by routes too, ``judges`` those that scorers ask.
+    ``grace_s`` is how long answers and verdicts under way may take after ``stop``; ``flush_s`` how
+    long a finished trial may wait to be written. A trial is finished when it is judged: one whose
+    verdict is dropped is made again when the run is resumed. ``flight`` remembers what is under way
+    for whoever continues the run if it is killed.
     """
 
     run_id: str
@@ -102,6 +124,7 @@ class Engine:
     board: Board
     display: Display
     veil: Veil
+    judges: Sequence[Lane] = ()
     ledger: Ledger = field(default_factory=Ledger)
     flight: Flight | None = None
     grace_s: float = 3.0
@@ -109,7 +132,11 @@ class Engine:
     recorded: int = field(init=False, default=0)
     stopped: bool = field(init=False, default=False)
     scored: dict[tuple[str, str], ScorerTally] = field(init=False, default_factory=dict)
-    _finished: list[tuple[str, Job, Answer]] = field(init=False, default_factory=list)
+    _finished: list[Finished] = field(init=False, default_factory=list)
+    _judging: set[asyncio.Task[None]] = field(init=False, default_factory=set)
+    _failures: list[BaseException] = field(init=False, default_factory=list)
+    _slots: asyncio.Semaphore = field(init=False)
+    _ahead: int = field(init=False, default=0)
     _enough: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _room: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _no_more: bool = field(init=False, default=False)
@@ -120,6 +147,9 @@ class Engine:
         Raises what the sink or a dataset raised, after recording all that could be.
         """
         self._room.set()
+        self._slots = asyncio.Semaphore(ASYNC_SCORES)
+        at_once = sum(one.limits.concurrency for one in self.judges)
+        self._ahead = JUDGED_AHEAD * max(ASYNC_SCORES, at_once)
         self.board.started = self.board.clock()
         self.display.start(self.board)
         ticker = asyncio.create_task(self._tick())
@@ -151,6 +181,8 @@ class Engine:
                 if error is not None and failure is None:
                     failure = error
                     self.stop(grace_s=0.0 if one is collector else self.grace_s)
+        while self._judging:
+            await asyncio.wait(self._judging)
         self._no_more = True
         self._enough.set()
         if not collector.done():
@@ -158,7 +190,7 @@ class Engine:
                 await collector
             except Exception as error:  # noqa: BLE001 - handed to the caller of run, as it is
                 failure = failure or error
-        return failure
+        return failure or next(iter(self._failures), None)
 
     def stop(self, *, grace_s: float | None = None) -> None:
         """Start nothing new; answers under way have ``grace_s`` to arrive, then are dropped."""
@@ -177,6 +209,8 @@ class Engine:
         for one in self.driven:
             for worker in one.workers:
                 worker.cancel()
+        for task in self._judging:
+            task.cancel()
 
     async def _worker(self, driven: Driven) -> None:
         try:
@@ -186,8 +220,7 @@ class Engine:
             driven.feed.let_go()
 
     async def _work(self, driven: Driven) -> None:
-        lane, feed, finished = driven.lane, driven.feed, self._finished
-        flight = self.flight
+        lane, feed, flight = driven.lane, driven.feed, self.flight
         name, timeout = lane.name, lane.timeout_s
         while (job := await feed.next()) is not None:
             if job.unrendered is None:
@@ -208,17 +241,58 @@ class Engine:
                         answer = replace(answer, spend=added(answer.spend, asked_before))
             else:
                 answer = lane.unasked(TargetError(ErrorClass.PROMPT, str(job.unrendered)))
-            output = answer.output
-            driven.tallies[job.suite].count(answered=output is not None, cost_usd=_spent(answer))
-            finished.append((name, job, answer))
-            if len(finished) >= BATCH:
-                self._enough.set()
-                if len(finished) >= FINISHED_MOST and not self.stopped:
-                    self._room.clear()
-                    await self._room.wait()
+            if answer.output is not None and any(one.is_async for one in self.scorers[job.suite]):
+                task = asyncio.create_task(self._judge(driven, job, answer, answer.output))
+                self._judging.add(task)
+                task.add_done_callback(self._judged)
+            else:
+                self._finish(driven, job, answer, _NONE_READY)
+            while self._is_full() and not self.stopped:
+                self._room.clear()
+                await self._room.wait()
             if lane.health.given_up:
                 self._give_up(driven)
                 return
+
+    def _is_full(self) -> bool:
+        return len(self._finished) >= FINISHED_MOST or len(self._judging) >= self._ahead
+
+    def _finish(
+        self, driven: Driven, job: Job, answer: Answer, ready: Mapping[int, ScoreRecord]
+    ) -> None:
+        tally = driven.tallies[job.suite]
+        tally.count(answered=answer.output is not None, cost_usd=_spent(answer))
+        self._finished.append(Finished(driven.lane.name, job, answer, ready))
+        if len(self._finished) >= BATCH:
+            self._enough.set()
+
+    async def _judge(self, driven: Driven, job: Job, answer: Answer, output: Output) -> None:
+        """Ask all asynchronous scorers of one answer at once, then call it finished."""
+        places = [place for place, one in enumerate(self.scorers[job.suite]) if one.is_async]
+        work = [self._score(self.scorers[job.suite][place], job.case, output) for place in places]
+        records = await asyncio.gather(*work, return_exceptions=True)
+        ready: dict[int, ScoreRecord] = {}
+        for place, record in zip(places, records, strict=True):
+            if isinstance(record, BaseException):
+                # nothing a scorer does raises: the run is ending, and the trial is made again
+                raise record
+            ready[place] = record
+        self._finish(driven, job, answer, ready)
+
+    async def _score(self, scorer: Scorer, case: Case, output: Output) -> ScoreRecord:
+        if scorer.asks:
+            (record,) = await scorer.score([(case, output)])
+            return record
+        async with self._slots:
+            (record,) = await scorer.score([(case, output)])
+        return record
+
+    def _judged(self, task: asyncio.Task[None]) -> None:
+        self._judging.discard(task)
+        self._room.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failures.append(error)
+            self.stop()
 
     def _give_up(self, driven: Driven) -> None:
         if any(one.given_up for one in driven.tallies.values()):
@@ -255,76 +329,59 @@ class Engine:
         except TimeoutError:
             pass
 
-    async def _record(self, batch: list[tuple[str, Job, Answer]]) -> None:
-        waiting = await self._score_async(batch)
-        scored_usd = await asyncio.to_thread(self._score_and_write, batch, waiting)
+    async def _record(self, batch: list[Finished]) -> None:
+        scored_usd, judged_usd = await asyncio.to_thread(self._score_and_write, batch)
         self.recorded += len(batch)
         if self.flight is not None:
-            self.flight.landed(_key(target, job) for target, job, _ in batch)
-        for _, _, answer in batch:
-            self.ledger.booked(answer.spend)
+            self.flight.landed(_key(one.target, one.job) for one in batch)
+        for one in batch:
+            self.ledger.booked(one.answer.spend)
+        if judged_usd:
+            self.ledger.booked(Spend(usd=judged_usd))
         if scored_usd:
             self.ledger.scored(scored_usd)
 
-    async def _score_async(
-        self, batch: list[tuple[str, Job, Answer]]
-    ) -> dict[tuple[int, int], ScoreRecord]:
-        """What asynchronous scorers say, by place in the batch and place of the scorer."""
-        if not any(one.is_async for scorers in self.scorers.values() for one in scorers):
-            return {}
-        slots = asyncio.Semaphore(ASYNC_SCORES)
-        records: dict[tuple[int, int], ScoreRecord] = {}
-
-        async def score(place: tuple[int, int], scorer: Scorer, case: Case, out: Output) -> None:
-            async with slots:
-                (records[place],) = await scorer.score([(case, out)])
-
-        async with asyncio.TaskGroup() as group:
-            for row, (_, job, answer) in enumerate(batch):
-                if answer.output is None:
-                    continue
-                for position, scorer in enumerate(self.scorers[job.suite]):
-                    if scorer.is_async:
-                        group.create_task(score((row, position), scorer, job.case, answer.output))
-        return records
-
-    def _score_and_write(
-        self,
-        batch: list[tuple[str, Job, Answer]],
-        ready: Mapping[tuple[int, int], ScoreRecord],
-    ) -> float:
+    def _score_and_write(self, batch: list[Finished]) -> tuple[float, float]:
         """Score a batch suite by suite and scorer by scorer, then write it; runs in a thread.
 
-        Returns what the scorers say that scoring cost, in US dollars.
+        Returns, in US dollars, what scorers say that scoring cost, and what judges were measured to
+        have taken.
         """
+        said_usd = judged_usd = 0.0
         scores: list[list[ScoreRecord]] = [[] for _ in batch]
         for suite, scorers in self.scorers.items():
             rows: list[int] = []
             pairs: list[tuple[Case, Output]] = []
-            for row, (_, job, answer) in enumerate(batch):
-                if job.suite == suite and answer.output is not None:
+            for row, one in enumerate(batch):
+                if one.job.suite == suite and one.answer.output is not None:
                     rows.append(row)
-                    pairs.append((job.case, answer.output))
+                    pairs.append((one.job.case, one.answer.output))
             for position, scorer in enumerate(scorers if rows else ()):
                 records = (
-                    [ready[row, position] for row in rows]
+                    [batch[row].ready[position] for row in rows]
                     if scorer.is_async
                     else scorer.score_sync(pairs)
                 )
                 for row, record in zip(rows, records, strict=True):
                     scores[row].append(record)
                     self.scored.setdefault((suite, record.name), ScorerTally()).count(record)
+                cost = sum(one.cost_usd or 0.0 for one in records)
+                if scorer.asks:
+                    judged_usd += cost
+                else:
+                    said_usd += cost
         trials = [
             build_trial(
-                job,
-                answer,
+                one.job,
+                one.answer,
                 run_id=self.run_id,
-                target=target,
+                target=one.target,
                 scores=tuple(given),
                 veil=self.veil,
-                after_kill=self.flight is not None and self.flight.was_left(_key(target, job)),
+                after_kill=self.flight is not None
+                and self.flight.was_left(_key(one.target, one.job)),
             )
-            for (target, job, answer), given in zip(batch, scores, strict=True)
+            for one, given in zip(batch, scores, strict=True)
         ]
         try:
             self.sink.append(trials)
@@ -336,9 +393,7 @@ class Engine:
                 where=error.filename,
                 hint="free space or fix permissions",
             ) from error
-        return sum(
-            one.score.cost_usd or 0.0 for given in scores for one in given if one.score is not None
-        )
+        return said_usd, judged_usd
 
     async def _tick(self) -> None:
         while True:
@@ -347,13 +402,13 @@ class Engine:
 
     async def _close(self) -> None:
         self._cancel()
-        workers = [worker for one in self.driven for worker in one.workers]
-        if workers:
+        under_way = [*self._judging, *(worker for one in self.driven for worker in one.workers)]
+        if under_way:
             # a target may refuse to be cancelled; the process does not wait for it for ever
-            await asyncio.wait(workers, timeout=2.0)
+            await asyncio.wait(under_way, timeout=2.0)
         for one in self.driven:
             await one.feed.aclose()
-        for lane in self.lanes:
+        for lane in (*self.lanes, *self.judges):
             try:
                 async with asyncio.timeout(5.0):
                     await lane.aclose()

@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import PromptError
 from evalkit.model import Message, Request, Usage
 from evalkit.runner.budget import Ledger, Priced
+from evalkit.runner.done import NOTHING_DONE, Done
+from evalkit.runner.estimate_judges import judge_rows
 from evalkit.runner.feed import trial_seed
 from evalkit.runner.fleet import Fleet, PlannedTarget
+from evalkit.runner.intervals import NONE, Interval, price_of, tokens_of
 from evalkit.runner.lane import Lane
 from evalkit.runner.plan import Plan
 from evalkit.runner.resume import Resumed
@@ -36,30 +39,11 @@ _PER_MESSAGE = 4
 _LOOKED_UP = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A number that is not known yet: what is likely, and between what it lies."""
-
-    low: float
-    likely: float
-    high: float
-
-    def __add__(self, other: Interval) -> Interval:
-        return Interval(self.low + other.low, self.likely + other.likely, self.high + other.high)
-
-    def scaled(self, factor: float) -> Interval:
-        """The same of so many."""
-        return Interval(self.low * factor, self.likely * factor, self.high * factor)
-
-
-NONE = Interval(0.0, 0.0, 0.0)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One suite on one target; ``kept`` answers come from the cache, ``usd`` is ``None`` unpriced.
 
-    ``basis`` says what it rests on.
+    ``basis`` says what it rests on. A ``judge`` is a target that the suite's scorers ask.
     """
 
     suite: str
@@ -70,6 +54,7 @@ class Row:
     output_tokens: Interval
     usd: Interval | None
     basis: str
+    judge: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +125,8 @@ class Estimate:
     def _row(self, row: Row) -> str:
         cost = "cost unknown" if row.usd is None else between(row.usd)
         return (
-            f"{row.suite} \N{MULTIPLICATION SIGN} {row.target}: {row.calls:,} calls,"
+            f"{row.suite} \N{MULTIPLICATION SIGN} {'judge ' * row.judge}{row.target}:"
+            f" {row.calls:,} calls,"
             f" {_tokens(row.input_tokens)} in, {_tokens(row.output_tokens)} out, {cost}"
             f" ({row.basis})"
         )
@@ -188,6 +174,7 @@ def estimate(
     rows = [
         _row(plan, suite, name, store, resumed) for suite in plan.suites for name in suite.targets
     ]
+    rows += _judges(plan, store, resumed)
     priced = [one for one in rows if one.usd is not None]
     usd = sum((one.usd for one in rows if one.usd is not None), NONE) if priced else None
     tokens = sum((one.input_tokens + one.output_tokens for one in rows), NONE)
@@ -214,10 +201,36 @@ def estimate(
     )
 
 
+def _judges(plan: Plan, store: Store, resumed: Resumed | None) -> list[Row]:
+    """What scoring takes where no earlier run tells it."""
+    trials: dict[str, int] = {}
+    for suite in plan.suites:
+        for name in suite.targets:
+            past = store.history(name, suite.name)
+            if past is None or not past.scoring_usd:
+                done = () if resumed is None else resumed.done.get((suite.name, name), ())
+                trials[suite.name] = trials.get(suite.name, 0) + suite.planned - len(done)
+    return [
+        Row(
+            suite=suite,
+            target=name,
+            calls=calls,
+            kept=0,
+            input_tokens=sent,
+            output_tokens=said,
+            usd=usd,
+            basis="as often as scorers ask; lengths guessed",
+            judge=True,
+        )
+        for suite, name, calls, sent, said, usd in judge_rows(plan, trials)
+    ]
+
+
 def worth_estimating(plan: Plan) -> bool:
     """Whether anything is asked that has a price above nothing."""
     one = Usage(input_tokens=1_000, output_tokens=1_000)
-    prices = [lane.price for lane in plan.fleet.lanes.values() if lane.price is not None]
+    lanes = (*plan.fleet.lanes.values(), *plan.judging.lanes.values())
+    prices = [lane.price for lane in lanes if lane.price is not None]
     return any(price.cost(one) for price in prices)
 
 
@@ -229,9 +242,9 @@ def _fits(left: float, needed: Interval | None) -> str:
 
 def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resumed | None) -> Row:
     fleet = plan.fleet
-    done = frozenset[tuple[str, int]]()
+    done = NOTHING_DONE
     if resumed is not None:
-        done = frozenset(resumed.done.get((suite.name, name), ()))
+        done = resumed.done.get((suite.name, name), NOTHING_DONE)
     trials = suite.planned - len(done)
     share = _kept_share(plan, suite, fleet.lanes[name], done)
     kept = round(trials * share)
@@ -257,7 +270,7 @@ def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resu
                 one_said = Interval(0.0, 0.0, one_said.high)
             sent, said = sent + one_sent, said + one_said
             if usd is not None and lane.price is not None:
-                cost = _price(lane.price, asked, one_sent, one_said)
+                cost = price_of(lane.price, asked, one_sent, one_said)
                 usd = None if cost is None else usd + cost
         basis = f"{len(suite.survey.first):,} prompts rendered, "
         basis += (
@@ -284,7 +297,7 @@ def _past_usd(
 ) -> Interval | None:
     if price is not None:
         # today's price on the tokens of then
-        return _price(price, asked, sent, said)
+        return price_of(price, asked, sent, said)
     if past.cost_usd is not None:
         return _total(asked, past.cost_usd, past.cost_deviation, past.answers)
     return None
@@ -338,9 +351,7 @@ def _guess(messages: Sequence[Message]) -> float:
     """About four characters a token; characters beyond ASCII are a token each."""
     total = 0.0
     for one in messages:
-        text = one.content
-        plain = len(text) if text.isascii() else sum(map(str.isascii, text))
-        total += plain / 4 + (len(text) - plain) + _PER_MESSAGE
+        total += tokens_of(one.content) + _PER_MESSAGE
     return total
 
 
@@ -356,41 +367,7 @@ def _answers(target: PlannedTarget, past: History | None, asked: int) -> Interva
     return Interval(low, likely, high).scaled(asked)
 
 
-def _price(price: Priced, asked: int, sent: Interval, said: Interval) -> Interval | None:
-    """Dollars of so many calls that take these tokens together."""
-    if not asked:
-        return NONE
-    ends = []
-    for tokens_in, tokens_out in (
-        (sent.low, said.low),
-        (sent.likely, said.likely),
-        (sent.high, said.high),
-    ):
-        one = _one_price(price, tokens_in / asked, tokens_out / asked)
-        if one is None:
-            return None
-        ends.append(one * asked)
-    return Interval(*ends)
-
-
-def _one_price(price: Priced, tokens_in: float, tokens_out: float) -> float | None:
-    """Dollars of a call of the mean length: tokens are whole, a mean is not."""
-    whole_in, whole_out = math.floor(tokens_in), math.floor(tokens_out)
-    here = price.cost(Usage(input_tokens=whole_in, output_tokens=whole_out))
-    more_in = price.cost(Usage(input_tokens=whole_in + 1, output_tokens=whole_out))
-    more_out = price.cost(Usage(input_tokens=whole_in, output_tokens=whole_out + 1))
-    if here is None or more_in is None or more_out is None:
-        return None
-    return (
-        here
-        + (tokens_in - whole_in) * (more_in - here)
-        + (tokens_out - whole_out) * (more_out - here)
-    )
-
-
-def _kept_share(
-    plan: Plan, suite: PlannedSuite, lane: Lane, done: frozenset[tuple[str, int]]
-) -> float:
+def _kept_share(plan: Plan, suite: PlannedSuite, lane: Lane, done: Done) -> float:
     """The share of trials whose answers are in the cache, as among the first cases."""
     if lane.cache is None:
         return 0.0

@@ -77,13 +77,16 @@ def build_fleet(
     allow_code: bool,
     concurrency: int | None,
     store: Store | None,
+    judging: bool = False,
 ) -> Fleet:
     """Build the named targets and those they ask.
+
+    For ``judging`` none renders a prompt of its own.
 
     Raises ``ConfigError`` for a missing environment variable, for options a target refuses and for
     code that is not allowed; no connection is made.
     """
-    builder = _Builder(project, environ, allow_code, concurrency, store)
+    builder = _Builder(project, environ, allow_code, concurrency, store, judging=judging)
     for name in names:
         builder.add(name, None)
     return Fleet(targets=builder.targets, lanes=builder.lanes, warnings=tuple(builder.warnings))
@@ -97,7 +100,10 @@ class _Builder:
         allow_code: bool,
         concurrency: int | None,
         store: Store | None,
+        *,
+        judging: bool,
     ):
+        self._judging = judging
         self._project = project
         self._environ = environ
         self._allow_code = allow_code
@@ -146,7 +152,7 @@ class _Builder:
             self.add(one, spec)
         if self._concurrency is not None:
             spec = replace(spec, limits=replace(spec.limits, concurrency=self._concurrency))
-        prompt = None if spec.prompt is None else self._prompt(spec.prompt)
+        prompt = None if spec.prompt is None or self._judging else self._prompt(spec.prompt)
         target = build_target(
             spec,
             options,

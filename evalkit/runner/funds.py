@@ -11,7 +11,8 @@ from evalkit.config.spec import Cap
 from evalkit.errors import BudgetStop, ConfigError
 from evalkit.model import Usage
 from evalkit.runner.budget import Ledger, Purse
-from evalkit.runner.fleet import PlannedTarget
+from evalkit.runner.fleet import Fleet, PlannedTarget
+from evalkit.runner.judges import fund_judges
 from evalkit.runner.plan import Plan, RunOptions
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def fund(
         ("budget of judges: max_usd", "budget of judges: max_tokens"),
         before.judges_usd,
         0,
+        whole=False,
     )
     own = {
         name: _purses(
@@ -73,10 +75,12 @@ def fund(
             whole=False,
         )
         for name, cap in budget.targets.items()
-        if name in plan.fleet.lanes
+        if name in plan.fleet.lanes or name in plan.judging.lanes
     }
     warnings: list[str] = []
-    for name, target in plan.fleet.targets.items():
+    everyone = [(plan.fleet, name, one, False) for name, one in plan.fleet.targets.items()]
+    everyone += [(plan.judging, name, one, True) for name, one in plan.judging.targets.items()]
+    for fleet, name, target, judge in everyone:
         mine = own.get(name, [])
         if target.children and mine:
             raise ConfigError(
@@ -84,8 +88,8 @@ def fund(
                 where=budget.where(f"targets.{name}"),
                 hint=f"cap the targets that it asks: {', '.join(target.children)}",
             )
-        paid = [*purses, *mine]
-        _refuse_unpriced(plan, name, target, paid)
+        paid = [*purses, *mine, *(judges if judge else ())]
+        _refuse_unpriced(fleet, name, target, paid)
         if paid and not target.free and target.bound.output_tokens is None:
             warnings.append(
                 f"target {name!r}: nothing bounds the length of its answers, so"
@@ -94,15 +98,17 @@ def fund(
             )
     ledger = Ledger([*purses, *(purse for mine in own.values() for purse in mine)], judges=judges)
     _refuse_spent(ledger, plan.run.id if resumed else None)
-    for name, target in plan.fleet.targets.items():
+    for fleet, name, target, judge in everyone:
         if not target.children:
-            lane = plan.fleet.lanes[name]
+            lane = fleet.lanes[name]
             lane.account = ledger.account(
                 own=own.get(name, ()),
                 price=lane.price,
                 bound=target.bound,
+                judge=judge,
                 free=target.free,
             )
+    fund_judges(plan.judges, ledger)
     return ledger, tuple(warnings)
 
 
@@ -172,11 +178,11 @@ def _in_file(name: str) -> str:
     return f"a larger {name.rpartition(' ')[2]!r} in evalkit.yaml ({name.partition(':')[0]})"
 
 
-def _refuse_unpriced(plan: Plan, name: str, target: PlannedTarget, paid: list[Purse]) -> None:
+def _refuse_unpriced(fleet: Fleet, name: str, target: PlannedTarget, paid: list[Purse]) -> None:
     capped = [one for one in paid if one.unit == "usd"]
     if not capped or target.free:
         return
-    price = plan.fleet.lanes[name].price
+    price = fleet.lanes[name].price
     one = Usage(input_tokens=1, output_tokens=1)
     if price is not None and price.cost(one) is not None:
         return

@@ -274,7 +274,7 @@ class _JournalSink:
     def finish(self) -> None:
         self._seal()
         while self._sealed:
-            self._store.ingest(self._sealed[0])
+            self._store.ingest(self._sealed[0], fresh=True)
             self._sealed.pop(0)
 
     def close(self) -> None:

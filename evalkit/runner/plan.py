@@ -16,23 +16,50 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from evalkit.config.spec import CacheMode, Project
-from evalkit.errors import UnknownName, UsageError
+from evalkit.errors import ConfigError, UnknownName, UsageError
 from evalkit.gate.beside import beside
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.audit import user_name
 from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
+from evalkit.runner.judges import Judge, judges_of
 from evalkit.runner.reach import keep_offline
 from evalkit.runner.select import Selection
 from evalkit.runner.shards import Shard
 from evalkit.runner.stored_targets import with_baseline
-from evalkit.runner.suites import PlannedSuite, Scans, find_suites, plan_suite, shown_source
+from evalkit.runner.suites import (
+    PlannedSuite,
+    Scans,
+    asked_by,
+    find_suites,
+    plan_suite,
+    shown_source,
+)
 
 if TYPE_CHECKING:
     from evalkit.store import Store
 
 EngineName: TypeAlias = Literal["local", "ray"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LooksAsked:
+    """What a run is looked at for: its baseline and rules, kept with the run to be resumed."""
+
+    baseline: str
+    policy_ref: str = ""
+
+    def to_json(self) -> dict[str, JSON]:
+        """What the run stores."""
+        return {"baseline": self.baseline, "policy_ref": self.policy_ref}
+
+    @classmethod
+    def of(cls, kept: object) -> LooksAsked | None:
+        """What a run stored; ``None`` when it was not to be looked at."""
+        if not isinstance(kept, Mapping):
+            return None
+        return cls(baseline=str(kept["baseline"]), policy_ref=str(kept["policy_ref"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +87,7 @@ class RunOptions:
     ray_address: str | None = None
     workers: int | None = None
     max_time_s: float | None = None
+    looks: LooksAsked | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -84,18 +112,25 @@ class RunOptions:
             "interleave": self.interleave,
             "reference": self.reference,
             **({} if self.shard is None else {"shard": str(self.shard)}),
+            **({} if self.looks is None else {"looks": self.looks.to_json()}),
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A run that can start: nothing was called and nothing stored yet."""
+    """A run that can start: nothing was called and nothing stored yet.
+
+    ``judging`` are the targets that scorers ask, apart from those under test even where they are
+    the same; ``judges`` are what the scorers are handed of them.
+    """
 
     project: Project
     run: Run
     suites: tuple[PlannedSuite, ...]
     fleet: Fleet
     warnings: tuple[str, ...]
+    judging: Fleet
+    judges: Mapping[str, Judge]
 
 
 def build_plan(
@@ -132,6 +167,12 @@ def _build(
     for name in options.targets:
         if name not in project.targets:
             raise UnknownName("target", name, project.targets, where=project.path)
+        if project.targets[name].judge:
+            raise ConfigError(
+                f"target {name!r} is a judge: only scorers ask it",
+                where=project.targets[name].where("judge"),
+                hint="take 'judge: true' off it, or name another target",
+            )
     wanted = {one.name: _with_beside(options.targets or one.targets, project) for one in specs}
     fleet = build_fleet(
         project,
@@ -141,8 +182,19 @@ def _build(
         concurrency=options.concurrency,
         store=store,
     )
+    judging = build_fleet(
+        project,
+        _unique(name for one in specs for name in asked_by(one)),
+        environ=environ,
+        allow_code=options.allow_code,
+        concurrency=None,
+        store=store,
+        judging=True,
+    )
+    judges = judges_of(judging, seed)
     if options.offline:
         keep_offline(fleet)
+        keep_offline(judging)
     scans = Scans()
     suites = tuple(
         plan_suite(
@@ -153,13 +205,14 @@ def _build(
             trials=options.trials or one.trials,
             selection=selection,
             allow_code=options.allow_code,
+            judges=judges,
             reference=options.reference,
             shard=options.shard,
         )
         for one in specs
     )
     refuse_nothing(suites, selection, scans.infos)
-    warnings = [*fleet.warnings]
+    warnings = [*fleet.warnings, *judging.warnings]
     for suite in suites:
         check_prompts(suite, fleet)
         warnings += [*suite.warnings, *check_needs(suite)]
@@ -169,6 +222,8 @@ def _build(
         suites=suites,
         fleet=fleet,
         warnings=_unique(warnings),
+        judging=judging,
+        judges=judges,
     )
 
 
@@ -197,7 +252,7 @@ def _run(
         suites=tuple(one.name for one in suites),
         suite_hashes={one.name: one.spec.content_hash for one in suites},
         targets=tuple(one.version for one in fleet.targets.values()),
-        prompts=_prompts(project, fleet.targets.values()),
+        prompts=_prompts(project, fleet.targets.values(), suites),
         datasets=tuple(version for one in suites for version in one.datasets),
         scorers=tuple(
             ScorerVersion(
@@ -227,11 +282,16 @@ def _settings(options: RunOptions, suites: Sequence[PlannedSuite]) -> dict[str, 
     return settings
 
 
-def _prompts(project: Project, targets: Iterable[PlannedTarget]) -> tuple[PromptVersion, ...]:
+def _prompts(
+    project: Project, targets: Iterable[PlannedTarget], suites: Iterable[PlannedSuite]
+) -> tuple[PromptVersion, ...]:
+    from evalkit.config import load_prompt
+
+    rubrics = {path for suite in suites for one in suite.scorers for path in one.prompts}
+    used = [one.prompt for one in targets if one.prompt is not None]
     found: dict[Path, PromptVersion] = {}
-    for one in targets:
-        prompt = one.prompt
-        if prompt is not None and prompt.path not in found:
+    for prompt in (*used, *map(load_prompt, sorted(rubrics))):
+        if prompt.path not in found:
             found[prompt.path] = PromptVersion(
                 version=prompt.version,
                 path=shown_source(str(prompt.path), project),

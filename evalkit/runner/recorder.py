@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import EvalkitError, StoreError
-from evalkit.model import NOTHING_SPENT, RunStatus, Spend, Trial
+from evalkit.model import JSON, NOTHING_SPENT, RunStatus, Spend, Trial
 
 if TYPE_CHECKING:
     from evalkit.store import Journal, Store
 
-SEAL_AFTER = 4_000
+SEAL_AFTER = 8_000
 """Trials after which a journal segment is moved into the store, in the background."""
 SEAL_TEXT = 8_000_000
 """The same in characters answered and asked: a segment is in memory while it is moved."""
@@ -27,14 +27,18 @@ class Recorder:
 
     ``append`` returns when the disk has the trials, and never waits for the store, which another
     process may be using. ``finish`` moves the rest into the store: then it has ``ended``.
-    While a recorder is open no other process can execute the run.
+    While a recorder is open no other process can execute the run. ``fresh`` says that the store has
+    no trial of the run yet.
     """
 
-    def __init__(self, store: Store, run_id: str, *, seal_after: int = SEAL_AFTER):
+    def __init__(
+        self, store: Store, run_id: str, *, fresh: bool = False, seal_after: int = SEAL_AFTER
+    ):
         from evalkit.store import Journal
 
         self._store = store
         self._run_id = run_id
+        self._fresh = fresh
         self._seal_after = seal_after
         self._journal: Journal = Journal(store.journal_directory, run_id)
         self._sealed: deque[Path] = deque()
@@ -72,22 +76,35 @@ class Recorder:
     def _ingest(self) -> None:
         with self._guard:
             while self._sealed:
-                self._store.ingest(self._sealed[0])
+                self._store.ingest(self._sealed[0], fresh=self._fresh)
                 self._sealed.popleft()
 
-    def finish(self, status: RunStatus, *, unrecorded: Spend = NOTHING_SPENT) -> None:
-        """Move everything into the store and write how the run ended.
-
-        ``unrecorded`` was spent on calls that ended without a trial.
-
-        Raises ``StoreError`` when that fails: the journal then keeps what the store lacks, and the
-        next command that opens the store takes it in.
-        """
+    def settle(self) -> None:
+        """Move everything recorded so far into the store, where it can be read."""
         if self._ingesting is not None:
             self._ingesting.result()
         self._seal()
         self._ingest()
-        self._store.finish_run(self._run_id, status, datetime.now(UTC), unrecorded=unrecorded)
+
+    def finish(
+        self,
+        status: RunStatus,
+        *,
+        unrecorded: Spend = NOTHING_SPENT,
+        settings: Mapping[str, JSON] | None = None,
+    ) -> None:
+        """Move everything into the store and write how the run ended.
+
+        ``unrecorded`` was spent on calls that ended without a trial; ``settings`` are added to
+        those of the run.
+
+        Raises ``StoreError`` when that fails: the journal then keeps what the store lacks, and the
+        next command that opens the store takes it in.
+        """
+        self.settle()
+        self._store.finish_run(
+            self._run_id, status, datetime.now(UTC), unrecorded=unrecorded, settings=settings
+        )
         self.ended = True
 
     def close(self) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 
 from evalkit.config.spec import Project, SuiteSpec
 from evalkit.errors import EvalkitError
-from evalkit.model import Run, ScoreRecord, ScorerVersion, ScoreStatus
+from evalkit.model import Case, Output, Run, ScoreRecord, ScorerVersion, ScoreStatus
+from evalkit.runner.judges import Judge, judges_for
 from evalkit.stats.sides import Side, SideScores
 from evalkit.store import Store
 
@@ -65,7 +66,14 @@ class Rescorer:
             if one.name not in now or now[one.name] == then.get(one.name):
                 continue
             try:
-                bound = bind(one, root=self.project.root, allow_code=self.allow_code)
+                bound = bind(
+                    one,
+                    root=self.project.root,
+                    allow_code=self.allow_code,
+                    judges=judges_for(
+                        self.project, one, allow_code=self.allow_code, store=self.store
+                    ),
+                )
             except EvalkitError as error:
                 self.said[f"scorer {one.name!r} cannot score the baseline again: {error.what}"] = (
                     None
@@ -84,20 +92,21 @@ class Rescorer:
 
     def _again(self, spec: SuiteSpec, scorer: BoundScorer, run: Run, sides: Sides) -> Run:
         """The run as if it had been scored so; its sides get the new scores."""
-        count = 0
-        for key, side in list(sides.items()):
-            if key[0] != spec.name:
-                continue
-            trials = self.store.trials(run.id, *key)
-            answered = [one for one in trials if one.output is not None]
-            pairs = [(one.case, one.output) for one in answered if one.output is not None]
-            records = (
-                asyncio.run(scorer.score(pairs)) if scorer.is_async else scorer.score_sync(pairs)
-            )
-            by_trial = {one.key: record for one, record in zip(answered, records, strict=True)}
-            column = _column([by_trial.get(one.key) for one in trials])
+        stored = {key: self.store.trials(run.id, *key) for key in sides if key[0] == spec.name}
+        pairs = [
+            (one.case, one.output)
+            for trials in stored.values()
+            for one in trials
+            if one.output is not None
+        ]
+        count = len(pairs)
+        records = iter(
+            asyncio.run(_asked(scorer, pairs)) if scorer.is_async else scorer.score_sync(pairs)
+        )
+        for key, trials in stored.items():
+            column = _column([None if one.output is None else next(records) for one in trials])
+            side = sides[key]
             sides[key] = replace(side, scores={**side.scores, scorer.name: column})
-            count += len(answered)
         what = (
             f"scorer {scorer.name!r} changed: {count:,} stored answers of {run.id} were scored"
             " again with the new one"
@@ -109,6 +118,16 @@ class Rescorer:
             if (one.suite, one.name) == (spec.name, scorer.name)
         )
         return replace(run, scorers=_with(run.scorers, version))
+
+
+async def _asked(scorer: BoundScorer, pairs: Sequence[tuple[Case, Output]]) -> list[ScoreRecord]:
+    """What an asynchronous scorer says; its judges are let go in the same event loop."""
+    try:
+        return await scorer.score(pairs)
+    finally:
+        for one in scorer.judges.values():
+            if isinstance(one, Judge):
+                await one.lane.aclose()
 
 
 def _signatures(run: Run, suite: str) -> dict[str, str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit import registry
 from evalkit.config.spec import DatasetSpec, Project, SuiteSpec
 from evalkit.errors import Undecided, UsageError, suggestion
 from evalkit.hashing import canonical
-from evalkit.model import DatasetVersion
+from evalkit.model import Ask, DatasetVersion
+from evalkit.registry import Kind, ScorerPlugin
 from evalkit.runner.cases import SuiteCases, Survey
 from evalkit.runner.select import Selection
 from evalkit.runner.shards import Shard
@@ -80,6 +82,16 @@ def find_suites(project: Project, names: Sequence[str]) -> list[SuiteSpec]:
     return list(specs.values())
 
 
+def asked_by(spec: SuiteSpec) -> list[str]:
+    """The targets that the suite's scorers ask."""
+    found: list[str] = []
+    for one in spec.scorers:
+        plugin = registry.get(Kind.SCORER, one.scorer)
+        assert isinstance(plugin, ScorerPlugin)
+        found += plugin.asked(one.options)
+    return found
+
+
 @dataclass(slots=True)
 class Scans:
     """Datasets that were read, so that suites and targets that share one read it once."""
@@ -119,6 +131,7 @@ def plan_suite(
     trials: int,
     selection: Selection,
     allow_code: bool,
+    judges: Mapping[str, Ask],
     reference: bool,
     shard: Shard | None = None,
 ) -> PlannedSuite:
@@ -130,7 +143,13 @@ def plan_suite(
 
     scanned = [scans.of(one) for one in spec.datasets]
     scorers = tuple(
-        bind(one, root=project.root, allow_code=allow_code, reference=reference)
+        bind(
+            one,
+            root=project.root,
+            allow_code=allow_code,
+            reference=reference,
+            judges=judges,
+        )
         for one in spec.scorers
     )
     cases = SuiteCases(

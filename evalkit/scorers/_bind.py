@@ -11,13 +11,24 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeAlias, get_args
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeGuard, get_args
 
 from evalkit import registry
 from evalkit.config.spec import ScorerSpec
-from evalkit.errors import ConfigError, Unscorable, suggestion
+from evalkit.errors import ConfigError, TargetError, Unscorable, suggestion
 from evalkit.hashing import bytes_id
-from evalkit.model import Case, Evidence, Metric, Output, Score, ScoreRecord, ScoreStatus, rate
+from evalkit.model import (
+    Ask,
+    Case,
+    Evidence,
+    Metric,
+    Output,
+    Score,
+    ScoreRecord,
+    ScoreStatus,
+    rate,
+)
+from evalkit.scorers._panel import Panel, together
 from evalkit.scorers._patience import Hung, Patience
 
 LONG_TEXT = 20_000
@@ -30,6 +41,10 @@ _IN_PROJECT = "file.py:name, relative to the project"
 ProjectCode: TypeAlias = Annotated[str, _IN_PROJECT]
 """A parameter that names code of the project; the scorer is given it with an absolute path."""
 
+_IS_PROMPT = "a prompt file"
+PromptFile: TypeAlias = Annotated[Path, _IS_PROMPT]
+"""A parameter that names a prompt file: its version, not its label, stands in the signature."""
+
 Pair = tuple[Case, Output]
 _PACKAGE = Path(__file__).parents[1]
 
@@ -41,7 +56,7 @@ class BoundScorer:
     ``options`` are complete: every parameter has its value, files are absolute. ``metrics`` are the
     plugin's, and the rate of ``passed`` when the options make it decide. Code that is not
     evalkit's own has ``patience`` with it, a time limit; evalkit's own scorers refuse what would
-    take long.
+    take long. ``judges`` are the targets that a scorer with ``asks`` may ask, by name.
     """
 
     name: str
@@ -50,6 +65,21 @@ class BoundScorer:
     options: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
     patience: Patience | None = field(default=None, compare=False)
+    judges: Mapping[str, Ask] = field(default_factory=dict)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks models, whose own limits pace it and whose cost is measured."""
+        return bool(self.plugin.asks)
+
+    @property
+    def prompts(self) -> tuple[Path, ...]:
+        """The prompt files among its options."""
+        return tuple(
+            self.options[name]
+            for name, one in self.plugin.parameters.items()
+            if _marked(one.annotation, _IS_PROMPT) and self.options.get(name) is not None
+        )
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -74,6 +104,9 @@ class BoundScorer:
         """
         if self.plugin.batch:
             return await self._batch(pairs)
+        if self.asks:
+            # the judges' own lanes say how many are asked at once
+            return await together(self._one(case, output) for case, output in pairs)
         return [await self._one(case, output) for case, output in pairs]
 
     def score_sync(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:
@@ -88,19 +121,21 @@ class BoundScorer:
         missing = self._missing(case, output)
         if missing:
             return self._record(Unscorable(missing), 0.0)
+        panel = Panel(self.judges) if self.plugin.asks else None
+        given = (case, output) if panel is None else (case, output, panel)
         started = time.perf_counter()
         try:
             if self.patience is not None and not self.is_async:
-                call = partial(self.plugin.obj, case, output, **self.options)
+                call = partial(self.plugin.obj, *given, **self.options)
                 (result,) = await asyncio.to_thread(self.patience.results, [call])
             elif self._wants_thread(case, output):
-                result = await asyncio.to_thread(self.plugin.obj, case, output, **self.options)
+                result = await asyncio.to_thread(self.plugin.obj, *given, **self.options)
             else:
-                result = self.plugin.obj(case, output, **self.options)
+                result = self.plugin.obj(*given, **self.options)
             result = await self._awaited(result)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
             result = error
-        return self._record(result, time.perf_counter() - started)
+        return self._record(result, time.perf_counter() - started, panel)
 
     async def _awaited(self, result: Any) -> Any:
         """What an asynchronous scorer says, within the time that code not ours has."""
@@ -130,7 +165,8 @@ class BoundScorer:
     def _timed(self, case: Case, output: Output) -> tuple[object, float]:
         started = time.perf_counter()
         try:
-            result = self.plugin.obj(case, output, **self.options)
+            asked = (Panel(self.judges),) if self.plugin.asks else ()
+            result = self.plugin.obj(case, output, *asked, **self.options)
             if type(result) is not Score:
                 result = _not_awaitable(result)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the scorer boundary
@@ -213,10 +249,17 @@ class BoundScorer:
                 return f"the case has no {need}"
         return ""
 
-    def _record(self, result: object, elapsed: float) -> ScoreRecord:
+    def _record(self, result: object, elapsed: float, panel: Panel | None = None) -> ScoreRecord:
         status, score, reason = ScoreStatus.SCORED, None, None
-        if isinstance(result, Unscorable):
+        spent = None if panel is None else panel.spent_usd
+        if spent is not None and isinstance(result, Score):
+            result = replace(result, cost_usd=spent)
+        if self._holds(result):
+            score, reason = result, result.reason
+        elif isinstance(result, Unscorable):
             status, reason = ScoreStatus.UNSCORED, str(result) or "no reason given"
+        elif isinstance(result, TargetError):
+            status, reason = ScoreStatus.ERROR, str(result)
         elif isinstance(result, BaseException):
             said = str(result) if _hung(result) else f"{type(result).__name__}: {result}"
             status, reason = ScoreStatus.ERROR, said + _users_line(result)
@@ -233,7 +276,16 @@ class BoundScorer:
             score=score,
             reason=reason,
             elapsed_s=elapsed,
+            spent_usd=spent,
+            models=() if panel is None else panel.models,
         )
+
+    def _holds(self, result: object) -> TypeGuard[Score]:
+        """Whether a score is right as it is, as almost every one is."""
+        if type(result) is not Score or self.threshold is not None or not _is_plain(result):
+            return False
+        low, high = self.plugin.range
+        return low <= result.value <= high
 
     def _decided(self, score: Score) -> Score:
         low, high = self.plugin.range
@@ -248,15 +300,7 @@ class BoundScorer:
             passed = score.value <= self.threshold
         else:
             passed = score.value >= self.threshold
-        return Score(
-            value=score.value,
-            passed=passed,
-            label=score.label,
-            reason=score.reason,
-            evidence=score.evidence,
-            stats=score.stats,
-            cost_usd=score.cost_usd,
-        )
+        return replace(score, passed=passed)
 
 
 def _hung(result: object) -> bool:
@@ -322,12 +366,14 @@ def bind(
     root: Path | None = None,
     allow_code: bool | None = None,
     reference: bool = False,
+    judges: Mapping[str, Ask] | None = None,
 ) -> BoundScorer:
     """The scorer of a suite, its options checked and its signature made.
 
     ``root`` is the project's folder, to which the files in options are relative (default: the
     current one). A scorer that runs the user's code is refused unless ``allow_code``, whose default
-    is the environment's ``EVALKIT_ALLOW_CODE=1``. Raises ``ConfigError`` and ``UnknownName``.
+    is the environment's ``EVALKIT_ALLOW_CODE=1``. ``judges`` are the targets that scorers may ask.
+    Raises ``ConfigError`` and ``UnknownName``.
     """
     plugin = registry.get(registry.Kind.SCORER, spec.scorer)
     if not isinstance(plugin, registry.ScorerPlugin):
@@ -343,13 +389,25 @@ def bind(
     _check_threshold(spec, plugin)
     root = root or Path.cwd()
     options = _validated(spec, plugin, root)
+    known = judges or {}
+    for name in plugin.asked(options):
+        if name not in known:
+            _refuse(spec, f"unknown target {name!r}", suggestion(name, known))
     extra = ""
     if plugin.prepare is not None:
         try:
             extra = plugin.prepare(options)
         except (ValueError, TypeError, OSError) as error:
             _refuse(spec, str(error), "run: evalkit scorers show " + plugin.name)
-    signature = plugin.signature({name: _signed(value, root) for name, value in options.items()})
+    signed = {
+        name: _signed(value, root, plugin.parameters[name].annotation)
+        for name, value in options.items()
+    }
+    for name in plugin.asks:
+        # who answers, not what the project calls it
+        asked = plugin.asked({**dict.fromkeys(plugin.asks), name: options.get(name)})
+        signed[name] = ",".join(known[one].identity for one in asked)
+    signature = plugin.signature(signed)
     if reference and plugin.reference is not None:
         plugin = replace(plugin, obj=plugin.reference, batch=False)
     return BoundScorer(
@@ -358,6 +416,7 @@ def bind(
         plugin=plugin,
         options=options,
         threshold=spec.threshold,
+        judges={name: known[name] for name in plugin.asked(options)},
         patience=_patience(plugin, options),
     )
 
@@ -423,8 +482,18 @@ def _located(parameter: registry.Parameter, value: Any, root: Path) -> Any:
     return str(root / value) if _IN_PROJECT in get_args(parameter.annotation) else value
 
 
-def _signed(value: object, root: Path) -> object:
+def _marked(annotation: Any, mark: str) -> bool:
+    """Whether a type, or one of an optional's, carries a mark."""
+    inside = get_args(annotation)
+    return mark in inside or any(_marked(one, mark) for one in inside if get_args(one))
+
+
+def _signed(value: object, root: Path, annotation: Any) -> object:
     """A file counts by its content, so that a signature is the same on every machine."""
+    if isinstance(value, Path) and _marked(annotation, _IS_PROMPT):
+        from evalkit.config.prompt import load_prompt
+
+        return f"{value.name}#{load_prompt(value).version}"
     if isinstance(value, Path):
         return (
             f"{value.name}#{bytes_id(value.read_bytes())[:12]}" if value.is_file() else value.name

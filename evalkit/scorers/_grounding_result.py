@@ -11,6 +11,8 @@ from evalkit.scorers._grounding_claims import Claim, claims
 from evalkit.scorers._grounding_sentence import Reason
 from evalkit.scorers._grounding_source import Source, prepare, stems_of
 
+GROUNDED = "Is everything the answer says in its context?"
+"""What people are asked whose answers these scorers estimate."""
 LONGEST_ANSWER = 50_000
 """Characters of answer that are judged; a longer one is Unscorable, never judged in part."""
 LONGEST_CONTEXT = 500_000

@@ -6,7 +6,7 @@ from evalkit.model import Case, Output, Score, flagged, mean
 from evalkit.registry import scorer
 from evalkit.scorers._grounding_card import grounding_card
 from evalkit.scorers._grounding_doubt import doubt_of
-from evalkit.scorers._grounding_result import read, sentence_rate, to_score
+from evalkit.scorers._grounding_result import GROUNDED, read, sentence_rate, to_score
 
 THRESHOLD = 0.2
 """Flags above this; the best F1 on RAGTruth's training half, frozen. Other data want their own."""
@@ -17,6 +17,7 @@ THRESHOLD = 0.2
     metrics=(mean, flagged, sentence_rate),
     direction="lower",
     card=grounding_card("grounding"),
+    question=GROUNDED,
 )
 def grounding(case: Case, output: Output, *, trust_inputs: bool = True) -> Score:
     """How strongly an answer departs from its context: the most doubtful sentence, untrained.

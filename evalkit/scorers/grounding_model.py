@@ -9,7 +9,7 @@ from evalkit.model import Case, Output, Score, flagged, mean
 from evalkit.registry import scorer
 from evalkit.scorers._grounding_card import grounding_card
 from evalkit.scorers._grounding_forest import load
-from evalkit.scorers._grounding_result import read, sentence_rate, to_score
+from evalkit.scorers._grounding_result import GROUNDED, read, sentence_rate, to_score
 
 
 def named_model(options: Mapping[str, Any]) -> str:
@@ -23,6 +23,7 @@ def named_model(options: Mapping[str, Any]) -> str:
     direction="lower",
     prepare=named_model,
     card=grounding_card("grounding_model"),
+    question=GROUNDED,
 )
 def grounding_model(case: Case, output: Output, *, trust_inputs: bool = True) -> Score:
     """How probably an answer says something its context does not: trees trained on human labels.

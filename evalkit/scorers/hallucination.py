@@ -8,7 +8,7 @@ from typing import Any, Literal
 from evalkit.model import Case, Output, Score, flagged, mean
 from evalkit.registry import scorer
 from evalkit.scorers._grounding_card import grounding_card
-from evalkit.scorers._grounding_result import sentence_rate
+from evalkit.scorers._grounding_result import GROUNDED, sentence_rate
 from evalkit.scorers.grounding import grounding
 from evalkit.scorers.grounding_model import grounding_model, named_model
 
@@ -23,6 +23,7 @@ def _named(options: Mapping[str, Any]) -> str:
     direction="lower",
     prepare=_named,
     card=grounding_card("hallucination"),
+    question=GROUNDED,
 )
 def hallucination(
     case: Case,

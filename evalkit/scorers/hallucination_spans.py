@@ -11,6 +11,7 @@ from evalkit.errors import Unscorable
 from evalkit.model import Case, Evidence, Metric, Output, Score, flagged, mean
 from evalkit.registry import scorer
 from evalkit.scorers import _local
+from evalkit.scorers._grounding_result import GROUNDED
 
 _SHOWN = 400
 
@@ -44,6 +45,7 @@ def _share(stats: Sequence[float]) -> float:
     needs=("context",),
     metrics=(mean, flagged, Metric("text_rate", "corpus", corpus_value=_share)),
     direction="lower",
+    question=GROUNDED,
     batch=True,
     prepare=_prepare,
     usage="hallucination_spans: {folder: models/lettucedetect}",

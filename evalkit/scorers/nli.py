@@ -11,7 +11,7 @@ from evalkit.errors import Unscorable
 from evalkit.model import Case, Evidence, Output, Score, flagged, mean
 from evalkit.registry import scorer
 from evalkit.scorers import _local
-from evalkit.scorers._grounding_result import sentence_rate
+from evalkit.scorers._grounding_result import GROUNDED, sentence_rate
 from evalkit.scorers._grounding_text import sentences
 
 THRESHOLD = 0.5
@@ -40,6 +40,7 @@ def _supported(labels: Sequence[str], wanted: str | None) -> int:
     needs=("context",),
     metrics=(mean, flagged, sentence_rate),
     direction="lower",
+    question=GROUNDED,
     batch=True,
     prepare=_prepare,
     usage="nli: {folder: models/deberta-nli}",

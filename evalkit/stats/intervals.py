@@ -219,6 +219,10 @@ def intraclass_correlation(values: Floats, groups: npt.NDArray[np.intp]) -> floa
     return (msb - msw) / (msb + (size - 1) * msw)
 
 
+NORMAL_FROM = 5_000
+"""Cases above which the sums of resamples are drawn from their limit."""
+
+
 def bootstrap_corpus(
     stats: Sequence[Sequence[float]] | Floats,
     corpus_value: Callable[[Sequence[float]], float],
@@ -231,6 +235,8 @@ def bootstrap_corpus(
 
     ``stats`` has a row a case. The same seed gives the same interval whatever the order of the
     cases. Nothing when there is one case or all are the same: resampling then claims certainty.
+    Of many cases the sums of a resample are drawn as what they then are, normal with the mean and
+    covariance of the cases (Bickel and Freedman 1981): a million cases take what thousands do.
     """
     data = np.asarray(stats, dtype=float)
     data = data[np.lexsort(data.T[::-1])]
@@ -238,10 +244,18 @@ def bootstrap_corpus(
     if n < 2 or bool((data[0] == data[-1]).all()):
         return NOTHING
     generator = np.random.default_rng(seed)
-    # one resample at a time stays in the processor's cache: three times as fast as many
-    values = [
-        corpus_value((np.bincount(generator.integers(0, n, size=n), minlength=n) @ data).tolist())
-        for _ in range(resamples)
-    ]
+    if n > NORMAL_FROM:
+        sums = generator.multivariate_normal(
+            n * data.mean(axis=0), n * np.cov(data.T, bias=True), size=resamples, method="eigh"
+        )
+        values = [corpus_value(one) for one in np.maximum(sums, 0.0).tolist()]
+    else:
+        # one resample at a time stays in the processor's cache: three times as fast as many
+        values = [
+            corpus_value(
+                (np.bincount(generator.integers(0, n, size=n), minlength=n) @ data).tolist()
+            )
+            for _ in range(resamples)
+        ]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return NOTHING if low == high else Interval(float(low), float(high))

@@ -47,18 +47,36 @@ def corrected_rate(labels: JudgeLabels, *, draws: int = 200_000, seed: int = 0) 
     Rogan and Gladen 1978 the other way round): covered 93 to 98 % where normal intervals cover 60
     to 94 %. The value is the exact posterior mean.
     """
-    shares = (
+    return post_stratified(
         (labels.judge_passed, labels.n),
         (labels.true_of_passed, labels.labelled_passed),
         (labels.true_of_failed, labels.labelled_failed),
+        draws=draws,
+        seed=seed,
     )
+
+
+def post_stratified(
+    picked: tuple[float, float],
+    true_of_picked: tuple[float, float],
+    true_of_others: tuple[float, float],
+    *,
+    draws: int = 200_000,
+    seed: int = 0,
+) -> Resampled:
+    """The rate q·P(true | picked) + (1 − q)·P(true | not picked) of three shares (hits, total).
+
+    ``picked`` is what the judge says of the cases in question; the other two may come from labels
+    of earlier answers, if the judge's hits are as true now as they were then.
+    """
+    shares = (picked, true_of_picked, true_of_others)
     generator = np.random.default_rng(seed)
-    q, passed, failed = (
+    q, yes, no = (
         generator.beta(hits + 0.5, total - hits + 0.5, size=draws) for hits, total in shares
     )
-    mean_q, mean_passed, mean_failed = ((hits + 0.5) / (total + 1) for hits, total in shares)
-    value = mean_q * mean_passed + (1 - mean_q) * mean_failed
-    return Resampled.of(value, q * passed + (1 - q) * failed)
+    mean_q, mean_yes, mean_no = ((hits + 0.5) / (total + 1) for hits, total in shares)
+    value = mean_q * mean_yes + (1 - mean_q) * mean_no
+    return Resampled.of(value, q * yes + (1 - q) * no)
 
 
 def prediction_powered_mean(

@@ -6,8 +6,8 @@ runs of one configuration are pooled by putting their rows together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,15 @@ class SideScores:
 
     ``passed`` is 1, 0, or −1 where the scorer did not decide. ``unscored`` marks rows it could not
     judge; a row without a value that is not marked failed. ``stats`` has a row of sufficient
-    statistics a trial, NaN where there are none.
+    statistics a trial, NaN where there are none. ``models`` are the names that judges reported,
+    with how many scores rest on each.
     """
 
     values: Floats
     passed: npt.NDArray[np.int8]
     unscored: Bools
     stats: Floats | None = None
+    models: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,33 @@ class Side:
         return np.bincount(self.owner, minlength=len(self.cases)).astype(np.intp)
 
 
+def of_cases(side: Side, wanted: Container[str]) -> Side:
+    """A side with only these cases."""
+    mask = np.fromiter((one in wanted for one in side.cases), np.bool_, count=len(side.cases))
+    if bool(mask.all()):
+        return side
+    kept, rows = np.flatnonzero(mask).tolist(), mask[side.owner]
+    return replace(
+        side,
+        cases=[side.cases[one] for one in kept],
+        inputs=[side.inputs[one] for one in kept],
+        names=[side.names[one] for one in kept],
+        tags={tag: [values[one] for one in kept] for tag, values in side.tags.items()},
+        owner=(np.cumsum(mask) - 1)[side.owner[rows]].astype(np.intp),
+        texts=None if side.texts is None else side.texts[rows],
+        scores={
+            name: SideScores(
+                values=one.values[rows],
+                passed=one.passed[rows],
+                unscored=one.unscored[rows],
+                stats=None if one.stats is None else one.stats[rows],
+            )
+            for name, one in side.scores.items()
+        },
+        **{name: getattr(side, name)[rows] for name in _COLUMNS},
+    )
+
+
 def pooled(sides: Sequence[Side]) -> Side:
     """Several runs of one configuration as one side, the labels of the last; at least one side.
 
@@ -100,10 +129,6 @@ def pooled(sides: Sequence[Side]) -> Side:
     def rows(name: str) -> Any:
         return np.concatenate([getattr(one, name) for one in sides])[order]
 
-    models: dict[str, int] = {}
-    for one in sides:
-        for name, count in one.models.items():
-            models[name] = models.get(name, 0) + count
     tags = {tag for one in sides for tag in one.tags}
     names = [one for side in sides for one in side.scores]
     return Side(
@@ -122,7 +147,7 @@ def pooled(sides: Sequence[Side]) -> Side:
         },
         owner=owner[order],
         texts=None if any(one.texts is None for one in sides) else rows("texts"),
-        models=models,
+        models=_summed(one.models for one in sides),
         scores={name: _pooled_scores(sides, name, order) for name in dict.fromkeys(names)},
         **{name: rows(name) for name in _COLUMNS},
     )
@@ -152,7 +177,16 @@ def _pooled_scores(sides: Sequence[Side], name: str, order: Numbers) -> SideScor
         passed=np.concatenate([one.passed for one in found])[order],
         unscored=np.concatenate([one.unscored for one in found])[order],
         stats=stats,
+        models=_summed(one.models for one in found),
     )
+
+
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for one in counts:
+        for name, count in one.items():
+            found[name] = found.get(name, 0) + count
+    return found
 
 
 def _no_scores(rows: int) -> SideScores:

@@ -5,7 +5,6 @@ The plain way is tried first, so clean data pays nothing for the repair of the r
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence, Sized
 from datetime import UTC, datetime, timedelta
@@ -13,15 +12,14 @@ from json.encoder import encode_basestring
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from evalkit.hashing import json_encoder
 from evalkit.model import Message
 from evalkit.store.codec import plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_strict = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=plain
-).encode
+_strict = json_encoder(default=plain)
 
 Fields: TypeAlias = "Mapping[str, Callable[[list[Any]], pa.Array]]"
 """Of a struct: the attribute of each field, with dots into others, and what makes its array."""
@@ -127,7 +125,7 @@ class Repeated:
 
         known = {one: code for code, one in enumerate(dict.fromkeys(values))}
         self._distinct = list(known)
-        self._codes = np.array([known[one] for one in values], dtype=np.int32)
+        self._codes = np.array(list(map(known.__getitem__, values)), dtype=np.int32)
         self._none = known.get(None)
 
     def array(self, rows: Any = None) -> pa.Array:

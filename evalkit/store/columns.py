@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,15 @@ def trial_columns(
     )
 
 
+def _of(values: Sequence[object], name: str) -> list[Any]:
+    """An attribute of each value, ``None`` of none."""
+    get = attrgetter(name)
+    try:
+        return list(map(get, values))
+    except AttributeError:
+        return [None if one is None else get(one) for one in values]
+
+
 def joined(parts: Sequence[TrialColumns]) -> TrialColumns:
     """The same columns, one part after the other; a case in several of them stays there once."""
     import pyarrow as pa
@@ -131,7 +141,7 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
     origins = [None if one is None else one.origin for one in outputs]
 
     def of_output(name: str) -> list[Any]:
-        return [None if one is None else getattr(one, name) for one in outputs]
+        return _of(outputs, name)
 
     columns = {
         **{name: column.array() for name, column in keys.items()},
@@ -198,7 +208,7 @@ def _scores(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
     found = [one.score for one in records]
 
     def of_score(name: str) -> list[Any]:
-        return [None if one is None else getattr(one, name) for one in found]
+        return _of(found, name)
 
     indices = np.array([one.index for one in trials], dtype=np.int32)
     columns = {
@@ -216,7 +226,8 @@ def _scores(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
         "signature": arrays.repeated([one.signature for one in records]),
         "evidence": arrays.structs(of_score("evidence"), EVIDENCE),
         "stats": arrays.reals(of_score("stats")),
-        "cost_usd": arrays.real(of_score("cost_usd")),
+        "cost_usd": arrays.real([one.cost_usd for one in records]),
         "elapsed_s": arrays.real([one.elapsed_s for one in records]),
+        "models": arrays.texts([one.models for one in records]),
     }
     return pa.table(columns)

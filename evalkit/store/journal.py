@@ -2,8 +2,9 @@
 
 Trials are appended to a segment, a file of blocks, and reach the database later, a sealed segment
 at a time. Killed at any point, what was flushed is still there, and the next command takes it in.
-No trial is held once it is written: memory does not depend on when a segment is moved. While its process lives, a run's segments belong to it alone: it holds ``<run>.lock``, which
-the system releases however the process ends; ``<run>.owner`` says which process that is.
+No trial is held once it is written: memory does not depend on when a segment is moved. While its
+process lives, a run's segments belong to it alone: it holds ``<run>.lock``, which the system
+releases however the process ends; ``<run>.owner`` says which process that is.
 """
 
 from __future__ import annotations

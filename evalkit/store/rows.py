@@ -363,6 +363,8 @@ def _record(row: Row) -> ScoreRecord:
         score=_score(row) if scored else None,
         reason=None if scored else row["reason"],
         elapsed_s=row["elapsed_s"],
+        spent_usd=row["cost_usd"] if row["models"] or not scored else None,
+        models=tuple(row["models"] or ()),
     )
 
 

@@ -35,7 +35,7 @@ WITH numbered AS (
 SELECT s.suite, s.target, s.name, n.row, s.status = 'unscored' AS unscored,
     CASE WHEN s.status = 'scored' THEN s.value END AS value,
     CASE WHEN s.status <> 'scored' OR s.passed IS NULL THEN -1
-        WHEN s.passed THEN 1 ELSE 0 END::TINYINT AS passed, s.stats
+        WHEN s.passed THEN 1 ELSE 0 END::TINYINT AS passed, s.stats, s.models
 FROM scores AS s JOIN numbered AS n USING (suite, target, case_id, trial)
 WHERE s.run_id = $run ORDER BY s.suite, s.target, s.name, n.row
 """
@@ -144,4 +144,11 @@ def _side_scores(rows: pa.Table, trials: int) -> SideScores:
         stats = np.full((trials, width), np.nan)
         flat = pc.list_flatten(rows.column("stats")).cast(pa.float64())
         stats[at[lengths == width]] = flat.to_numpy().reshape(-1, width)
-    return SideScores(values=values, passed=passed, unscored=unscored, stats=stats)
+    named = pc.value_counts(pc.list_flatten(rows.column("models"))).to_pylist()
+    return SideScores(
+        values=values,
+        passed=passed,
+        unscored=unscored,
+        stats=stats,
+        models={str(one["values"]): int(one["counts"]) for one in named},
+    )

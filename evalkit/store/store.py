@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalkit.errors import ErrorClass, UnknownName, UsageError
-from evalkit.model import CONFIRMING, NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
+from evalkit.labels import Label
+from evalkit.model import JSON, NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
 from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store.access import Access
-from evalkit.store.columns import KEY, TrialColumns, joined, trial_columns
+from evalkit.store.append import append, append_blocks, insert
+from evalkit.store.arrays import as_json
+from evalkit.store.columns import trial_columns
 from evalkit.store.events import Event, add_event, events_from
 from evalkit.store.events import record as _record
+from evalkit.store.finished import finished_groups, finished_trials
 from evalkit.store.gates import GateRow, gate_table
 from evalkit.store.journal import (
     Segment,
@@ -27,18 +31,18 @@ from evalkit.store.journal import (
 )
 from evalkit.store.migrate import stored_version
 from evalkit.store.names import case_named, run_named
-from evalkit.store.reads import fetch, single, table
+from evalkit.store.reads import fetch, single
 from evalkit.store.rows import case_trials, run_from, run_tables, target_trials, trials_from, utc
+
+Collected = TypeVar("Collected")
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
     from evalkit.stats.sides import Side
+    from evalkit.store.labels import Answer, JudgedAnswer, Taken
     from evalkit.store.spending import History, Spending
-
-_USING = ", ".join(KEY)
-_SPENT = ("spent_usd", "spent_tokens", "assumed_usd", "assumed_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +133,7 @@ class Store:
             if run_from(connection, run.id) is not None:
                 raise UsageError(f"run {run.id!r} exists already", where=self.path)
             for name, rows in run_tables(run).items():
-                _insert(connection, name, rows)
+                insert(connection, name, rows)
             _record(connection, "run.started", run, {"planned": run.planned})
 
     def append(self, trials: Sequence[Trial]) -> None:
@@ -142,24 +146,25 @@ class Store:
             return
         columns = trial_columns(trials)
         with self._access.writing() as connection:
-            _append(connection, columns)
+            append(connection, columns)
 
-    def ingest(self, segment: Path) -> int:
+    def ingest(self, segment: Path, *, fresh: bool = False) -> int:
         """Move a sealed segment of a journal into the store, exactly once; returns its trials.
 
         The segment's name is stored in the same transaction, then its file is deleted: killed in
-        between, the next attempt only deletes.
+        between, the next attempt only deletes. ``fresh`` says that none of its trials can be in the
+        store, as in a run that was not resumed: they are not looked for.
         """
-        return self._ingest(read_segment(segment))
+        return self._ingest(read_segment(segment), fresh=fresh)
 
-    def _ingest(self, read: Segment) -> int:
+    def _ingest(self, read: Segment, *, fresh: bool = False) -> int:
         with self._access.writing() as connection:
             known = single(
                 connection, "SELECT 1 FROM journal_segments WHERE segment = ?", [read.path.stem]
             )
             if known is None:
                 if read.blocks:
-                    _append_blocks(connection, read.blocks)
+                    append_blocks(connection, read.blocks, fresh=fresh)
                 connection.execute(
                     "INSERT INTO journal_segments VALUES (?, ?, ?, ?, now())",
                     [read.path.stem, read.run_id, read.trials, read.dropped],
@@ -175,10 +180,19 @@ class Store:
         finished_at: datetime,
         *,
         unrecorded: Spend = NOTHING_SPENT,
+        settings: Mapping[str, JSON] | None = None,
     ) -> None:
-        """Write how a run ended; ``unrecorded`` was spent on calls that ended without a trial."""
+        """Write how a run ended; ``unrecorded`` was spent on calls that ended without a trial.
+
+        ``settings`` are added to those of the run.
+        """
         with self._access.writing() as connection:
             run = self._run(connection, run_id)
+            if settings:
+                connection.execute(
+                    "UPDATE runs SET settings = ? WHERE run_id = ?",
+                    [as_json({**run.settings, **settings}), run_id],
+                )
             connection.execute(
                 "UPDATE runs SET status = ?, finished_at = ?, unrecorded_usd = unrecorded_usd + ?,"
                 " unrecorded_tokens = unrecorded_tokens + ? WHERE run_id = ?",
@@ -200,7 +214,7 @@ class Store:
 
         with self._access.writing() as connection:
             connection.execute("DELETE FROM load_steps WHERE run_id = ?", [run_id])
-            _insert(connection, "load_steps", step_table(run_id, suite, target, steps))
+            insert(connection, "load_steps", step_table(run_id, suite, target, steps))
 
     def reopen_run(self, run_id: str) -> Run:
         """Mark a run as running again, to be resumed; returns it."""
@@ -262,19 +276,72 @@ class Store:
             )
             _record(connection, "run.recovered", run, {})
 
-    def record(self, event: Event) -> None:
-        """Add one event to the audit trail."""
+    def record(self, *events: Event) -> None:
+        """Add events to the audit trail, all or none."""
         with self._access.writing() as connection:
-            add_event(connection, event)
+            for one in events:
+                add_event(connection, one)
+
+    def add_labels(self, labels: Sequence[Label], events: Sequence[Event] = ()) -> Taken:
+        """Store people's judgements, with the events that say how they came, in one transaction.
+
+        One with the key of a stored one replaces it, unless it is older or says the same. Durable
+        when this returns.
+        """
+        from evalkit.store.labels import add_labels
+
+        with self._access.writing() as connection:
+            taken = add_labels(connection, labels)
+            for one in events:
+                add_event(connection, one)
+            return taken
+
+    def take_back(self, label: Label, before: Label | None = None) -> None:
+        """Undo a judgement; ``before`` is what the same person said of it earlier, if at all."""
+        from evalkit.store.labels import add_labels, remove_label
+
+        with self._access.writing() as connection:
+            remove_label(connection, label)
+            add_labels(connection, () if before is None else (before,))
 
     def record_gates(self, rows: Sequence[GateRow], events: Sequence[Event]) -> None:
         """Store what gates said of a run, with the events that belong to it."""
         with self._access.writing() as connection:
-            _insert(connection, "gates", gate_table(rows))
+            insert(connection, "gates", gate_table(rows))
             for one in events:
                 add_event(connection, one)
 
     # ---- reading -------------------------------------------------------------------------------
+
+    def labels(self, suite: str | None = None) -> tuple[Label, ...]:
+        """People's judgements, oldest first; of one suite, or all."""
+        from evalkit.store.labels import labels_from
+
+        if not self.exists:
+            return ()
+        with self._access.reading() as connection:
+            return labels_from(connection, suite)
+
+    def label_table(self, suite: str | None = None) -> pa.Table:
+        """People's judgements as rows, with the columns that an import reads."""
+        from evalkit.store.labels import label_table
+
+        with self._reading() as connection:
+            return label_table(connection, suite)
+
+    def answers(self, run_id: str) -> tuple[Answer, ...]:
+        """Every answer of a run with what its scorers said, without texts."""
+        from evalkit.store.labels import answers_from
+
+        with self._reading() as connection:
+            return answers_from(connection, run_id)
+
+    def judged_answers(self, suite: str, scorer: str, signature: str) -> tuple[JudgedAnswer, ...]:
+        """What a scorer of this signature said of answers to labelled cases, in every run."""
+        from evalkit.store.labels import judged_answers_from
+
+        with self._reading() as connection:
+            return judged_answers_from(connection, suite, scorer, signature)
 
     def events(self, *kinds: str, run_id: str | None = None) -> tuple[Event, ...]:
         """The audit trail, oldest first; ``kinds`` such as ``run.started``, or ``run.`` for all."""
@@ -290,15 +357,25 @@ class Store:
 
         ``retry`` names the failures worth another attempt; ``None`` means all of them.
         """
-        again = list(ErrorClass) if retry is None else list(retry)
         with self._access.reading() as connection:
-            keys = table(
-                connection,
-                "SELECT suite, target, case_id, trial FROM trials WHERE run_id = ? AND trial < ?"
-                " AND (status = 'ok' OR NOT list_contains(?::VARCHAR[], error_class))",
-                [run_id, CONFIRMING, [str(one) for one in again]],
-            )
-        return set(zip(*(column.to_pylist() for column in keys.columns), strict=True))
+            return {
+                (*group, *trial)
+                for group in finished_groups(connection, run_id)
+                for trial in finished_trials(connection, run_id, group, retry)
+            }
+
+    def finished_by(
+        self, run_id: str, collect: Callable[[Iterable[tuple[str, int]]], Collected]
+    ) -> dict[tuple[str, str], Collected]:
+        """The same by suite and target, each made by ``collect`` from case and index of a trial.
+
+        The trials come one after the other, so that they need not all be held.
+        """
+        with self._access.reading() as connection:
+            return {
+                group: collect(finished_trials(connection, run_id, group, None))
+                for group in finished_groups(connection, run_id)
+            }
 
     def load_run(self, run_id: str) -> Run:
         """The run with the version of everything it used; raises ``UnknownName``."""
@@ -473,103 +550,3 @@ class Store:
             ids = [row["run_id"] for row in fetch(connection, "SELECT run_id FROM runs")]
             raise UnknownName("run", run_id, ids, where=self.path)
         return run
-
-
-def _insert(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
-    connection.register("incoming_rows", rows)
-    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
-    connection.unregister("incoming_rows")
-
-
-def _append_blocks(connection: DuckDBPyConnection, blocks: Sequence[TrialColumns]) -> None:
-    """Append the blocks at once, or one by one when a trial is in more than one of them."""
-    together = joined(blocks)
-    connection.register("incoming_trials", together.trials)
-    distinct = single(
-        connection,
-        f"SELECT count(*) FROM (SELECT DISTINCT {_USING} FROM incoming_trials)",  # noqa: S608 -- constant names
-    )
-    connection.unregister("incoming_trials")
-    for one in [together] if distinct == together.trials.num_rows else blocks:
-        _append(connection, one)
-
-
-def _append(connection: DuckDBPyConnection, columns: TrialColumns) -> None:
-    connection.register("incoming_trials", columns.trials)
-    stored = single(
-        connection,
-        f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
-    )
-    if stored:
-        columns = _replace(connection, columns)
-    connection.unregister("incoming_trials")
-    _insert_cases(connection, columns.cases)
-    _insert(connection, "trials", columns.trials)
-    _insert(connection, "scores", columns.scores)
-
-
-def _replace(connection: DuckDBPyConnection, columns: TrialColumns) -> TrialColumns:
-    """Delete the stored trials that the incoming ones replace; drop the incoming that do not.
-
-    An answer replaces a failure and is never replaced by one, whatever the clocks say: they may
-    have been set back since. Of two answers, or two failures, the one that began later stays.
-    """
-    on = " AND ".join(f"t.{name} = i.{name}" for name in KEY)
-    connection.execute(
-        "CREATE TEMP TABLE newer_stored AS"  # noqa: S608 -- constant names
-        f" SELECT {', '.join('t.' + name for name in KEY)} FROM trials AS t"
-        f" JOIN incoming_trials AS i ON {on} WHERE (t.status = 'ok', t.started_at)"
-        " > (i.status = 'ok', i.started_at)"
-    )
-    connection.execute(
-        "CREATE TEMP TABLE older_stored AS"  # noqa: S608 -- constant names
-        f" SELECT {', '.join('t.' + name for name in (*KEY, *_SPENT))},"
-        " t.started_at = i.started_at AS same FROM trials AS t"
-        f" JOIN incoming_trials AS i ON {on} WHERE (t.status = 'ok', t.started_at)"
-        " <= (i.status = 'ok', i.started_at)"
-    )
-    for name in ("trials", "scores"):
-        connection.execute(
-            f"DELETE FROM {name} AS t USING incoming_trials AS i WHERE {on}"  # noqa: S608 -- constant names
-            f" AND NOT EXISTS (SELECT 1 FROM newer_stored AS n WHERE"
-            f" {' AND '.join(f'n.{key} = t.{key}' for key in KEY)})"
-        )
-    connection.register("incoming_scores", columns.scores)
-    trials = table(
-        connection,
-        f"SELECT i.* REPLACE ({', '.join(map(_added, _SPENT))}) FROM incoming_trials AS i"  # noqa: S608 -- constant names
-        f" LEFT JOIN older_stored AS o USING ({_USING}) ANTI JOIN newer_stored USING ({_USING})",
-    )
-    scores = table(
-        connection,
-        f"SELECT * FROM incoming_scores ANTI JOIN newer_stored USING ({_USING})",  # noqa: S608 -- constant names
-    )
-    connection.unregister("incoming_scores")
-    connection.execute("DROP TABLE newer_stored")
-    connection.execute("DROP TABLE older_stored")
-    return TrialColumns(columns.cases, trials, scores)
-
-
-def _added(name: str) -> str:
-    """What an earlier attempt at the trial spent and what this one did; NULL when neither tells.
-
-    A trial that is stored again is the same attempt: it may hold more, from before.
-    """
-    return (
-        f"CASE WHEN o.{name} IS NULL THEN i.{name} WHEN o.same THEN greatest(o.{name}, i.{name})"
-        f" ELSE o.{name} + coalesce(i.{name}, 0) END AS {name}"
-    )
-
-
-def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
-    connection.register("incoming_cases", cases)
-    # labels of a case may change without making it another case
-    connection.execute(
-        "DELETE FROM cases USING incoming_cases AS i WHERE cases.case_id = i.case_id AND"
-        " (cases.name IS DISTINCT FROM i.name OR cases.tags IS DISTINCT FROM i.tags"
-        " OR cases.metadata::VARCHAR IS DISTINCT FROM i.metadata)"
-    )
-    connection.execute(
-        "INSERT INTO cases BY NAME SELECT * FROM incoming_cases ANTI JOIN cases USING (case_id)"
-    )
-    connection.unregister("incoming_cases")

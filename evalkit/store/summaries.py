@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalkit.model import CONFIRMING, Run, RunKind, RunStatus
-from evalkit.stats.samples import Samples, ScoreSample, TrialSample, WorstCase
+from evalkit.stats.samples import Samples, ScoreSample, TrialSample
 from evalkit.store.reads import fetch, table
 from evalkit.store.rows import utc
+from evalkit.store.worst import worst_cases
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
-
-WORST = 5
-"""How many of the worst cases of each target are looked at more closely."""
 
 _RUNS = """
 WITH chosen AS (
@@ -89,15 +87,16 @@ def samples(connection: DuckDBPyConnection, run: Run) -> Samples:
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE numbered AS"
         " SELECT suite, case_id, row_number() OVER (PARTITION BY suite ORDER BY case_row, case_id)"
-        " - 1 AS number, tags FROM (SELECT suite, case_id, min(case_row) AS case_row,"
+        " ::INTEGER - 1 AS number, tags FROM (SELECT suite, case_id, min(case_row) AS case_row,"
         " arg_max(tags, started_at) AS tags FROM trials WHERE run_id = ? GROUP BY suite, case_id)",
         [run.id],
     )
     try:
+        scores, trials = _scores(connection, run), _trials(connection, run)
         return Samples(
-            scores=_scores(connection, run),
-            trials=_trials(connection, run),
-            worst=_worst(connection, run),
+            scores=scores,
+            trials=trials,
+            worst=worst_cases(connection, run, scores, trials),
             tags=_tags(connection, run),
         )
     finally:
@@ -109,20 +108,12 @@ def _order(run: Run) -> dict[str, int]:
 
 
 def _scores(connection: DuckDBPyConnection, run: Run) -> tuple[ScoreSample, ...]:
-    columns = table(
+    groups = fetch(
         connection,
-        """
-        SELECT suite, target, name, min(position) AS place,
-            list(number ORDER BY number, trial) FILTER (status = 'scored') AS cases,
-            list(value ORDER BY number, trial) FILTER (status = 'scored') AS values,
-            list(passed ORDER BY number, trial) FILTER (status = 'scored') AS passed,
-            list(stats ORDER BY number, trial)
-                FILTER (status = 'scored' AND len(stats) > 0) AS stats,
-            count(*) FILTER (status = 'unscored') AS unscored,
-            count(*) FILTER (status = 'error') AS errors, sum(cost_usd) AS cost_usd
-        FROM scores JOIN numbered USING (suite, case_id)
-        WHERE run_id = ? AND trial < ? GROUP BY suite, target, name
-        """,
+        "SELECT suite, target, name, min(position) AS place,"
+        " count(*) FILTER (status = 'unscored') AS unscored,"
+        " count(*) FILTER (status = 'error') AS errors, sum(cost_usd) AS cost_usd"
+        " FROM scores WHERE run_id = ? AND trial < ? GROUP BY suite, target, name",
         [run.id, CONFIRMING],
     )
     reasons: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
@@ -137,61 +128,58 @@ def _scores(connection: DuckDBPyConnection, run: Run) -> tuple[ScoreSample, ...]
         key = (row["suite"], row["target"], row["name"])
         reasons.setdefault(key, []).append((row["why"], row["n"]))
     place = _order(run)
-    found = []
-    for row in _columnar(columns):
-        key = (row["suite"], row["target"], row["name"])
-        found.append(
-            (
-                (row["suite"], place.get(row["target"], len(place)), row["place"]),
-                ScoreSample(
-                    suite=row["suite"],
-                    target=row["target"],
-                    name=row["name"],
-                    cases=row["cases"],
-                    values=row["values"],
-                    passed=row["passed"],
-                    stats=row["stats"],
-                    unscored=row["unscored"],
-                    errors=row["errors"],
-                    reasons=tuple(reasons.get(key, ())),
-                    cost_usd=row["cost_usd"],
-                ),
-            )
-        )
-    return tuple(one for _, one in sorted(found, key=lambda pair: pair[0]))
+    groups.sort(
+        key=lambda one: (one["suite"], place.get(one["target"], len(place)), one.pop("place"))
+    )
+    found: list[ScoreSample] = []
+    for group in groups:
+        columns = _score_columns(connection, run.id, group)
+        if found and _same(found[-1].cases, columns["cases"]):
+            # scorers judge the same cases, as a rule: one column of their numbers does
+            columns["cases"] = found[-1].cases
+        why = tuple(reasons.get((group["suite"], group["target"], group["name"]), ()))
+        found.append(ScoreSample(**group, **columns, reasons=why))
+    return tuple(found)
 
 
-def _columnar(columns: pa.Table) -> list[dict[str, Any]]:
-    """Rows whose lists of numbers are NumPy arrays, not a Python object a number."""
+def _same(one: Any, other: Any) -> bool:
     import numpy as np
-    import pyarrow as pa
 
-    rows = []
-    for index in range(columns.num_rows):
-        row: dict[str, Any] = {}
-        for name in columns.column_names:
-            cell = columns.column(name)[index]
-            if not pa.types.is_list(cell.type):
-                row[name] = cell.as_py()
-            elif cell.values is None:
-                row[name] = np.empty(0)
-            elif pa.types.is_list(cell.type.value_type):
-                inner = cell.values
-                width = len(inner[0]) if len(inner) else 0
-                first, last = inner.offsets[0].as_py(), inner.offsets[len(inner)].as_py()
-                even = bool(width) and last - first == width * len(inner)
-                row[name] = (
-                    _numbers(inner.values[first:last]).reshape(len(inner), width)
-                    if even
-                    else inner.to_pylist()
-                )
-            else:
-                row[name] = _numbers(cell.values)
-        rows.append(row)
-    return rows
+    return bool(np.array_equal(one, other))
 
 
-def _numbers(values: pa.Array) -> Any:
+def _score_columns(
+    connection: DuckDBPyConnection, run_id: str, group: dict[str, Any]
+) -> dict[str, Any]:
+    # a query a scorer: an order of all rows at once would need them all at once
+    columns = table(
+        connection,
+        "SELECT number AS cases, value AS values, passed, stats"
+        " FROM scores JOIN numbered USING (suite, case_id)"
+        " WHERE run_id = ? AND suite = ? AND target = ? AND name = ? AND status = 'scored'"
+        " AND trial < ? ORDER BY number, trial",
+        [run_id, group["suite"], group["target"], group["name"], CONFIRMING],
+    )
+    found = {name: _numbers(columns.column(name)) for name in ("cases", "values", "passed")}
+    return {**found, "stats": _rows_of_numbers(columns.column("stats"))}
+
+
+def _rows_of_numbers(column: pa.ChunkedArray) -> Any:
+    """Lists of numbers as the rows of an array; those that are there when some are empty."""
+    import numpy as np
+
+    lists = column.combine_chunks()
+    flat = _numbers(lists.flatten())
+    width, rest = divmod(len(flat), len(lists)) if len(lists) else (0, 0)
+    if not len(flat):
+        return np.empty(0)
+    lengths = np.diff(np.frombuffer(lists.offsets.buffers()[1], dtype=np.int32)[: len(lists) + 1])
+    if rest or (lengths != width).any():
+        return [one for one in lists.to_pylist() if one]
+    return flat.reshape(len(lists), width)
+
+
+def _numbers(column: pa.Array | pa.ChunkedArray) -> Any:
     """Numbers or booleans as a NumPy array; a list when there is a NULL among them.
 
     Arrow's own ``to_numpy`` would import pandas, a fifth of a second.
@@ -199,8 +187,9 @@ def _numbers(values: pa.Array) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    if values.null_count:
-        return values.to_pylist()
+    if column.null_count:
+        return column.to_pylist()
+    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     content = values.buffers()[1]
     if content is None:
         return np.empty(0)
@@ -213,30 +202,34 @@ def _numbers(values: pa.Array) -> Any:
     return data[values.offset : until]
 
 
+def _thin(column: Any) -> Any:
+    """The column; one value for all rows of it when nothing in it is known."""
+    import numpy as np
+
+    if column.dtype.kind == "f" and len(column) and bool(np.isnan(column).all()):
+        return np.broadcast_to(np.nan, len(column))
+    return column
+
+
+_TRIAL_COLUMNS = {
+    # NULL becomes NaN on the way to NumPy
+    "cases": "number",
+    "ok": "status = 'ok'",
+    "live": "coalesce(provenance = 'live', false)",
+    "latency_s": "coalesce(latency_s, 'nan'::DOUBLE)",
+    "ttft_s": "coalesce(ttft_s, 'nan'::DOUBLE)",
+    "input_tokens": "coalesce(input_tokens::DOUBLE, 'nan'::DOUBLE)",
+    "output_tokens": "coalesce(output_tokens::DOUBLE, 'nan'::DOUBLE)",
+    "cost_usd": "coalesce(cost_usd, 'nan'::DOUBLE)",
+}
+
+
 def _trials(connection: DuckDBPyConnection, run: Run) -> tuple[TrialSample, ...]:
-    # one order for every list; NULL becomes NaN on the way to NumPy
-    lists = {
-        "cases": "number",
-        "ok": "status = 'ok'",
-        "live": "coalesce(provenance = 'live', false)",
-        "latency_s": "coalesce(latency_s, 'nan'::DOUBLE)",
-        "ttft_s": "coalesce(ttft_s, 'nan'::DOUBLE)",
-        "input_tokens": "coalesce(input_tokens::DOUBLE, 'nan'::DOUBLE)",
-        "output_tokens": "coalesce(output_tokens::DOUBLE, 'nan'::DOUBLE)",
-        "cost_usd": "coalesce(cost_usd, 'nan'::DOUBLE)",
-    }
-    listed = ", ".join(
-        f"list({value} ORDER BY number, trial) FILTER (trial < {CONFIRMING}) AS {name}"
-        for name, value in lists.items()
-    )
-    columns = table(
+    groups = fetch(
         connection,
-        f"SELECT suite, target, {listed},"  # noqa: S608 -- constant expressions
-        " sum(coalesce(spent_usd, 0) + coalesce(assumed_usd, 0))"
+        "SELECT suite, target, sum(coalesce(spent_usd, 0) + coalesce(assumed_usd, 0))"
         " FILTER (spent_usd IS NOT NULL OR assumed_usd > 0) AS spent_usd,"
-        " sum(saved_usd) AS saved_usd FROM trials"
-        " JOIN numbered USING (suite, case_id)"
-        " WHERE run_id = ? GROUP BY suite, target",
+        " sum(saved_usd) AS saved_usd FROM trials WHERE run_id = ? GROUP BY suite, target",
         [run.id],
     )
     classes: dict[tuple[str, str], dict[str, int]] = {}
@@ -248,11 +241,20 @@ def _trials(connection: DuckDBPyConnection, run: Run) -> tuple[TrialSample, ...]
     ):
         classes.setdefault((row["suite"], row["target"]), {})[row["class"]] = row["n"]
     place = _order(run)
-    found = [
-        TrialSample(**row, error_classes=classes.get((row["suite"], row["target"]), {}))
-        for row in _columnar(columns)
-    ]
-    return tuple(sorted(found, key=lambda one: (one.suite, place.get(one.target, len(place)))))
+    groups.sort(key=lambda one: (one["suite"], place.get(one["target"], len(place))))
+    listed = ", ".join(f"{value} AS {name}" for name, value in _TRIAL_COLUMNS.items())
+    found = []
+    for group in groups:
+        key = (group["suite"], group["target"])
+        columns = table(
+            connection,
+            f"SELECT {listed} FROM trials JOIN numbered USING (suite, case_id)"  # noqa: S608 -- constant expressions
+            " WHERE run_id = ? AND suite = ? AND target = ? AND trial < ? ORDER BY number, trial",
+            [run.id, *key, CONFIRMING],
+        )
+        numbers = {name: _thin(_numbers(columns.column(name))) for name in _TRIAL_COLUMNS}
+        found.append(TrialSample(**group, **numbers, error_classes=classes.get(key, {})))
+    return tuple(found)
 
 
 def _tags(connection: DuckDBPyConnection, run: Run) -> dict[str, dict[str, Sequence[str | None]]]:
@@ -265,59 +267,3 @@ def _tags(connection: DuckDBPyConnection, run: Run) -> dict[str, dict[str, Seque
         ):
             found.setdefault(row["suite"], {})[tag] = row["values"]
     return found
-
-
-_WORST = """
-WITH quality AS (
-    SELECT suite, name, direction FROM scorers
-    WHERE run_id = $run AND direction <> 'neutral' AND unit = ''
-),
-per_case AS (
-    SELECT s.suite, s.target, s.case_id, s.name, any_value(q.direction) AS direction,
-        avg(CASE WHEN q.direction = 'higher' THEN s.value ELSE -s.value END) AS goodness,
-        min_by(s.trial, CASE WHEN q.direction = 'higher' THEN s.value ELSE -s.value END) AS trial,
-        coalesce(bool_and(s.passed), true) AS passed
-    FROM scores AS s JOIN quality AS q USING (suite, name)
-    WHERE s.run_id = $run AND s.status = 'scored' GROUP BY ALL
-),
-ranked AS (
-    SELECT *, percent_rank() OVER (PARTITION BY suite, target, name ORDER BY goodness DESC)
-        AS badness FROM per_case
-),
-judged AS (
-    SELECT suite, target, case_id, avg(badness) AS badness,
-        count(*) FILTER (NOT passed) AS not_passed,
-        arg_max(name, badness + CASE WHEN passed THEN 0 ELSE 1 END) AS name,
-        arg_max(trial, badness + CASE WHEN passed THEN 0 ELSE 1 END) AS trial
-    FROM ranked GROUP BY ALL
-),
-answered AS (
-    SELECT suite, target, case_id, count(*) AS trials,
-        count(*) FILTER (status = 'error') AS failed_trials,
-        any_value(case_name) AS case_name, min(case_row) AS case_row,
-        any_value(left(concat_ws(': ', error_class, error), 300)) FILTER (status = 'error') AS error
-    FROM trials WHERE run_id = $run GROUP BY ALL
-),
-chosen AS (
-    SELECT a.*, j.name, j.trial, row_number() OVER (
-            PARTITION BY a.suite, a.target
-            ORDER BY failed_trials = trials DESC, coalesce(not_passed, 0) DESC,
-                coalesce(badness, 0) DESC, case_row, a.case_id
-        ) AS place
-    FROM answered AS a LEFT JOIN judged AS j USING (suite, target, case_id)
-    WHERE failed_trials > 0 OR not_passed > 0 OR badness > 0
-)
-SELECT c.suite, c.target, c.case_id, c.case_name, c.trials, c.failed_trials, c.name AS scorer,
-    s.value, s.passed, left(s.reason, 300) AS reason, left(t.output, 300) AS output, c.error
-FROM chosen AS c
-LEFT JOIN scores AS s ON s.run_id = $run AND s.suite = c.suite AND s.target = c.target
-    AND s.case_id = c.case_id AND s.trial = c.trial AND s.name = c.name
-LEFT JOIN trials AS t ON t.run_id = $run AND t.suite = c.suite AND t.target = c.target
-    AND t.case_id = c.case_id AND t.trial = c.trial
-WHERE c.place <= $count ORDER BY c.suite, c.target, c.place
-"""
-
-
-def _worst(connection: DuckDBPyConnection, run: Run) -> tuple[WorstCase, ...]:
-    rows = fetch(connection, _WORST, {"run": run.id, "count": WORST})
-    return tuple(WorstCase(**row) for row in rows)

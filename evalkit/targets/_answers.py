@@ -14,6 +14,8 @@ from evalkit.targets._pieces import Pieces
 
 Result = TypeVar("Result")
 
+_parsed = json.JSONDecoder().decode
+
 
 def count(value: Any) -> int | None:
     """A number of tokens, or ``None`` for anything that is none."""
@@ -156,6 +158,11 @@ def document(wire: Wire, call: Call) -> Any:
     """The JSON of a whole answer; HTML, an empty or a cut-off body is an invalid response."""
     body = call.body
     try:
+        return _parsed(body.decode())
+    except (ValueError, RecursionError):
+        pass
+    try:
+        # another encoding of Unicode, or a mark at its beginning
         return json.loads(body)
     except (ValueError, RecursionError):
         pass

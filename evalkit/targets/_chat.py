@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit.errors import ErrorClass
-from evalkit.model import JSON, Output, Usage
+from evalkit.model import JSON, Output, ToolCall, Usage
 from evalkit.targets._answers import (
     LogProbs,
     ToolCalls,
@@ -202,25 +202,33 @@ def _chat_output(wire: Wire, call: Call, body: dict[str, Any], choice: Any) -> O
     if finish == "error" and complaint(body) is not None:
         raise wire.said(body)
     message = choice["message"]
-    calls = ToolCalls()
-    for number, one in enumerate(message.get("tool_calls") or ()):
-        function = one["function"]
-        calls.add(number, one.get("id"), function["name"], function.get("arguments"))
-    legacy = message.get("function_call")
-    if legacy:
-        calls.add(0, None, legacy["name"], legacy.get("arguments"))
     extra = _extra(body)
-    found = LogProbs()
-    found.add(nested(choice, "logprobs").get("content"))
-    found.note(extra)
+    logprobs = nested(choice, "logprobs").get("content")
+    if logprobs:
+        found = LogProbs()
+        found.add(logprobs)
+        found.note(extra)
     return output(
         wire,
         call,
         text=_text(message.get("content")),
         refusal=message.get("refusal") or "",
         finish_reason=text_or_none(finish),
-        tool_calls=calls.done(),
+        tool_calls=_calls(message),
         model=body.get("model"),
         usage=chat_usage(body.get("usage")),
         extra=extra,
     )
+
+
+def _calls(message: dict[str, Any]) -> tuple[ToolCall, ...]:
+    asked, legacy = message.get("tool_calls"), message.get("function_call")
+    if not asked and not legacy:
+        return ()
+    calls = ToolCalls()
+    for number, one in enumerate(asked or ()):
+        function = one["function"]
+        calls.add(number, one.get("id"), function["name"], function.get("arguments"))
+    if legacy:
+        calls.add(0, None, legacy["name"], legacy.get("arguments"))
+    return calls.done()

@@ -21,9 +21,8 @@ LONGEST = 1 << 18
 _HEAD = re.compile(
     rb"HTTP/1\.1 (2\d\d)(?: [ -~]*)?((?:\r\n[!#-'*+\-.0-9A-Z^-z|~]+:[ \t]*[ -~]*)+)\r\n\r\n"
 )
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,6})[ \t]*\r\n")
 # what changes how a body is read, or what becomes of the connection
-_UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding|content-encoding|connection|upgrade|trailer):")
+_UNUSUAL = ("Transfer-Encoding", "Content-Encoding", "Connection", "Upgrade", "Trailer")
 
 Headers: TypeAlias = "CIMultiDictProxy[str]"
 
@@ -58,23 +57,19 @@ def whole(data: bytes) -> Whole | int | None:
         return (
             1 if b"\r\n\r\n" not in data and data.startswith(b"HTTP/1.1 2"[: len(data)]) else None
         )
-    head = b"%b\r\n" % found[2]
-    lowered = head.lower()
-    lengths = _LENGTH.findall(lowered)
-    if len(lengths) != 1 or lowered.count(b"\r\ncontent-length") != 1 or _UNUSUAL.search(lowered):
-        return None
-    end = found.end() + int(lengths[0])
-    if end > LONGEST or found[1] in {b"204", b"205"}:
-        return None
-    if len(data) < end:
-        return end - len(data)
-    if len(data) > end:
-        return None
     headers: CIMultiDict[str] = CIMultiDict()
     for line in found[2][2:].decode("ascii").split("\r\n"):
         name, _, value = line.partition(":")
         headers.add(name, value.strip(" \t"))
-    return Whole(int(found[1]), CIMultiDictProxy(headers), data[found.end() :])
+    lengths = headers.getall("Content-Length", ())
+    if len(lengths) != 1 or not lengths[0].isdigit() or any(map(headers.__contains__, _UNUSUAL)):
+        return None
+    status, end = int(found[1]), found.end() + int(lengths[0])
+    if len(data) > end or end > LONGEST or status in {204, 205}:
+        return None
+    if len(data) < end:
+        return end - len(data)
+    return Whole(status, CIMultiDictProxy(headers), data[found.end() :])
 
 
 class Handler(ResponseHandler):
@@ -119,12 +114,14 @@ class Handler(ResponseHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let aiohttp say what that means for an answer that is not complete."""
         asked, self._asked = self._asked, None
-        if asked is not None:
-            data, self._received = self._received, b""
-            self._the_usual_way(data)
-        super().connection_lost(exc)
-        if asked is not None and not asked.done():
-            asked.set_result(None)
+        if asked is None or asked.done():
+            super().connection_lost(exc)
+            return
+        data, self._received = self._received, b""
+        self._the_usual_way(data)
+        # whoever asked reads first what there is
+        asked.set_result(None)
+        self._loop.call_soon(super().connection_lost, exc)
 
     def _the_usual_way(self, data: bytes) -> None:
         self.set_response_params(read_until_eof=True)

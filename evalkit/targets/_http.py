@@ -141,7 +141,7 @@ def _connector() -> type[aiohttp.TCPConnector]:
 
         def __init__(self, **options: Any):
             super().__init__(**options)
-            self._factory = partial(Handler, loop=self._loop)
+            self._factory: Any = partial(Handler, loop=self._loop)
 
         async def _create_connection(self, *args: Any, **options: Any) -> Any:
             made = await super()._create_connection(*args, **options)

@@ -63,6 +63,7 @@ class Length:
 
     def __init__(self, *, is_async: bool):
         self.is_async = is_async
+        self.asks = False
         self.batches: list[int] = []
 
     def score_sync(self, pairs: Sequence[tuple[Case, Output]]) -> list[ScoreRecord]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import math
@@ -13,13 +14,15 @@ import pytest
 from evalkit import registry
 from evalkit.config.spec import ScorerSpec
 from evalkit.errors import ConfigError
-from evalkit.model import Case, Evidence, Output, Score, ScoreStatus, Usage
+from evalkit.model import Case, Evidence, Output, Score, ScoreRecord, ScoreStatus, Usage
 from evalkit.scorers import BoundScorer, bind
+from tests.scorers.judging import Rule
 
 # these want a model: tests/scorers/test_local.py asks the same of them, with one
 MODELS = {"nli", "hallucination_spans"}
 ALL = registry.names(registry.Kind.SCORER)
-NAMES = [one for one in ALL if one not in MODELS]
+# those of ragas want ragas: tests/scorers/test_ragas.py asks the same of them, with it
+NAMES = [one for one in ALL if one not in MODELS and not one.startswith("ragas_")]
 
 # a scorer whose parameters are required is bound with these
 OPTIONS = {
@@ -28,6 +31,11 @@ OPTIONS = {
     "label": {"labels": ["Paris", "Lyon"], "search": True},
     "tool_forbidden": {"names": ["delete_*"]},
     "format": {"max_words": 100},
+    "judge": {"judges": "rule", "criteria": "Is it short?"},
+    "preference": {"judges": "rule"},
+    "faithfulness": {"judges": "rule"},
+    "cascade": {"judges": "rule"},
+    "similarity": {"embedder": "rule"},
 }
 
 AWKWARD = {
@@ -59,7 +67,11 @@ def _bound(name: str, tmp_path) -> BoundScorer:
         (tmp_path / "mine.py").write_text("def score(case, output):\n    return len(output.text)\n")
         options["function"] = "mine.py:score"
     spec = ScorerSpec(name=name, scorer=name, options=options)
-    return bind(spec, root=tmp_path, allow_code=True)
+    return bind(spec, root=tmp_path, allow_code=True, judges={"rule": Rule()})
+
+
+def _records(one: BoundScorer, pairs: list[tuple[Case, Output]]) -> list[ScoreRecord]:
+    return asyncio.run(one.score(pairs)) if one.is_async else one.score_sync(pairs)
 
 
 def _output(text: str) -> Output:
@@ -121,7 +133,7 @@ def test_the_examples_hold(name, tmp_path):
     for text, expected, wanted in _plugin(name).examples:
         assert one is not None
         case = Case.of({"question": "?"}, expected=expected)
-        (record,) = one.score_sync([(case, _output(text))])
+        (record,) = _records(one, [(case, _output(text))])
         assert record.status is ScoreStatus.SCORED, record.reason
         assert record.score is not None
         assert record.score.value == pytest.approx(wanted, abs=1e-9)
@@ -136,8 +148,8 @@ def test_awkward_texts_never_break_a_scorer(name, kind, tmp_path):
     case = Case.of({"question": "?"}, expected=expected)
     output = _output(text)
     before = (copy.deepcopy(case.__dict__), output)
-    (first,) = one.score_sync([(case, output)])
-    (second,) = one.score_sync([(case, output)])
+    (first,) = _records(one, [(case, output)])
+    (second,) = _records(one, [(case, output)])
     assert first.status in {ScoreStatus.SCORED, ScoreStatus.UNSCORED}, first.reason
     assert (first.status, first.score, first.reason) == (
         second.status,
@@ -163,7 +175,7 @@ def test_an_expectation_that_is_empty_is_judged_or_refused(name, tmp_path):
     for expected in ("", None, []):
         for text in ("", "Paris"):
             case = Case.of({"question": "?"}, expected=expected)
-            (record,) = one.score_sync([(case, _output(text))])
+            (record,) = _records(one, [(case, _output(text))])
             assert record.status in {ScoreStatus.SCORED, ScoreStatus.UNSCORED}, record.reason
             if expected in (None, []) and "expected" in one.plugin.needs:
                 assert record.status is ScoreStatus.UNSCORED

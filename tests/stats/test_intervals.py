@@ -276,3 +276,24 @@ def test_the_bootstrap_ignores_order_and_keeps_its_seed(rows, random):
 def test_the_bootstrap_of_equal_cases_claims_nothing():
     assert bootstrap_corpus([[1.0, 2.0]] * 20, ratio) == NOTHING
     assert bootstrap_corpus([[1.0, 2.0]], ratio) == NOTHING
+
+
+def test_the_normal_limit_of_a_corpus_interval_is_that_of_resampling(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both ways on the same cases: the ends differ by less than resampling itself scatters."""
+    from evalkit.scorers._sacre import corpus_bleu
+
+    rng = np.random.default_rng(3)
+    n = 5_500
+    words = rng.poisson(20, n) + 1
+    orders = [np.maximum(words - order, 0) for order in range(4)]
+    hits = [rng.binomial(one, p) for one, p in zip(orders, (0.6, 0.35, 0.2, 0.1), strict=True)]
+    data = np.stack([words, words + rng.integers(-3, 4, n), *hits, *orders], axis=1).astype(float)
+    limit = bootstrap_corpus(data, corpus_bleu, resamples=2000)
+    monkeypatch.setattr("evalkit.stats.intervals.NORMAL_FROM", n)
+    drawn = bootstrap_corpus(data, corpus_bleu, resamples=2000)
+    assert None not in (limit.low, limit.high, drawn.low, drawn.high)
+    width = drawn.high - drawn.low
+    assert limit.low == pytest.approx(drawn.low, abs=0.08 * width)
+    assert limit.high == pytest.approx(drawn.high, abs=0.08 * width)

@@ -462,7 +462,7 @@ def missing_bounds(inputs):
 def bleu(inputs):
     def scores(name):
         pairs = zip(inputs[name], inputs["refs"], strict=True)
-        return [score_bleu(Case.of({}, expected=ref), Output(text=hyp)) for hyp, ref in pairs]
+        return score_bleu([(Case.of({}, expected=ref), Output(text=hyp)) for hyp, ref in pairs])
 
     one, two = scores("sys1"), scores("sys2")
     sides = [one_score.stats for one_score in one], [one_score.stats for one_score in two]

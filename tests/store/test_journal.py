@@ -241,7 +241,7 @@ def test_a_journal_of_a_newer_evalkit_is_left_where_it_is(store: Store) -> None:
     store.journal_directory.mkdir(parents=True)
     segment = store.journal_directory / f"{RUN}.ab-00001.jsonl"
     segment.write_text('["segment",{"format":99,"run_id":"x"}]\n')
-    with pytest.raises(StoreVersionError, match="newer evalkit .format 99") as raised:
+    with pytest.raises(StoreVersionError, match=r"newer evalkit .format 99") as raised:
         store.recover()
     assert segment.exists()
     # the name on the package index is another project's
@@ -252,7 +252,7 @@ def test_a_journal_of_an_older_evalkit_is_not_passed_over(store: Store) -> None:
     store.journal_directory.mkdir(parents=True)
     segment = store.journal_directory / f"{RUN}.ab-00001.jsonl"
     segment.write_text('["segment",{"format":1,"run_id":"x"}]\n["case",{}]\n')
-    with pytest.raises(StoreVersionError, match="older evalkit .format 1"):
+    with pytest.raises(StoreVersionError, match=r"older evalkit .format 1"):
         store.recover()
     assert segment.exists()
 

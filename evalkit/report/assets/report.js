@@ -372,7 +372,7 @@
         make("button", { type: "button", "aria-label": "Close the case", click: () => { close(); paint(); remember(); at("list").focus(); } }, "✕")),
       make("p", { class: "soft" }, `${(selected + 1).toLocaleString("en")} of ${view.length.toLocaleString("en")} in this filter`, mine ? " · decided: " : "", mine ? mine.decision : "", " ", mine ? note : ""),
       ...(text ? body(row, text) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
-      section("Reproduce", make("div", { class: "box m" }, commands(row, text?.id ?? index.id[row]))),
+      section("Reproduce", make("div", { class: "box m" }, commands(row, index.id[row]))),
     );
     node.scrollTop = 0;
   }
@@ -503,7 +503,7 @@
     const rows = index.id.map((_, row) => row).filter((row) => decided.has(keyOf(row)));
     return JSON.stringify({
       kind: "evalkit.decisions", format: 1, baseline: index.baseline, candidate: index.candidate,
-      decisions: rows.map((row) => ({ suite: groupOf(row).suite, target: groupOf(row).target, case_id: index.id[row], name: index.name[row], ...decided.get(keyOf(row)) })),
+      decisions: rows.map((row) => ({ suite: groupOf(row).suite, target: groupOf(row).target, case_id: index.id[row], ...decided.get(keyOf(row)) })),
     }, null, 2);
   }
 

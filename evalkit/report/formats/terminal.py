@@ -10,7 +10,7 @@ from evalkit.model import RunStatus
 from evalkit.registry import renderer
 from evalkit.report import words
 from evalkit.report.screen import Column, Screen, fits, flow, grid, labelled
-from evalkit.report.view import Cell, MetricRow, RunView, SliceRow, SuiteView, WorstView
+from evalkit.report.view import EARLY, Cell, MetricRow, RunView, SliceRow, SuiteView, WorstView
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -63,7 +63,8 @@ def headline(view: RunView) -> tuple[str, str, str, str]:
     if answered == 0:
         return "✕", "FAILED", f"every trial failed{classes}", "red"
     scorers = _failed_scorers(view)
-    if view.errors or view.done < view.planned or scorers:
+    short = view.done < view.planned and view.part != EARLY
+    if view.errors or short or scorers:
         said = [sentence, *([failed] if view.errors else []), *([scorers] if scorers else [])]
         return "!", "DONE", ", ".join(said), "yellow"
     return "✓", "DONE", sentence, "green"

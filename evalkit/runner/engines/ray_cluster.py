@@ -87,6 +87,11 @@ def _cores() -> int:
 
 
 def _refuse_flags(plan: Plan, options: RunOptions) -> None:
+    if plan.judges:
+        raise UsageError(
+            f"scorers ask {', '.join(plan.judges)}, and judges are asked by one process alone",
+            hint="leave --engine ray out: what waits for a judge is the network, not the machine",
+        )
     if options.offline:
         raise UsageError(
             "--offline cannot be kept by a cluster: nothing watches what its workers connect to",
@@ -164,6 +169,7 @@ class RayEngine:
     run_id: str
     driven: Sequence[Driven]
     lanes: Sequence[Lane]
+    judges: Sequence[Lane] = ()
     scorers: Mapping[str, Sequence[Any]]
     sink: Sink
     board: Board

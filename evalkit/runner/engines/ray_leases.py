@@ -84,10 +84,11 @@ class Leases:
         self._workers[owner] = worker
 
     async def hold(
-        self, owner: Owner, purses: tuple[int, ...], hold: Hold
+        self, owner: Owner, purses: tuple[int, ...], hold: Hold, judge: bool
     ) -> tuple[bool, tuple[int, ...]]:
         """Reserve for one call; whether it may be made, and which purses are empty."""
-        held = await self._ledger.hold([self._ledger.purses[one] for one in purses], hold)
+        mine = [self._ledger.purses[one] for one in purses]
+        held = await self._ledger.hold(mine, hold, judge=judge)
         if held:
             self._held.setdefault(owner, Counter())[purses, hold] += 1
         empty = tuple(n for n, one in enumerate(self._ledger.purses) if one.empty)
@@ -150,12 +151,12 @@ class LeasedLedger(Ledger):
         """Ask this actor from now on."""
         self._leases, self._owner = leases, owner
 
-    async def hold(self, purses: Sequence[Purse], hold: Hold) -> bool:
+    async def hold(self, purses: Sequence[Purse], hold: Hold, *, judge: bool = False) -> bool:
         """Reserve with the cluster; false when a purse is empty."""
         if self.ended:
             return False
         places = self._places(purses)
-        asked = asyncio.ensure_future(self._ask(places, hold))
+        asked = asyncio.ensure_future(self._ask(places, hold, judge))
         try:
             held, empty = await asyncio.shield(asked)
         except asyncio.CancelledError:
@@ -165,8 +166,10 @@ class LeasedLedger(Ledger):
             self.purses[one].empty = True
         return held
 
-    async def _ask(self, places: tuple[int, ...], hold: Hold) -> tuple[bool, tuple[int, ...]]:
-        held, empty = await self._leases.hold.remote(self._owner, places, hold)
+    async def _ask(
+        self, places: tuple[int, ...], hold: Hold, judge: bool
+    ) -> tuple[bool, tuple[int, ...]]:
+        held, empty = await self._leases.hold.remote(self._owner, places, hold, judge)
         return bool(held), tuple(empty)
 
     def _give_back(

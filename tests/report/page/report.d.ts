@@ -14,7 +14,7 @@ interface TrialText {
   text: string | null; error: string; cut: number; facts: string[]; context: string[]; calls: string[]; scores: ScoreText[];
 }
 interface CaseText {
-  id: string; inputs: [string, string][]; expected: string | null; context: string[]; messages: [string, string][];
+  row: number; inputs: [string, string][]; expected: string | null; context: string[]; messages: [string, string][];
   before: TrialText[]; after: TrialText[];
 }
 interface Decision { decision: string; note: string }

@@ -16,7 +16,7 @@ def facts(path):
     for name in page.scripts:
         if name.startswith("data-b"):
             for case in page.data(name.removeprefix("data-")):
-                texts[case["id"]] = [
+                texts[index["id"][case["row"]]] = [
                     [one["text"], one["error"], [s["value"] for s in one["scores"]]]
                     for one in (*case["before"], *case["after"])
                 ]

@@ -1,0 +1,169 @@
+"""What a gate may say about a metric that stands in for people's judgement.
+
+Scorers that estimate are uncalibrated until people's labels say how far to trust them. Without a
+record of this very signature, or below 100 labels, a gate on them only warns, and proves nothing;
+with one, answers are decided by its threshold and rates are corrected by what people said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from evalkit.config.gate_metrics import MetricInfo
+from evalkit.gate.record import Calibration
+from evalkit.gate.result import GateResult, Standing, Status
+from evalkit.model import Run
+from evalkit.registry import ScorerPlugin
+from evalkit.stats.agreement import JUDGE_KAPPA, JUDGE_LABELS
+from evalkit.stats.evidence import Resampled
+from evalkit.stats.judged import post_stratified
+from evalkit.stats.sides import Side
+
+Records = Mapping[tuple[str, str], Calibration]
+NO_RECORDS: Records = MappingProxyType({})
+DRAWS = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How far labels carry a metric; ``record`` is the one that may be used."""
+
+    scorer: str = ""
+    standing: Standing = "fact"
+    record: Calibration | None = None
+
+    def corrected(
+        self, picked: float, cases: float, *, passing: bool, seed: int
+    ) -> Resampled | None:
+        """The true rate behind the scorer's ``picked`` of ``cases``; ``None`` without labels."""
+        if self.record is None:
+            return None
+        of_picked, of_others = self.record.shares(passing=passing)
+        return post_stratified((picked, cases), of_picked, of_others, draws=DRAWS, seed=seed)
+
+
+FACT = Trust()
+
+
+def usable(run: Run, suite: str, records: Records) -> dict[str, Calibration]:
+    """The records of a suite that belong to the very scorers of a run, by their name there."""
+    return {
+        one.name: records[suite, one.name]
+        for one in run.scorers
+        if one.suite == suite
+        and (suite, one.name) in records
+        and records[suite, one.name].signature == one.signature
+    }
+
+
+def decided(side: Side, records: Mapping[str, Calibration]) -> Side:
+    """The side with every calibrated scorer's decisions by the threshold people's labels gave."""
+    scores = dict(side.scores)
+    for name, record in records.items():
+        one = scores.get(name)
+        if one is None:
+            continue
+        known = ~np.isnan(one.values)
+        good = one.values <= record.threshold if record.lower else one.values >= record.threshold
+        scores[name] = replace(one, passed=np.where(known, good, -1).astype(np.int8))
+    return replace(side, scores=scores)
+
+
+def trust(
+    info: MetricInfo,
+    suite: str,
+    plugins: Mapping[str, ScorerPlugin],
+    held: Mapping[str, Calibration],
+    *,
+    deciders: Sequence[str],
+    records: Records,
+) -> Trust:
+    """How far labels carry a metric: that of its scorer, or of all that decide what passes.
+
+    What passes by a check of facts and an estimate together is not downgraded for the estimate.
+    """
+    names = deciders if info.source == "pass" else (info.source,)
+    found = [_of(name, suite, plugins, held, records) for name in names]
+    if not found or any(one.standing == "fact" for one in found):
+        return FACT
+    worst = min(found, key=lambda one: _ORDER.index(one.standing))
+    # what several scorers pass together was never held against people
+    return worst if info.source != "pass" else replace(worst, record=None)
+
+
+_ORDER: tuple[Standing, ...] = ("uncalibrated", "stale", "few", "weak", "calibrated", "fact")
+
+
+def _of(
+    name: str,
+    suite: str,
+    plugins: Mapping[str, ScorerPlugin],
+    held: Mapping[str, Calibration],
+    records: Records,
+) -> Trust:
+    record = held.get(name)
+    if record is not None:
+        standing: Standing = "calibrated" if record.may_prove else "weak"
+        return Trust(scorer=name, standing=standing if record.may_block else "few", record=record)
+    plugin = plugins.get(name)
+    if (suite, name) in records:
+        return Trust(scorer=name, standing="stale")
+    if plugin is not None and plugin.estimates:
+        return Trust(scorer=name, standing="uncalibrated")
+    return FACT
+
+
+def bounded(result: GateResult, trusted: Trust) -> GateResult:
+    """The result with no more power than the labels behind its metric give it."""
+    if trusted.standing == "fact":
+        return result
+    record = trusted.record
+    result = replace(
+        result,
+        standing=trusted.standing,
+        labels=0 if record is None else record.fit.n,
+    )
+    if result.status is Status.ERROR or trusted.standing == "calibrated":
+        return result
+    if result.mode == "prove":
+        return replace(
+            result,
+            status=Status.INCONCLUSIVE,
+            p_harm=None,
+            needs_more=None,
+            reason=f"{_why(trusted)}, and proves only with {JUDGE_LABELS} labels and a kappa shown"
+            f" to be {JUDGE_KAPPA:g} or more",
+        )
+    if trusted.standing == "weak" or result.mode == "advisory":
+        return result
+    note = f"{_why(trusted)}, so it only warns"
+    return replace(result, mode="advisory", notes=(*result.notes, note))
+
+
+def _why(trusted: Trust) -> str:
+    record = trusted.record
+    if trusted.standing == "stale":
+        return f"{trusted.scorer} is uncalibrated: its record is stale, made for another signature"
+    if record is None or trusted.standing == "uncalibrated":
+        return f"{trusted.scorer} is uncalibrated"
+    low = record.fit.kappa.low or 0.0
+    held = f"{trusted.scorer} is calibrated on {record.fit.n:,} labels"
+    return f"{held} with kappa {record.fit.kappa.value or 0.0:.2f}, {low:.2f} at least"
+
+
+def warnings(trusts: Sequence[tuple[str, Trust]]) -> tuple[str, ...]:
+    """A line for every scorer of a suite that a gate rests on and labels do not carry."""
+    found: dict[str, None] = {}
+    for suite, one in trusts:
+        if one.standing in {"uncalibrated", "stale"}:
+            todo = f"evalkit review latest --scorer {one.scorer}, then evalkit calibrate {suite}"
+            found[f"{_why(one)}: {todo}"] = None
+        elif one.standing == "few" and one.record is not None:
+            more = max(0, JUDGE_LABELS - one.record.fit.n)
+            todo = f"; {more:,} more labels let it block" if more else ", no better than chance"
+            found[f"{_why(one)}{todo}"] = None
+    return tuple(found)
