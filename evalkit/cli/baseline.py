@@ -50,8 +50,11 @@ def promote(
     found = load_project(find_project(file=project))
     path = found.root / "baselines" / f"{name}.json"
     store = open_store(project)
+    replaced = path.exists()
     stored = write(found, store, run, path, by=by, reason=reason, force=force)
     emit(f"{stored.run.id} is the baseline {shown_path(path)}\n")
+    if replaced:
+        typer.echo(f"it replaces another; see: git diff {shown_path(path)}", err=True)
     typer.echo(f"compare with it: evalkit gate --baseline file:baselines/{name}.json", err=True)
     return ExitCode.PASS
 

@@ -138,7 +138,11 @@ def _measured(result: GateResult) -> str:
 
 def _claim(result: GateResult) -> str:
     """What the status says about the limit."""
-    if result.status is Status.ERROR or (result.reason and result.status is not Status.PASS):
+    proved = result.status is Status.FAIL and result.about == "change" and _beyond(result)
+    if result.status is Status.ERROR or (
+        # why a gate could not pass is beside the point where its failure is shown
+        result.reason and result.status is not Status.PASS and not proved
+    ):
         return result.reason or "could not be judged"
     cases = words.counted(result.n, "case")
     on = f"on these {cases}" if result.claim == "these cases" else f"on {cases}"

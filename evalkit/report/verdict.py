@@ -268,7 +268,7 @@ def diff_text(
         old, new = (_run(one.id, one) for one in runs)
         pairs = words.counted(sum(one.paired for one in compared), "paired case")
         about = [screen.say(one) for one in (f"baseline {old}", f"→ candidate {new}", pairs)]
-        parts += [Text(flow(about, screen.width)), ""]
+        parts.append(Text(flow(about, screen.width)))
     prompts: set[str] = set()
     for one in compared:
         title = words.clean(f"{one.suite}  {one.target}", lines=False)

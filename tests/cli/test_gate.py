@@ -129,6 +129,9 @@ def test_diff_names_the_cases_worst_first(repository, capsys):
 def test_a_promoted_baseline_is_enough_without_its_run(repository, capsys):
     repository.run("20261121-100000-aaaa", repository.main)
     assert run_command(["baseline", "promote", "--name", "release"]) == ExitCode.PASS
+    assert "replaces" not in capsys.readouterr().err
+    assert run_command(["baseline", "promote", "--name", "release"]) == ExitCode.PASS
+    assert "replaces another" in capsys.readouterr().err
     assert run_command(["baseline", "list", "--json"]) == ExitCode.PASS
     out = capsys.readouterr().out
     assert "20261121-100000-aaaa" in out

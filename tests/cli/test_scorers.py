@@ -78,7 +78,7 @@ def test_one_scorer_is_shown_with_its_whole_description(name, capsys):
     assert run_command(["scorers", "show", name]) == ExitCode.PASS
     shown = capsys.readouterr().out
     plugin = registry.get(registry.Kind.SCORER, name)
-    assert plugin.doc in shown
+    assert plugin.doc.replace("``", "`") in shown
     assert f"{name}.{plugin.metrics[0].name}" in shown
     for parameter in plugin.parameters.values():
         assert re.search(rf"^  {parameter.name}: \S", shown, re.MULTILINE)

@@ -46,6 +46,13 @@ def test_the_sentence_of_a_failure(failed):
     )
 
 
+def test_a_failure_that_is_shown_is_not_excused_by_few_cases():
+    quality = gate("pass.rate", limit("max_drop", 0.1), id="quality")
+    said = gate_words.sentence(only(verdict(*pairs(1, 0, 6, 1), quality)))
+    assert said.startswith("FAIL quality on bot −75.0 pt")
+    assert "a drop larger than 10.0 pt on 8 cases is shown. 6 worse, 0 better." in said
+
+
 @pytest.mark.parametrize("width", [80, 100, 110, 140])
 @pytest.mark.parametrize("unicode", [True, False])
 def test_the_screen_keeps_every_number_whole(failed, width, unicode, snapshot):
