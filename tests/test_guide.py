@@ -66,7 +66,9 @@ def test_the_scorers_are_bound(project):
     from evalkit.scorers import bind
 
     head = "dataset: golden/tickets.csv\ntargets: [small]\n"
-    (project / "suites" / "more.yaml").write_text(head + block("yaml", 2), encoding="utf-8")
+    (project / "suites" / "more.yaml").write_text(
+        head + block_that_begins("scorers:"), encoding="utf-8"
+    )
     suite = load_suite(load_project(project / "evalkit.yaml"), "more")
     bound = [bind(one, root=project) for one in suite.scorers]
     assert [one.name for one in bound][-2:] == ["refusal", "bleu_lc"]
@@ -128,10 +130,11 @@ def test_the_gates_load(project):
     query = "SELECT case_id FROM trials WHERE run_id = $run AND status = 'error'\n"
     (project / "gates" / "errors.sql").write_text(query, encoding="utf-8")
     suite = project / "suites" / "tickets.yaml"
-    suite.write_text(suite.read_text("utf-8") + block("yaml", 3), encoding="utf-8")
+    suite.write_text(suite.read_text("utf-8") + block_that_begins("gate:"), encoding="utf-8")
     loaded = load_suite(load_project(project / "evalkit.yaml"), "tickets")
     assert len(loaded.gates) == 9
     assert loaded.policy.anchor.budget == 0.03
+    assert loaded.policy.sequential.looks == 10
     assert (loaded.gates[-1].waiver.owner, loaded.gates[7].query) == ("Ada", query)
 
 
