@@ -134,6 +134,7 @@ def test_the_gates_load(project):
     loaded = load_suite(load_project(project / "evalkit.yaml"), "tickets")
     assert len(loaded.gates) == 9
     assert loaded.policy.anchor.budget == 0.03
+    assert loaded.policy.sequential.looks == 10
     assert (loaded.gates[-1].waiver.owner, loaded.gates[7].query) == ("Ada", query)
 
 

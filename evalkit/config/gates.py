@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from evalkit import registry
 from evalkit.config.check import NAME, Findings, Strict, nearest_file
@@ -96,6 +96,10 @@ class SequentialModel(Strict):
     stop: Literal["both", "fail"] = Field("both", description="what ends a run early")
 
 
+# read by itself, so that a wrong key in it is told as everywhere else
+_LOOKS_SCHEMA = WithJsonSchema({"anyOf": [SequentialModel.model_json_schema(), {"const": "off"}]})
+
+
 class PolicyModel(Strict):
     """How the gates of a suite are judged together."""
 
@@ -107,8 +111,8 @@ class PolicyModel(Strict):
     max_missing: float | str = Field("2%", description="share of cases that may lack a result")
     cluster: str = Field("", description="a tag whose cases hang together")
     anchor: AnchorModel | None = None
-    sequential: SequentialModel | Literal["off"] = Field(
-        "off", description="end a gated run as soon as its verdict is certain"
+    sequential: Annotated[dict[str, Any] | Literal["off"], _LOOKS_SCHEMA] = Field(
+        "off", description="looks at a gated run before its end, as {looks: 10}; or off"
     )
 
 
@@ -135,21 +139,27 @@ def read_policy(findings: Findings, root: Node, gates: Sequence[GateSpec] = ()) 
             findings.add("budget in anchor in gate must be a share of 1", place, "as in 3%")
         else:
             anchor = Anchor(ref=model.anchor.ref, budget=budget)
-    sequential = None
-    if isinstance(model.sequential, SequentialModel):
-        sequential = Sequential(**model.sequential.model_dump())
-        if model.cluster:
-            findings.add(
-                "sequential in gate cannot be used with cluster",
-                entry.node.entries["sequential"].node,
-                "leave one of them out: what looks at clusters would risk is not known",
-            )
+    sequential = _sequential(findings, entry, model)
     read = {"max_missing": missing, "anchor": anchor, "sequential": sequential}
     return GatePolicy(
         **{**model.model_dump(), **read},
         content_hash=content_id(parts),
         position=findings.document.at(entry),
     )
+
+
+def _sequential(findings: Findings, gate: Entry, policy: PolicyModel) -> Sequential | None:
+    if policy.sequential == "off":
+        return None
+    node = gate.node.entries["sequential"].node
+    model = findings.check(SequentialModel, node, "sequential in gate")
+    if policy.cluster:
+        findings.add(
+            "sequential in gate cannot be used with cluster",
+            node,
+            "leave one of them out: what looks at clusters would risk is not known",
+        )
+    return None if model is None else Sequential(**model.model_dump())
 
 
 def file_text(path: Path) -> str | None:

@@ -87,7 +87,7 @@ def repeated_p(
     nothing is told below α ÷ 1,024, and 1 above one half.
     """
     grid, levels = _levels(tuple(fractions), alpha, spending)
-    if not levels[-1] or p > levels[-1]:
+    if not levels or p > levels[-1]:
         return 1.0
     if p <= levels[0]:
         return grid[0]
@@ -101,8 +101,10 @@ def repeated_p(
 def _levels(
     fractions: tuple[float, ...], alpha: float, spending: Spending
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    grid = tuple(one for k in range(-10, 6) if (one := alpha * 2.0**k) < 0.5)
-    return grid, tuple(nominal(fractions, one, spending) for one in grid)
+    """α on a grid with the level each gives the last look; without those that give it none."""
+    grid = (one for k in range(-10, 6) if (one := alpha * 2.0**k) < 0.5)
+    found = [(one, level) for one in grid if (level := nominal(fractions, one, spending))]
+    return tuple(one for one, _ in found), tuple(level for _, level in found)
 
 
 @dataclass(frozen=True, slots=True)
