@@ -93,6 +93,6 @@ def _again(suite: PlannedSuite, target: str, cases: Mapping[str, int]) -> Planne
         targets=(target,),
         cases=cast("Any", _Chosen(suite.cases, cases)),
         trials=max(cases.values()),
-        survey=replace(suite.survey, selected=(len(cases),)),
+        survey=replace(suite.survey, selected=(len(cases),), mine=len(cases)),
         first_trial=CONFIRMING,
     )
