@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.hashing import MultisetHash, bytes_id, canonical, content_id
+from evalkit.hashing import MultisetHash, bytes_id, canonical, content_id, json_encoder
 
 leaves = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -56,3 +56,19 @@ def test_the_order_of_rows_does_not_matter(ids, random):
 def test_every_row_counts(ids):
     assert MultisetHash(ids).hexdigest() != MultisetHash(ids[1:]).hexdigest()
     assert MultisetHash([*ids, ids[0]]).hexdigest() != MultisetHash(ids).hexdigest()
+
+
+@pytest.mark.parametrize("options", [{}, {"sort_keys": True}, {"allow_nan": True}])
+@given(values | st.floats())
+def test_the_encoder_writes_what_the_library_writes(
+    options: dict[str, bool], value: object
+) -> None:
+    encode = json_encoder(**options)
+    asked = {"allow_nan": False, **options}
+    try:
+        expected = json.dumps(value, ensure_ascii=False, separators=(",", ":"), **asked)
+    except ValueError:
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            encode(value)
+    else:
+        assert encode(value) == expected

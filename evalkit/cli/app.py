@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
@@ -175,8 +176,18 @@ def _reader_is_gone() -> ExitCode:
 def _usage_error(error: typer.TyperException) -> UsageError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "evalkit"
-    message = error.format_message().rstrip(".")
+    message = _plainly(error.format_message().rstrip("."))
     return UsageError(message[:1].lower() + message[1:], hint=f"see '{command} --help'")
+
+
+def _plainly(message: str) -> str:
+    """What is wrong with a value, without the words of the library that looked at it."""
+    message = message.replace("Value error, ", "")
+    message = re.sub(r"Input should be a valid (integer|number)\b.*", r"must be a \1", message)
+    message = message.replace("must be a integer", "must be a whole number")
+    return message.replace("Input should be greater than or equal to", "must be at least").replace(
+        "Input should be less than or equal to", "must be at most"
+    )
 
 
 def _system_error(error: OSError) -> EvalkitError:

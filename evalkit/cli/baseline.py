@@ -27,8 +27,10 @@ def promote(
     run: Annotated[str, typer.Argument(help="A run's id or a part of it.")] = "latest",
     *,
     name: Annotated[str, typer.Option(help="Written to baselines/NAME.json.")] = "main",
-    reason: Annotated[str, typer.Option(help="Why; needed with --force.")] = "",
-    by: Annotated[str | None, typer.Option(help="Who promotes; git's user.name without.")] = None,
+    reason: Annotated[str, typer.Option(metavar="WORDS", help="Why; needed with --force.")] = "",
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who promotes; git's user.name without.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Take a run with failed answers or changed files.")
     ] = False,

@@ -21,7 +21,7 @@ app = new_app()
 )
 def import_(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Bundles that evalkit export wrote.")
+        list[str], typer.Argument(metavar="PATH", help="Bundles that evalkit export wrote.")
     ],
     *,
     shard: Annotated[

@@ -29,18 +29,23 @@ def load(
     target: Annotated[
         str | None, typer.Option("--target", "-t", help="Which target, if the suite has several.")
     ] = None,
-    rate: Annotated[float | None, typer.Option(help="Requests a second.")] = None,
-    duration: Annotated[str, typer.Option(help="How long at --rate.")] = "30s",
+    rate: Annotated[float | None, typer.Option(metavar="N", help="Requests a second.")] = None,
+    duration: Annotated[str, typer.Option(metavar="TIME", help="How long at --rate.")] = "30s",
     steps: Annotated[
         str | None, typer.Option(metavar="R1,R2,..", help="Rates one after the other.")
     ] = None,
-    step_duration: Annotated[str, typer.Option(help="How long at each of --steps.")] = "10s",
+    step_duration: Annotated[
+        str, typer.Option(metavar="TIME", help="How long at each of --steps.")
+    ] = "10s",
     ramp: Annotated[
         int | None, typer.Option(metavar="N", help="Up to N requests at once, one user each.")
     ] = None,
-    over: Annotated[str, typer.Option(help="How long the users of --ramp take to join.")] = "60s",
+    over: Annotated[
+        str, typer.Option(metavar="TIME", help="How long the users of --ramp take to join.")
+    ] = "60s",
     hold: Annotated[
-        str | None, typer.Option(help="How long all users of --ramp stay after that.")
+        str | None,
+        typer.Option(metavar="TIME", help="How long all users of --ramp stay after that."),
     ] = None,
     arrivals: Annotated[
         str, typer.Option(metavar="constant|poisson", help="Evenly spaced, or at random.")
@@ -50,20 +55,24 @@ def load(
         typer.Option(metavar="METRIC=MAX", help="What every step must keep to; repeat."),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option(help="Of one request; the target's own without.")
+        str | None, typer.Option(metavar="TIME", help="Of one request; the target's own without.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the order and of arrivals.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first N cases.")] = None,
     tags: Annotated[list[str] | None, typer.Option(help="Ask only cases with these tags.")] = None,
     max_requests: Annotated[int, typer.Option(min=1, help="Send no more than N.")] = 50_000,
     max_usd: Annotated[
-        float | None, typer.Option(min=0, help="Spend no more; 1 where a price is known.")
+        float | None,
+        typer.Option(min=0, metavar="USD", help="Spend no more; 1 where a price is known."),
     ] = None,
     max_in_flight: Annotated[
         int, typer.Option(min=1, help="Stop when N requests wait for an answer.")
     ] = 10_000,
     max_errors: Annotated[
-        str, typer.Option(help="Stop when more than this share of the last 100 failed.")
+        str,
+        typer.Option(
+            metavar="SHARE", help="Stop when more than this share of the last 100 failed."
+        ),
     ] = "50%",
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Yes, load a target that is not on this machine.")

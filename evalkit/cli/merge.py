@@ -21,7 +21,7 @@ app = new_app()
 def merge(
     parts: Annotated[
         list[str],
-        typer.Argument(metavar="PART...", help="Bundles of shards, or shards in the store."),
+        typer.Argument(metavar="PART", help="Bundles of shards, or shards in the store."),
     ],
     *,
     partial: Annotated[

@@ -9,12 +9,18 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from evalkit.cli.help import PlainCommand
 from evalkit.errors import ConfigError, EvalkitError, UsageError
 from evalkit.secrets import redact
 
 ProjectFile: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--project", "-p", help="The evalkit.yaml to use; found upwards when not given."),
+    typer.Option(
+        "--project",
+        "-p",
+        metavar="FILE",
+        help="The evalkit.yaml to use; found upwards when not given.",
+    ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 AllowCode: TypeAlias = Annotated[
@@ -27,9 +33,14 @@ AllowCode: TypeAlias = Annotated[
 ]
 
 
+class _App(typer.Typer):
+    def command(self, name: str | None = None, **attrs: Any) -> Any:
+        return super().command(name, cls=PlainCommand, **attrs)
+
+
 def new_app(**attrs: Any) -> typer.Typer:
     """An app for one command or one family of commands, all alike."""
-    return typer.Typer(
+    return _App(
         rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, **attrs
     )
 

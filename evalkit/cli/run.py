@@ -65,7 +65,8 @@ def run(
         typer.Option(help="Cases with these tags: lang:es,lang:en,must_not_fail."),
     ] = None,
     filter: Annotated[
-        str, typer.Option(help="Cases with these words: 'refund and not name:draft'.")
+        str,
+        typer.Option(metavar="WORDS", help="Cases with these words: 'refund and not name:draft'."),
     ] = "",
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", "-c", min=1, help="Calls at once, per target.")

@@ -22,6 +22,7 @@ from evalkit.config.spec import (
     LimitKind,
     Project,
     ScorerSpec,
+    Sequential,
     Waiver,
 )
 from evalkit.config.target import DURATION, seconds
@@ -84,6 +85,17 @@ class AnchorModel(Strict):
     budget: float | str = Field(description="how far all merges together may drop, as 3%")
 
 
+class SequentialModel(Strict):
+    """When a gated run may end before all cases were asked."""
+
+    looks: int = Field(10, ge=2, le=50, description="how often the run is looked at")
+    spending: Literal["rho2", "obrien_fleming", "pocock"] = Field(
+        "rho2", description="how much of alpha each look may use up"
+    )
+    min_cases: int = Field(30, ge=10, description="no look before so many cases of a suite")
+    stop: Literal["both", "fail"] = Field("both", description="what ends a run early")
+
+
 class PolicyModel(Strict):
     """How the gates of a suite are judged together."""
 
@@ -95,6 +107,9 @@ class PolicyModel(Strict):
     max_missing: float | str = Field("2%", description="share of cases that may lack a result")
     cluster: str = Field("", description="a tag whose cases hang together")
     anchor: AnchorModel | None = None
+    sequential: SequentialModel | Literal["off"] = Field(
+        "off", description="end a gated run as soon as its verdict is certain"
+    )
 
 
 def read_policy(findings: Findings, root: Node, gates: Sequence[GateSpec] = ()) -> GatePolicy:
@@ -120,8 +135,18 @@ def read_policy(findings: Findings, root: Node, gates: Sequence[GateSpec] = ()) 
             findings.add("budget in anchor in gate must be a share of 1", place, "as in 3%")
         else:
             anchor = Anchor(ref=model.anchor.ref, budget=budget)
+    sequential = None
+    if isinstance(model.sequential, SequentialModel):
+        sequential = Sequential(**model.sequential.model_dump())
+        if model.cluster:
+            findings.add(
+                "sequential in gate cannot be used with cluster",
+                entry.node.entries["sequential"].node,
+                "leave one of them out: what looks at clusters would risk is not known",
+            )
+    read = {"max_missing": missing, "anchor": anchor, "sequential": sequential}
     return GatePolicy(
-        **{**model.model_dump(), "max_missing": missing, "anchor": anchor},
+        **{**model.model_dump(), **read},
         content_hash=content_id(parts),
         position=findings.document.at(entry),
     )

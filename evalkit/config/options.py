@@ -19,7 +19,7 @@ from typing import (
     get_type_hints,
 )
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, create_model
 
 from evalkit import registry
 from evalkit.errors import suggestion
@@ -27,6 +27,16 @@ from evalkit.model import JSON
 from evalkit.registry import Kind, Plugin
 
 _models: dict[object, type[BaseModel]] = {}
+
+
+def _seconds(value: object) -> object:
+    from evalkit.config.target import seconds
+
+    return seconds(value) if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=float | str)]
+"""A parameter that is a time: a number of seconds, or a text with its unit as ``200ms``."""
 
 
 class _Options(BaseModel):

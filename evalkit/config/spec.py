@@ -166,12 +166,27 @@ class GateSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sequential:
+    """When a gated run may end before all its cases were asked.
+
+    It is looked at ``looks`` times, from ``min_cases`` cases on, and ``spending`` says how much of
+    α each look may use up. ``stop`` names what ends it: ``both`` answers, or only a FAIL.
+    """
+
+    looks: int = 10
+    spending: Literal["rho2", "obrien_fleming", "pocock"] = "rho2"
+    min_cases: int = 30
+    stop: Literal["both", "fail"] = "both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatePolicy:
     """How the gates of a suite are judged together.
 
     ``alpha`` is the chance of error of one direction and family, ``cluster`` a tag whose cases hang
     together, ``max_missing`` the share of cases that may lack a result, ``anchor`` the release that
-    drift is counted from. ``content_hash`` covers the policy, every gate and every query.
+    drift is counted from, ``sequential`` whether a run may end early. ``content_hash`` covers the
+    policy, every gate and every query.
     """
 
     alpha: float = 0.05
@@ -182,6 +197,7 @@ class GatePolicy:
     max_missing: float = 0.02
     cluster: str = ""
     anchor: Anchor | None = None
+    sequential: Sequential | None = None
     content_hash: str = ""
     position: Position | None = None
 

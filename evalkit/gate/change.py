@@ -24,7 +24,7 @@ from evalkit.stats.paired_rates import PairedCounts
 from evalkit.stats.planning import cases_to_pass, structural_cases
 from evalkit.stats.quantiles import quantile_log_ratio, samples_for_ratio
 from evalkit.stats.sides import Bools
-from evalkit.stats.suite import suite_difference
+from evalkit.stats.suite import suite_difference, suite_look
 
 
 def max_change(question: Question) -> GateResult:
@@ -47,6 +47,8 @@ def max_change(question: Question) -> GateResult:
     margin = question.limit.value
     sign = -1 if question.limit.kind == "max_rise" else 1
     claims = _claims(question, before, after, sign)
+    if claims.information is not None:
+        question = replace(question, information=claims.information)
     bar = -margin if question.gate.block_when == "margin_exceeded" else 0.0
     p_pass = 1.0 if claims.worst is None else claims.worst.p_above(-margin)
     p_harm = 1.0 if claims.best is None else claims.best.p_below(bar)
@@ -167,14 +169,23 @@ def _suite(
     if sign < 0:
         first, second = second, first
 
-    def evidence(ends: tuple[Floats, Floats]) -> Evidence:
-        return suite_difference(
-            after.moments(sign * ends[1]), before.moments(sign * ends[0]), spread=spread
-        )
+    look = question.look
+    known: list[float] = []
 
+    def evidence(ends: tuple[Floats, Floats]) -> Evidence:
+        new, old = after.moments(sign * ends[1]), before.moments(sign * ends[0])
+        if look is None:
+            return suite_difference(new, old, spread=spread)
+        total = max(round(new.n / look.shares[-1]), new.n)
+        found = suite_look(new, old, range(new.n), spread=spread, of=total)
+        known.append(found.fraction)
+        return found.evidence
+
+    worst, best = evidence(first), evidence(second)
     return Claims(
-        worst=evidence(first),
-        best=evidence(second),
+        worst=worst,
+        best=best,
+        information=min(known) if known else None,
         method="z with the noise within cases",
         claim="these cases",
         population=population.interval(question.level),

@@ -14,10 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit import registry
-from evalkit.config.gate_metrics import MetricInfo, known_metrics, metric_info
+from evalkit.config.gate_metrics import MetricInfo, metric_info
 from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
-from evalkit.errors import EvalkitError
 from evalkit.gate import calibrated
 from evalkit.gate.anchor import anchored, tolerated, with_budget
 from evalkit.gate.beside import beside, is_beside
@@ -26,7 +24,9 @@ from evalkit.gate.change import max_change, max_ratio, max_slower
 from evalkit.gate.comparability import differences, same_data
 from evalkit.gate.facts import must_pass, offending_rows
 from evalkit.gate.groups import max_gap
+from evalkit.gate.known import metrics_of, plugins_of
 from evalkit.gate.level import bill, floor_or_ceiling, slowest
+from evalkit.gate.looks import Look, decided, looked, over_looks
 from evalkit.gate.measure import Measured, deciding, lose, measure
 from evalkit.gate.outcomes import outcomes
 from evalkit.gate.pairing import Pairing, alone, pair
@@ -38,7 +38,7 @@ from evalkit.gate.selection import Cases
 from evalkit.hashing import content_id
 from evalkit.model import Run
 from evalkit.registry import ScorerPlugin
-from evalkit.stats.sides import Bools, Side, pooled
+from evalkit.stats.sides import Bools, Side, of_cases, pooled
 
 Sides = Mapping[tuple[str, str], Side]
 CHANGES = frozenset({"max_drop", "max_rise"})
@@ -157,6 +157,7 @@ def decide(
         hint=no_baseline if baseline is None else "",
         warnings=(*said, *waivers(gates, today), *calibrated.warnings(trusts)),
         policy=content_id(sorted(one.content_hash for one in policies.values())),
+        decided=decided(candidate.run, list(candidate.sides.values())),
     )
 
 
@@ -214,7 +215,8 @@ class Bench:
     """One target of one suite on both sides, with what was measured so far.
 
     ``twin`` compares with the baseline's target as it was asked beside the candidate's, where it
-    was: that bench is ``interleaved``.
+    was: that bench is ``interleaved``. A run that a look ended early is judged on the cases of that
+    look; ``whole`` has all that were answered, for what must hold of each.
     """
 
     suite: SuiteSpec
@@ -230,6 +232,8 @@ class Bench:
     twin: Bench | None = None
     interleaved: bool = False
     records: Records = field(default_factory=dict)
+    look: Look | None = None
+    whole: Bench | None = None
     measured: dict[tuple[str, bool], tuple[Measured | None, Measured]] = field(default_factory=dict)
 
     @classmethod
@@ -249,11 +253,18 @@ class Bench:
         if baseline is not None and before is None:
             no_baseline = f"the baseline has no target {target!r} in suite {suite.name!r}"
         held = calibrated.usable(candidate.run, suite.name, records)
+        after, record, whole = candidate.sides[suite.name, target], looked(candidate.run), None
+        if record is not None and record.ended:
+            everything = replace(candidate, run=replace(candidate.run, settings={}))
+            whole = cls.of(suite, target, everything, None, seed=seed)
+            late = record.beyond.get(suite.name, frozenset())
+            after = of_cases(after, set(after.cases) - late)
+            before = None if before is None else of_cases(before, set(after.cases))
         return cls(
             suite=suite,
             target=target,
             candidate=candidate.run,
-            after=calibrated.decided(candidate.sides[suite.name, target], held),
+            after=calibrated.decided(after, held),
             baseline=None if before is None or baseline is None else baseline.run,
             before=None if before is None else calibrated.decided(before, held),
             no_baseline=no_baseline,
@@ -262,6 +273,8 @@ class Bench:
             confirming=candidate.confirming.get((suite.name, target)),
             twin=_twin(suite, target, candidate, baseline, seed),
             records=records,
+            look=None if record is None else record.at(suite.name),
+            whole=whole,
         )
 
     @cached_property
@@ -303,7 +316,7 @@ class Bench:
     @cached_property
     def plugins(self) -> dict[str, ScorerPlugin]:
         """The suite's scorers by their name there."""
-        return _plugins(self.candidate, self.suite.name)
+        return plugins_of(self.candidate, self.suite.name)
 
     @cached_property
     def held(self) -> dict[str, Calibration]:
@@ -329,11 +342,13 @@ class Bench:
     def judge(self, gate: GateSpec) -> list[GateResult]:
         """Every limit of a gate, in every group it names."""
         trusted = self.trust(gate)
-        return [
+        found = [
             calibrated.bounded(one, trusted)
             for limit in gate.limits
             for one in self._limit(gate, limit)
         ]
+        look, alpha = self.look, self.suite.policy.alpha
+        return found if look is None else [over_looks(one, look, alpha) for one in found]
 
     def trust(self, gate: GateSpec) -> Trust:
         """How far people's labels carry the metric of a gate."""
@@ -357,6 +372,8 @@ class Bench:
             return [question.error(f"this run has no metric {gate.metric!r}")]
         if self.twin is not None and limit.kind in CHANGES and info.kind == "quantile":
             return self.twin._limit(gate, limit)
+        if self.whole is not None and limit.kind == "must":
+            return self.whole._limit(gate, limit)
         if limit.kind == "total":
             info = replace(self.infos["cost.total"], name=gate.metric)
         cases = self.pairs if limit.kind in CHANGES else self.everything
@@ -530,6 +547,7 @@ class Bench:
             clusters=clusters,
             trust=self.trust(gate),
             seed=self.seed,
+            look=self.look,
         )
 
 
@@ -574,22 +592,3 @@ def _rule(question: Question) -> GateResult:
             return max_slower(question)
         return max_ratio(question) if question.limit.relative else max_change(question)
     return slowest(question) if info.kind == "quantile" else floor_or_ceiling(question)
-
-
-def metrics_of(run: Run, suite: str) -> dict[str, MetricInfo]:
-    """Every metric that a gate can name on a suite of a run."""
-    return known_metrics(_plugins(run, suite))
-
-
-def _plugins(run: Run, suite: str) -> dict[str, ScorerPlugin]:
-    found = {}
-    for one in run.scorers:
-        if one.suite != suite:
-            continue
-        try:
-            plugin = registry.get(registry.Kind.SCORER, one.scorer)
-        except EvalkitError:
-            continue  # the project's own code, which this command did not run
-        if isinstance(plugin, ScorerPlugin):
-            found[one.name] = plugin
-    return found

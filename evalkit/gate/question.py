@@ -9,6 +9,7 @@ from typing import Any
 from evalkit.config.gate_metrics import MetricInfo
 from evalkit.config.spec import GateLimit, GatePolicy, GateSpec
 from evalkit.gate.calibrated import FACT, Trust
+from evalkit.gate.looks import Look
 from evalkit.gate.measure import Measured
 from evalkit.gate.result import GateResult, Status
 from evalkit.stats.evidence import Evidence
@@ -25,7 +26,8 @@ class Question:
 
     Both sides list the same cases; ``before`` is ``None`` where there is no baseline. ``runs``
     counts the stored baseline runs that were pooled, ``clusters`` has the cluster of every case,
-    ``trust`` says how far people's labels carry the metric.
+    ``trust`` says how far people's labels carry the metric. At a ``look`` the interval is the
+    repeated one; ``information`` is what it knows where that is not the share of cases.
     """
 
     gate: GateSpec
@@ -41,16 +43,28 @@ class Question:
     clusters: Numbers | None = None
     trust: Trust = FACT
     seed: int = 0
+    look: Look | None = None
+    information: float | None = None
 
     @property
     def alpha(self) -> float:
-        """The one-sided chance of error of this test alone."""
-        return self.policy.alpha
+        """The one-sided chance of error of this test alone: at a look what the look may use up."""
+        if self.look is None:
+            return self.policy.alpha
+        return self.look.level(self.fractions, self.policy.alpha)
 
     @property
     def level(self) -> float:
         """The confidence of the interval that agrees with the tests."""
-        return 1 - 2 * self.policy.alpha
+        return 1 - 2 * self.alpha
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """The share of the information at every look so far; empty without looks."""
+        if self.look is None:
+            return ()
+        parts = (self.suite, self.target, self.gate.id, self.limit.kind, self.where)
+        return self.look.fractions("\n".join(parts), self.information)
 
     def result(self, **fields: Any) -> GateResult:
         """A result with everything that the question itself says."""
@@ -63,8 +77,9 @@ class Question:
             "target": self.target,
             "where": self.where,
             "unit": "%" if self.info.spread == 1 and not self.info.unit else self.info.unit,
-            "level": self.level,
+            "level": 1 - 2 * self.policy.alpha,
             "n": self.after.cases,
+            "looks": self.fractions,
         }
         return GateResult(**{**known, **fields})
 
@@ -88,6 +103,7 @@ class Claims:
     too_few: str = ""
     claim: Any = "cases like these"
     population: Interval | None = None
+    information: float | None = None
 
     def interval(self, level: float) -> Interval:
         """The interval over everything that the missing results can have been."""

@@ -40,7 +40,8 @@ class GateResult:
     those that moved. ``needs_more`` is how many more cases would likely settle it. ``claim`` says
     what the result is about: cases like these, or exactly these. A metric that stands in for
     people's judgement has its ``standing``; a rate corrected by ``labels`` of people was
-    ``uncorrected`` before.
+    ``uncorrected`` before. ``looks`` has the share of the information at each look the run has had,
+    the present one last: then p-values and interval hold over all of them.
     """
 
     gate: str
@@ -78,6 +79,7 @@ class GateResult:
     standing: Standing = "fact"
     labels: int = 0
     uncorrected: float | None = None
+    looks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +154,23 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """How a run that was looked at came to its verdict, and what it saved; ``None`` is unknown."""
+
+    cases: int
+    of: int
+    looks: int
+    early: bool
+    saved_calls: int = 0
+    saved_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What all gates say together; ``promise`` is what noise can do, ``policy`` the rules' hash.
 
-    ``against`` is how to name a baseline that is no stored run.
+    ``against`` is how to name a baseline that is no stored run. ``decided`` is there for a run that
+    was looked at before its end.
     """
 
     status: Status = Status.ERROR
@@ -169,6 +184,7 @@ class Verdict:
     warnings: tuple[str, ...] = field(default=())
     policy: str = ""
     against: str = ""
+    decided: Decided | None = None
 
     @property
     def exit_code(self) -> ExitCode:

@@ -112,7 +112,7 @@ def _trial(trial: Trial, screen: Screen, *, repeated: bool) -> list[RenderableTy
     mark, style = ("✕", "red") if failed else ("✓", "green")
     head = Text(f"{screen.say(mark)} ", style=f"bold {style}")
     head.append(f"{_one_line(trial.suite)} / {_one_line(trial.target)}", style="bold default")
-    head.append(f"  trial {trial.index + 1}", style="not bold default")
+    head.append(f"  trial {trial.index}", style="not bold default")
     parts: list[RenderableType] = [head]
     if repeated:
         parts.append(field("messages", "as above", screen))

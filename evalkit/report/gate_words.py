@@ -191,6 +191,20 @@ def _fact(result: GateResult) -> str:
     return f"within {allowed}" if result.status is Status.PASS else f"more than {allowed}"
 
 
+def decided(verdict: Verdict) -> str:
+    """After how many cases a run was decided that was looked at, and what that saved."""
+    one = verdict.decided
+    if one is None:
+        return ""
+    if not one.early:
+        return f"Looked at {words.counted(one.looks, 'time')}; the intervals hold over all looks."
+    said = f"Decided after {words.count(one.cases)} of {words.counted(one.of, 'case')}"
+    if not one.saved_calls:
+        return f"{said}."
+    money = "" if one.saved_usd is None else f", {words.money(one.saved_usd)}"
+    return f"{said}; saved {words.counted(one.saved_calls, 'call')}{money}."
+
+
 def place(one: Place) -> str:
     """A slice with how many of its cases regressed, and how much more often than all do."""
     return (

@@ -44,7 +44,7 @@ class Change:
 class Strip:
     """A distribution of one side as its quantiles, in ``unit``."""
 
-    side: Literal["baseline", "candidate"]
+    side: Literal["baseline", "candidate", "run"]
     n: int
     p5: float
     p25: float

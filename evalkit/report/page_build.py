@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 
@@ -232,20 +233,21 @@ _QUANTITIES = (("TTFT", "ttft_s", "s"), ("Latency", "latency_s", "s"), ("Cost", 
 
 def _strips(candidate: Stored, baseline: Stored | None) -> Iterable[Strips]:
     several = len(candidate.sides) > 1
+    mine: Literal["run", "candidate"] = "run" if baseline is None else "candidate"
     for key, side in candidate.sides.items():
         old = None if baseline is None else baseline.sides.get(key)
         for title, name, unit in _QUANTITIES:
             found = []
             if old is not None and (strip := _strip("baseline", old, name)) is not None:
                 found.append(strip)
-            if (strip := _strip("candidate", side, name)) is not None:
+            if (strip := _strip(mine, side, name)) is not None:
                 found.append(strip)
             if found and not all(one.p99 == one.p5 == 0 for one in found):
                 where = f"{title} · {key[0]} / {key[1]}" if several else title
                 yield Strips(title=where, unit=unit, strips=tuple(found))
 
 
-def _strip(which: str, side: Side, name: str) -> Strip | None:
+def _strip(which: Literal["baseline", "candidate", "run"], side: Side, name: str) -> Strip | None:
     values = getattr(side, name)
     kept = side.ok & ~np.isnan(values)
     if name != "cost_usd":
@@ -256,7 +258,7 @@ def _strip(which: str, side: Side, name: str) -> Strip | None:
     ends = np.quantile(values, (0.05, 0.25, 0.5, 0.75, 0.95, 0.99), method="inverted_cdf")
     p5, p25, p50, p75, p95, p99 = map(float, ends)
     return Strip(
-        side="baseline" if which == "baseline" else "candidate",
+        side=which,
         n=len(values),
         p5=p5,
         p25=p25,

@@ -6,11 +6,12 @@ import json
 import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from evalkit.report import words
-from evalkit.report.screen import Column, Screen, fits, grid, labelled
+from evalkit.report.screen import GAP, Column, Screen, fits, grid, labelled
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +21,8 @@ _FORMULA = set("=+-@\t\r\n")
 """What begins a formula in a spreadsheet, also written full-width."""
 SHOWN = 1_000
 """Rows that a table on the screen has at most; CSV, JSON and Parquet have all."""
+LEAST, WRAPPED = 24, 4
+"""Columns that the last text of a row must have to wrap beside the others, and its lines."""
 TEXT = 60
 """Characters of a text in a table; a row that does not fit is shown field by field instead."""
 
@@ -51,6 +54,11 @@ def plain_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
             }
 
 
+def _json_columns(table: pa.Table) -> set[str]:
+    """The columns that the store's query marked as JSON; Arrow itself has them as text."""
+    return {one.name for one in table.schema if (one.metadata or {}).get(b"duckdb_type") == b"JSON"}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
@@ -70,7 +78,11 @@ def _plain(value: Any) -> Any:
 def json_text(table: pa.Table) -> Iterator[str]:
     """A JSON list of objects, an object a line."""
     first = True
+    parsed = _json_columns(table)
     for row in plain_rows(table):
+        for name in parsed:
+            if row[name] is not None:
+                row[name] = json.loads(row[name])
         yield ("[" if first else ",\n ") + json.dumps(row, ensure_ascii=False)
         first = False
     yield "[]\n" if first else "]\n"
@@ -114,17 +126,27 @@ def table_text(table: pa.Table, screen: Screen) -> str:
     columns = [_column(name, [row[name] for row in shown]) for name in table.column_names]
     if fits(columns, screen.width):
         return screen.render([grid(columns, screen)])
+    *others, last = [
+        _column(name, [row[name] for row in shown], LEAST) for name in table.column_names
+    ]
+    room = screen.width - sum(one.width + GAP for one in others)
+    if others and not last.right and room >= LEAST:
+        # such as the comment of a column: it wraps beside the others
+        whole = [_cell(row[table.column_names[-1]]) for row in shown]
+        if max(map(len, whole)) <= WRAPPED * room:
+            folded = replace(last, cells=whole, fold=True)
+            return screen.render([grid([*others, folded], screen)])
     return _records(table.column_names, shown, screen)
 
 
-def _column(name: str, values: Sequence[Any]) -> Column:
+def _column(name: str, values: Sequence[Any], longest: int = TEXT) -> Column:
     numeric = all(_is_number(one) for one in values if one is not None) and any(
         one is not None for one in values
     )
     return Column(
         head=words.clean(name, lines=False),
         cells=[
-            words.cut(_cell(one), TEXT) if not _is_number(one) else _cell(one) for one in values
+            words.cut(_cell(one), longest) if not _is_number(one) else _cell(one) for one in values
         ],
         right=numeric,
     )

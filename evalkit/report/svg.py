@@ -158,6 +158,7 @@ def plane(targets: Sequence[Frontier], *, width: int = 720, height: int = 260) -
         _text(60, height - 8, f"{name}, 0 to {words.quantity(right, 'USD' if priced else 's')}"),
         _text(0, 20, words.quantity(high - pad, unit)),
         _text(0, height - 44, words.quantity(low + pad, unit)),
+        _text(66, 20, metric),
     ]
     for one, where in zip(targets, across, strict=True):
         radius = 5.0 + 7.0 * math.sqrt((one.latency_s or 0.0) / slowest) if slowest else 6.0

@@ -34,6 +34,9 @@ def verdict_text(
     if quiet:
         return screen.render(parts)
     parts += _runs(verdict, screen, candidate, baseline)
+    decided = gate_words.decided(verdict)
+    if decided:
+        parts += [labelled("looks", screen.say(decided), LABEL)]
     parts += _cautions(verdict, screen)
     if verdict.results:
         parts += ["", grid(_columns(verdict, screen), screen)]
@@ -71,7 +74,7 @@ def _runs(
     parts = [f"baseline {old}", f"→ candidate {_run(verdict.candidate, candidate)}"]
     pairs = sum(one.paired for one in verdict.compared)
     if pairs:
-        parts.append(f"{words.count(pairs)} paired cases")
+        parts.append(words.counted(pairs, "paired case"))
     return [Text(flow([screen.say(one) for one in parts], screen.width))]
 
 
@@ -110,19 +113,21 @@ def _columns(verdict: Verdict, screen: Screen) -> list[Column]:
     drawn = Column(
         head=screen.say(f"{100 * shown[0].level:.3g} % interval" + (" vs limit" if wide else "")),
         cells=[screen.say(bar(one) if wide else gate_words.interval(one)) for one in shown],
-        drop=3,
+        drop=4,
     )
     named = [Column(head="target", cells=cells(lambda one: one.target))] if several else []
     return [
         Column(head="", cells=cells(_status)),
         Column(head="gate", cells=cells(gate_words.name), fold=True),
         *named,
-        Column(head="rule", cells=cells(gate_words.rule), drop=2),
+        Column(head="rule", cells=cells(gate_words.rule), drop=3),
         Column(
-            head="base", cells=cells(lambda one: gate_words.level(one, one.baseline)), right=True
+            head="base", cells=cells(lambda one: gate_words.level(one, one.baseline)), right=True,
+            drop=1,
         ),
         Column(
-            head="cand", cells=cells(lambda one: gate_words.level(one, one.candidate)), right=True
+            head="cand", cells=cells(lambda one: gate_words.level(one, one.candidate)), right=True,
+            drop=1,
         ),
         Column(
             head="change",
@@ -134,7 +139,7 @@ def _columns(verdict: Verdict, screen: Screen) -> list[Column]:
         drawn,
         Column(
             head="n", cells=cells(lambda one: words.count(one.n) if one.n else ""), right=True,
-            drop=1,
+            drop=2,
         ),
     ]  # fmt: skip
 
@@ -275,6 +280,8 @@ def diff_text(
         if runs is not None:
             parts += prompt_changes(*runs, one.target, screen, seen=prompts)
         parts += counts(one, screen, several=False)
+        if not one.paired:
+            parts.append(Text("nothing to compare: the two runs share no case here"))
         moved = [case for case in one.moved if not outcome or case.outcome == outcome]
         if moved:
             parts += ["", grid(_moved(moved[:limit], screen), screen)]

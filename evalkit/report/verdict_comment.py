@@ -30,6 +30,7 @@ def verdict_markdown(
         f"### {glyph} {verdict.status} · {_text(gate_words.headline(verdict))}",
         "",
         _text(_about(verdict, candidate, baseline)),
+        *([_text(gate_words.decided(verdict))] if verdict.decided is not None else []),
         *_cautions(verdict),
     ]
     tail = ["", *_cases(verdict), *_commands(verdict), "", f"<sub>{_text(verdict.promise)}</sub>"]

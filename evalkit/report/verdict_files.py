@@ -21,6 +21,8 @@ def verdict_json(verdict: Verdict, *, indent: int = 2) -> str:
     value: dict[str, Any] = asdict(verdict)
     value["exit_code"] = int(verdict.exit_code)
     value["headline"] = gate_words.headline(verdict)
+    if verdict.decided is not None:
+        value["decided"]["sentence"] = gate_words.decided(verdict)
     for row, result in zip(value["results"], verdict.results, strict=True):
         row["sentence"] = gate_words.sentence(result)
         row["rule"] = gate_words.rule(result)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import EvalkitError
+from evalkit.gate.looks import ended_early
 from evalkit.model import (
     JSON,
     Direction,
@@ -132,6 +133,9 @@ class SuiteView:
     notes: tuple[str, ...] = ()
 
 
+EARLY = "decided early by its gates"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """A run, ready to be rendered or written as JSON."""
@@ -207,6 +211,8 @@ def run_view(run: Run, samples: Samples) -> RunView:
 
 def _part(run: Run) -> str:
     """Which part of a whole the run is, in words; empty for a whole one."""
+    if ended_early(run):
+        return EARLY
     if run.shard:
         return f"shard {run.shard}"
     missing = run.settings.get("missing")
@@ -573,7 +579,8 @@ def _next(run: Run, suites: Sequence[SuiteView]) -> tuple[str, ...]:
     commands = []
     failed = any(target.errors for suite in suites for target in suite.targets)
     done = sum(target.done for suite in suites for target in suite.targets)
-    if run.status is not RunStatus.RUNNING and (failed or done < run.planned):
+    short = done < run.planned and not ended_early(run)
+    if run.status is not RunStatus.RUNNING and (failed or short):
         commands.append(f"evalkit run --resume {run.id}")
     elif run.shard:
         commands.append(f"evalkit export {run.id}")

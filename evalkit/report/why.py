@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ALIKE = 0.35
 """Two texts that share less are shown one after the other: a diff of them says nothing."""
 TRIALS = 12
+MEASURED = frozenset({"cost", "latency", "tokens", "ttft"})
+"""Scorers of what an answer took: they differ for the same text, and say nothing of its quality."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +99,19 @@ def verdict_on(both: Sides, changes: Sequence[ScoreChange]) -> str:
         return "removed: the candidate has no such case here"
     if any(one.output is None for one in both.after):
         return "error: the candidate did not answer"
+    judged = [one for one in changes if _scorer(one) not in MEASURED]
     if _texts(both.before) == _texts(both.after):
-        moved = [one for one in changes if one.before != one.after]
+        moved = any(one.before != one.after for one in judged)
         return "same text; the scorer moved, not the model" if moved else "the same"
-    flaky = len({one.before == one.after for one in changes}) > 1 and len(_texts(both.after)) > 1
-    if all(one.before == one.after for one in changes):
+    flaky = len({one.before == one.after for one in judged}) > 1 and len(_texts(both.after)) > 1
+    if all(one.before == one.after for one in judged):
         return "reworded: other words, the same scores"
     return "the scores moved; its trials disagree" if flaky else "the scores moved"
+
+
+def _scorer(change: ScoreChange) -> str:
+    """The scorer behind the name a suite gave it: a signature begins with it."""
+    return (change.signatures[1] or change.signatures[0]).partition("|")[0] or change.name
 
 
 def _texts(trials: Sequence[Trial]) -> list[str | None]:
@@ -341,7 +349,7 @@ def _trials(both: Sides, screen: Screen) -> RenderableType:
 
     return grid(
         [
-            Column(head="trial", cells=[f"{side} {one.index + 1}" for side, one in rows]),
+            Column(head="trial", cells=[f"{side} {one.index}" for side, one in rows]),
             Column(head="scores", cells=[screen.say(scored(one)) for _, one in rows], fold=True),
             Column(head="output", cells=[said(one) for _, one in rows], drop=1),
         ],

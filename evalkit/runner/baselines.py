@@ -11,6 +11,7 @@ from evalkit.config.tree import shown_path
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.gate.decide import Stored
 from evalkit.gate.frozen import freeze, thaw
+from evalkit.gate.looks import decided
 from evalkit.model import Provenance, RunKind, RunStatus
 from evalkit.runner.audit import acting, note
 from evalkit.store import Store
@@ -106,6 +107,9 @@ def unfit(stored: Stored) -> list[str]:
         found.append(f"it is only shard {run.shard}")
     if run.status is not RunStatus.COMPLETE:
         found.append(f"it is not complete ({run.status})")
+    early = decided(run, list(stored.sides.values()))
+    if early is not None and early.early:
+        found.append(f"it was decided after {early.cases:,} of {early.of:,} cases")
     trials = sum(one.trials for one in stored.sides.values())
     if not trials:
         found.append("it has no answers")

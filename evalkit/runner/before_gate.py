@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from evalkit.config.spec import GatePolicy, Project
 from evalkit.errors import Undecided, UsageError
+from evalkit.gate.decide import Stored
 from evalkit.runner.gating import Finder
-from evalkit.runner.plan import RunOptions, build_plan
+from evalkit.runner.looks import sequential_of
+from evalkit.runner.plan import LooksAsked, RunOptions, build_plan
 from evalkit.runner.provable import refuse_unprovable
-from evalkit.runner.rules import rules_of
+from evalkit.runner.rules import Rules, rules_of
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -41,8 +43,10 @@ def before_gate(
     rules = rules_of(project, plan.run.suites, policy_ref)
     policy = rules.specs[0].policy if rules.specs else GatePolicy()
     finder = Finder(project, store, plan.run, policy.baseline_runs, policy_ref, rules.commit)
-    found, why = finder.find(baseline or policy.baseline)
+    named = baseline or policy.baseline
+    found, why = finder.find(named)
     refuse_unprovable(plan, rules, found)
+    options = replace(options, looks=_looks(rules, found, named, policy_ref, note))
     if found is None:
         if interleave:
             raise Undecided(f"there is nothing to interleave with: {why}")
@@ -57,3 +61,21 @@ def before_gate(
             hint="a baseline's file keeps no prompts; name a stored run with --baseline",
         )
     return replace(options, interleave=found.run.id)
+
+
+def _looks(
+    rules: Rules,
+    baseline: Stored | None,
+    named: str,
+    policy_ref: str,
+    note: Callable[[str], object],
+) -> LooksAsked | None:
+    """Whether the run is looked at before its end; its baseline is named once and for all."""
+    wanted, why = sequential_of(rules.specs)
+    if why:
+        note(f"warning: {why}")
+    if wanted is None:
+        return None
+    if baseline is not None and not named.startswith("file:"):
+        named = f"run:{baseline.run.id}"
+    return LooksAsked(baseline=named, policy_ref=rules.commit if policy_ref else "")

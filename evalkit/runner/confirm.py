@@ -17,12 +17,13 @@ from evalkit.gate.confirming import unconfirmed
 from evalkit.gate.decide import Stored
 from evalkit.model import CONFIRMING, Case
 from evalkit.runner.funds import fund
+from evalkit.runner.outcome import Outcome
 from evalkit.runner.plan import RunOptions, build_plan
 from evalkit.runner.progress import Display
 from evalkit.runner.resume import Resumed, stored_options
 from evalkit.runner.resume import resume as resume_plan
 from evalkit.runner.rules import Rules
-from evalkit.runner.session import Outcome, execute
+from evalkit.runner.session import execute
 
 if TYPE_CHECKING:
     from evalkit.runner.suites import PlannedSuite

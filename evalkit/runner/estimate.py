@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import PromptError
 from evalkit.model import Message, Request, Usage
 from evalkit.runner.budget import Ledger, Priced
+from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.estimate_judges import judge_rows
 from evalkit.runner.feed import trial_seed
 from evalkit.runner.fleet import Fleet, PlannedTarget
@@ -241,9 +242,9 @@ def _fits(left: float, needed: Interval | None) -> str:
 
 def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resumed | None) -> Row:
     fleet = plan.fleet
-    done = frozenset[tuple[str, int]]()
+    done = NOTHING_DONE
     if resumed is not None:
-        done = frozenset(resumed.done.get((suite.name, name), ()))
+        done = resumed.done.get((suite.name, name), NOTHING_DONE)
     trials = suite.planned - len(done)
     share = _kept_share(plan, suite, fleet.lanes[name], done)
     kept = round(trials * share)
@@ -366,9 +367,7 @@ def _answers(target: PlannedTarget, past: History | None, asked: int) -> Interva
     return Interval(low, likely, high).scaled(asked)
 
 
-def _kept_share(
-    plan: Plan, suite: PlannedSuite, lane: Lane, done: frozenset[tuple[str, int]]
-) -> float:
+def _kept_share(plan: Plan, suite: PlannedSuite, lane: Lane, done: Done) -> float:
     """The share of trials whose answers are in the cache, as among the first cases."""
     if lane.cache is None:
         return 0.0

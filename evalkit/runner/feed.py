@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Set
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from evalkit.errors import PromptError
 from evalkit.hashing import content_id
 from evalkit.model import JSON, Case, Message
+from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.lane import Render
 from evalkit.runner.pace import Pace
 
 CHUNK = 128
 """Trials read at a time."""
-
-Done = Set[tuple[str, int]]
-"""Case identity and index of the trials that are stored already."""
+HELD_S = 2.0
+"""How long a part is held back at most."""
 
 
 @dataclass(slots=True)
@@ -40,13 +41,18 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The trials of one suite on the feed's target, numbered from ``first``."""
+    """The trials of one suite on the feed's target, numbered from ``first``.
+
+    A part that ``opens`` is held back until it says so, yet never for long: nobody may wait for a
+    target that answers no more.
+    """
 
     suite: str
     cases: Callable[[], Iterable[Case]]
     trials: int
-    done: Done = frozenset()
+    done: Done = NOTHING_DONE
     first: int = 0
+    opens: Callable[[], bool] | None = None
 
 
 def trial_seed(run_seed: int, case_id: str, index: int) -> int:
@@ -89,8 +95,13 @@ class Feed:
         self._ended = False
         self._pace = pace
 
-    def _all(self, parts: tuple[Part, ...]) -> Generator[Job, None, None]:
+    def _all(self, parts: tuple[Part, ...]) -> Generator[Job | None, None, None]:
         for part in parts:
+            if part.opens is not None:
+                yield None  # what was read so far is asked meanwhile
+                held = time.monotonic() + HELD_S
+                while not (part.opens() or self._ended) and time.monotonic() < held:
+                    time.sleep(0.005)
             for case in part.cases():
                 wanted = [
                     index
@@ -136,12 +147,19 @@ class Feed:
         return self._reading
 
     async def _read(self) -> None:
-        chunk = await asyncio.to_thread(lambda: list(islice(self._jobs, CHUNK)))
+        chunk = await asyncio.to_thread(lambda: list(islice(self._to_a_hold(), CHUNK)))
         if self._ended:
             return
-        self._ready.extend(chunk)
-        if len(chunk) < CHUNK:
+        held = bool(chunk) and chunk[-1] is None
+        self._ready.extend(one for one in chunk if one is not None)
+        if len(chunk) < CHUNK and not held:
             self._ended = True
+
+    def _to_a_hold(self) -> Iterator[Job | None]:
+        for one in self._jobs:
+            yield one
+            if one is None:
+                return
 
     def stop(self) -> None:
         """Give no more trials."""

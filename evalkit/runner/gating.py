@@ -10,6 +10,7 @@ from evalkit.config.spec import GatePolicy, Project, SuiteSpec
 from evalkit.config.tree import shown_path
 from evalkit.errors import Undecided, UsageError
 from evalkit.gate.decide import Stored, compare, decide
+from evalkit.gate.looks import ended_early
 from evalkit.gate.result import Compared, Verdict
 from evalkit.model import Run, RunKind, RunStatus
 from evalkit.runner.ancestry import file_at, merge_base_commits, past_commits
@@ -278,7 +279,8 @@ def _at(store: Store, candidate: Run, commits: Sequence[str] | None) -> Run | No
     runs = [store.load_run(one.run_id) for one in sorted(
         rows, key=lambda one: (place.get(one.git_commit or "", 0), -one.started_at.timestamp())
     )[:POOLED_AT_MOST]]  # fmt: skip
-    runs = [one for one in runs if not one.shard]
+    # one that ended as soon as its verdict was certain ended where it looked best or worst
+    runs = [one for one in runs if not one.shard and not ended_early(one)]
     if not runs:
         return None
     alike = [one for one in runs if one.suite_hashes == candidate.suite_hashes]
@@ -321,7 +323,7 @@ def _with_repeats(
         )
         if usable and not (run.git is not None and run.git.dirty):
             other = store.load_run(row.run_id)
-            if _identity(other) == identity:
+            if _identity(other) == identity and not ended_early(other):
                 repeats.append(other)
     repeats.sort(key=lambda one: (one.started_at, one.id))
     if scoring is None:

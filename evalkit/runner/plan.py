@@ -44,6 +44,25 @@ EngineName: TypeAlias = Literal["local", "ray"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LooksAsked:
+    """What a run is looked at for: its baseline and rules, kept with the run to be resumed."""
+
+    baseline: str
+    policy_ref: str = ""
+
+    def to_json(self) -> dict[str, JSON]:
+        """What the run stores."""
+        return {"baseline": self.baseline, "policy_ref": self.policy_ref}
+
+    @classmethod
+    def of(cls, kept: object) -> LooksAsked | None:
+        """What a run stored; ``None`` when it was not to be looked at."""
+        if not isinstance(kept, Mapping):
+            return None
+        return cls(baseline=str(kept["baseline"]), policy_ref=str(kept["policy_ref"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """The flags of ``evalkit run``; ``None`` and empty leave it to project and suites."""
 
@@ -68,6 +87,7 @@ class RunOptions:
     ray_address: str | None = None
     workers: int | None = None
     max_time_s: float | None = None
+    looks: LooksAsked | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -92,6 +112,7 @@ class RunOptions:
             "interleave": self.interleave,
             "reference": self.reference,
             **({} if self.shard is None else {"shard": str(self.shard)}),
+            **({} if self.looks is None else {"looks": self.looks.to_json()}),
         }
 
 

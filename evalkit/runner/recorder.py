@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import EvalkitError, StoreError
-from evalkit.model import NOTHING_SPENT, RunStatus, Spend, Trial
+from evalkit.model import JSON, NOTHING_SPENT, RunStatus, Spend, Trial
 
 if TYPE_CHECKING:
     from evalkit.store import Journal, Store
@@ -79,19 +79,32 @@ class Recorder:
                 self._store.ingest(self._sealed[0], fresh=self._fresh)
                 self._sealed.popleft()
 
-    def finish(self, status: RunStatus, *, unrecorded: Spend = NOTHING_SPENT) -> None:
-        """Move everything into the store and write how the run ended.
-
-        ``unrecorded`` was spent on calls that ended without a trial.
-
-        Raises ``StoreError`` when that fails: the journal then keeps what the store lacks, and the
-        next command that opens the store takes it in.
-        """
+    def settle(self) -> None:
+        """Move everything recorded so far into the store, where it can be read."""
         if self._ingesting is not None:
             self._ingesting.result()
         self._seal()
         self._ingest()
-        self._store.finish_run(self._run_id, status, datetime.now(UTC), unrecorded=unrecorded)
+
+    def finish(
+        self,
+        status: RunStatus,
+        *,
+        unrecorded: Spend = NOTHING_SPENT,
+        settings: Mapping[str, JSON] | None = None,
+    ) -> None:
+        """Move everything into the store and write how the run ended.
+
+        ``unrecorded`` was spent on calls that ended without a trial; ``settings`` are added to
+        those of the run.
+
+        Raises ``StoreError`` when that fails: the journal then keeps what the store lacks, and the
+        next command that opens the store takes it in.
+        """
+        self.settle()
+        self._store.finish_run(
+            self._run_id, status, datetime.now(UTC), unrecorded=unrecorded, settings=settings
+        )
         self.ended = True
 
     def close(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
 from evalkit.model import Run, RunKind
-from evalkit.runner.plan import Plan, RunOptions
+from evalkit.runner.done import Done
+from evalkit.runner.plan import LooksAsked, Plan, RunOptions
 from evalkit.runner.shards import Shard
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Resumed:
     """The answered trials of a stored run: case and index, by suite and target."""
 
-    done: Mapping[tuple[str, str], Set[tuple[str, int]]]
+    done: Mapping[tuple[str, str], Done]
 
 
 def stored_options(run: Run, given: RunOptions) -> RunOptions:
@@ -51,6 +52,7 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         ray_address=given.ray_address,
         workers=given.workers,
         max_time_s=given.max_time_s,
+        looks=LooksAsked.of(kept.get("looks")),
     )
 
 
@@ -74,10 +76,7 @@ def resume(plan: Plan, run: Run, store: Store) -> tuple[Plan, Resumed]:
             where=plan.project.path,
             hint="undo the change, or start a new run: evalkit run",
         )
-    done: dict[tuple[str, str], set[tuple[str, int]]] = {}
-    for suite, target, case_id, index in store.finished(run.id):
-        done.setdefault((suite, target), set()).add((case_id, index))
-    return replace(plan, run=run), Resumed(done)
+    return replace(plan, run=run), Resumed(store.finished_by(run.id, Done))
 
 
 def differences(stored: Run, now: Run) -> list[str]:

@@ -10,25 +10,30 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.gate.beside import beside
+from evalkit.gate.looks import SETTING as LOOKED
+from evalkit.gate.looks import ended_early
 from evalkit.model import RunStatus
 from evalkit.offline import Guard, offline_if
-from evalkit.runner.budget import Ledger, Purse
+from evalkit.runner.budget import Ledger
 from evalkit.runner.cache import AnswerCache
+from evalkit.runner.done import NOTHING_DONE
 from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.engines import MakeEngine, Runs, engine_of
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
 from evalkit.runner.flight import Flight
 from evalkit.runner.funds import fund
+from evalkit.runner.looks import Looks
+from evalkit.runner.outcome import Outcome, ScorerErrors
 from evalkit.runner.pace import Pace
-from evalkit.runner.plan import Plan, RunOptions, build_plan
+from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan
 from evalkit.runner.privacy import masker_of, new_masker
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import clean_run
@@ -40,109 +45,6 @@ from evalkit.secrets import process_redactor, redact
 
 if TYPE_CHECKING:
     from evalkit.store import Store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScorerErrors:
-    """A scorer that failed on answers; ``reason`` is that of the first."""
-
-    suite: str
-    name: str
-    failed: int
-    asked: int
-    reason: str
-
-    @property
-    def said(self) -> str:
-        """One line for a person."""
-        share = "every answer" if self.failed == self.asked else f"{self.asked:,} answers"
-        count = f" ({self.failed:,})" if self.failed == self.asked else ""
-        first = f"{self.failed:,} of " if self.failed < self.asked else ""
-        return (
-            f"scorer {self.name!r} of {self.suite!r} failed on {first}{share}{count}: {self.reason}"
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed.
-
-    ``refused`` is what an offline run tried to connect to, and how often; ``overtime_s`` is the
-    time it was allowed, when that was too short. Scorers with errors are told; one that failed on
-    every answer measured nothing, and the run does not end with 0.
-    """
-
-    run_id: str
-    status: RunStatus
-    planned: int
-    kept: int
-    answered: int
-    errors: int
-    given_up: Mapping[str, str]
-    elapsed_s: float
-    refused: Mapping[str, int] = field(default_factory=dict)
-    empty: tuple[Purse, ...] = ()
-    scorer_errors: tuple[ScorerErrors, ...] = ()
-    overtime_s: float | None = None
-
-    @property
-    def missing(self) -> int:
-        """Trials that were not made."""
-        return self.planned - self.kept - self.answered - self.errors
-
-    @property
-    def made_code(self) -> ExitCode:
-        """Whether the answers were made, whatever scorers said of them."""
-        if self.status is RunStatus.INTERRUPTED:
-            return ExitCode.INTERRUPTED
-        if self.empty or self.overtime_s is not None:
-            return ExitCode.BUDGET
-        if self.given_up or self.refused or (self.planned and not (self.kept + self.answered)):
-            return ExitCode.INFRASTRUCTURE
-        return ExitCode.PASS
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """What the process ends with when no gate is asked."""
-        if any(one.failed == one.asked for one in self.scorer_errors):
-            return self.made_code or ExitCode.INFRASTRUCTURE
-        return self.made_code
-
-    def _raised(self) -> str:
-        """What to give so that a resumed run may spend more."""
-        flags = [one.raised_by for one in self.empty if one.raised_by.startswith("--")]
-        others = [one.raised_by for one in self.empty if not one.raised_by.startswith("--")]
-        after = f"({'after' if not flags else 'and with'} {' and '.join(others)})" if others else ""
-        return " ".join([*flags, after] if after else flags)
-
-    def lines(self) -> tuple[str, ...]:
-        """What a person should know of the end, and the next command; empty when all is well."""
-        again = f"evalkit run --resume {self.run_id}"
-        stored = f"{self.kept + self.answered:,} of {self.planned:,} answers are stored"
-        said = [f"target {name!r} was given up: {reason}" for name, reason in self.given_up.items()]
-        said += [
-            f"offline: {what} was refused" + (f" {count:,} times" if count > 1 else "")
-            for what, count in self.refused.items()
-        ]
-        if self.status is RunStatus.INTERRUPTED:
-            said.append(f"interrupted: {stored}; continue with: {again}")
-        elif self.empty:
-            said += [f"stopped by the budget: {one.said}; {stored}" for one in self.empty]
-            said.append(f"continue with: {again} {self._raised()}")
-        elif self.overtime_s is not None:
-            said.append(f"the {self.overtime_s:g} s of --max-time are over; {stored}")
-            said.append(f"continue with: {again}")
-        elif self.given_up:
-            said.append(f"{stored}; when the target answers again: {again}")
-        elif not self.planned:
-            said.append("no case falls into this shard; it is part of the whole all the same")
-        elif not (self.kept + self.answered):
-            said.append(f"every trial failed ({self.errors:,}); see: evalkit show {self.run_id}")
-        elif self.errors:
-            word = "trial" if self.errors == 1 else "trials"
-            said.append(f"{self.errors:,} {word} failed; try them again with: {again}")
-        said += [one.said for one in self.scorer_errors]
-        return tuple(said)
 
 
 def start_run(
@@ -208,6 +110,7 @@ def _make(
             ledger=ledger,
             max_time_s=options.max_time_s,
             make=make,
+            looks=options.looks,
         )
 
 
@@ -275,10 +178,16 @@ def resume_run(
             build_plan(project, options, environ=environ, store=store), run, store
         )
         kept = sum(map(len, resumed.done.values()))
-        if run.status is RunStatus.COMPLETE and kept >= run.planned:
+        early = ended_early(run)
+        if run.status is RunStatus.COMPLETE and (early or kept >= run.planned):
             # the run keeps the end it had; its duration is not the time until someone asked again
             _say(plan.warnings, display)
-            display.note(f"run {run.id} is complete: nothing is missing")
+            why = (
+                "its gates were decided before all cases were asked"
+                if early
+                else "nothing is missing"
+            )
+            display.note(f"run {run.id} is complete: {why}")
             return Outcome(
                 run_id=run.id,
                 status=run.status,
@@ -319,11 +228,13 @@ def execute(
     ledger: Ledger | None = None,
     max_time_s: float | None = None,
     make: MakeEngine = Engine,
+    looks: LooksAsked | None = None,
 ) -> Outcome:
     """Make the trials of a plan and store them; the run is in the store whatever happens.
 
     When a purse of the ``ledger`` is empty, calls under way end as they would and nothing new is
     called. After ``max_time_s`` nothing new is called either, and calls under way have a moment.
+    With ``looks`` the gates may end the run before all is asked: then it is complete.
 
     SIGINT and SIGTERM end it early with everything finished stored; a second one ends the process
     at once, and the journal keeps what was finished. Raises ``StoreError`` when the run cannot be
@@ -335,17 +246,35 @@ def execute(
         store.create_run(clean_run(plan.run, process_redactor()))
     recorder = Recorder(store, run_id, fresh=resumed is None)
     flight = Flight(store.journal_directory / f"{run_id}.flight")
+    watch: Looks | None = None
     try:
         if resumed is not None:
             store.reopen_run(run_id)
+        if looks is not None:
+            watch = Looks.of(
+                plan.project,
+                store,
+                plan,
+                looks,
+                recorder,
+                resumed=resumed,
+                note=lambda text: display.note(redact(text)),
+            )
         engine, tallies = _engine(
-            plan, recorder, display, resumed, veil=veil, ledger=ledger or Ledger(), make=make
+            plan,
+            watch or recorder,
+            display,
+            resumed,
+            veil=veil,
+            ledger=ledger or Ledger(),
+            make=make,
+            watch=watch,
         )
         engine.flight = flight
         begun = time.monotonic()
         try:
             with _quiet_collector():
-                over = asyncio.run(_drive(engine, display, max_time_s))
+                over = asyncio.run(_drive(engine, display, max_time_s, watch))
         except EvalkitError as error:
             _finish_failed(recorder, engine)
             raise _with_kept(error, run_id, tallies, engine) from error
@@ -358,9 +287,14 @@ def execute(
             tallies,
             time.monotonic() - begun,
             overtime_s=max_time_s if over else None,
+            certain=watch is not None and bool(watch.ended),
         )
         try:
-            recorder.finish(outcome.status, unrecorded=engine.ledger.unrecorded)
+            recorder.settle()
+            kept = None
+            if watch is not None and outcome.status is RunStatus.COMPLETE:
+                kept = {LOOKED: watch.record()}
+            recorder.finish(outcome.status, unrecorded=engine.ledger.unrecorded, settings=kept)
         except StoreError as error:
             raise _with_kept(error, run_id, tallies, engine) from error
     finally:
@@ -393,13 +327,14 @@ def _with_kept(
 
 def _engine(
     plan: Plan,
-    recorder: Recorder,
+    sink: Recorder | Looks,
     display: Display,
     resumed: Resumed | None,
     *,
     veil: Veil,
     ledger: Ledger,
     make: MakeEngine,
+    watch: Looks | None,
 ) -> tuple[Runs, list[Tally]]:
     done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
@@ -414,20 +349,24 @@ def _engine(
                 suite=one.name,
                 target=name,
                 planned=one.planned,
-                kept=len(done.get((one.name, name), ())),
+                kept=len(done.get((one.name, name), NOTHING_DONE)),
             )
             for one in suites
         }
-        parts = [
-            Part(
-                suite=one.name,
-                cases=one.cases.__iter__,
-                trials=one.trials,
-                done=done.get((one.name, name), frozenset()),
-                first=one.first_trial,
-            )
-            for one in suites
-        ]
+        parts = (
+            [
+                Part(
+                    suite=one.name,
+                    cases=one.cases.__iter__,
+                    trials=one.trials,
+                    done=done.get((one.name, name), NOTHING_DONE),
+                    first=one.first_trial,
+                )
+                for one in suites
+            ]
+            if watch is None
+            else watch.parts(name, done)
+        )
         feed = Feed(
             parts,
             target_hash=plan.fleet.targets[name].version.content_hash,
@@ -445,7 +384,7 @@ def _engine(
         lanes=tuple(plan.fleet.lanes.values()),
         judges=tuple(plan.judging.lanes.values()),
         scorers={one.name: one.scorers for one in plan.suites},
-        sink=recorder,
+        sink=sink,
         board=Board(tallies=tallies, in_flight=lambda target: plan.fleet.lanes[target].in_flight),
         display=display,
         veil=veil,
@@ -473,7 +412,13 @@ def _paces(plan: Plan) -> dict[str, tuple[Pace, int]]:
 
 
 def _outcome(
-    plan: Plan, engine: Runs, tallies: list[Tally], elapsed_s: float, *, overtime_s: float | None
+    plan: Plan,
+    engine: Runs,
+    tallies: list[Tally],
+    elapsed_s: float,
+    *,
+    overtime_s: float | None,
+    certain: bool,
 ) -> Outcome:
     given_up = {one.target: one.given_up for one in tallies if one.given_up}
     answered = sum(one.answered for one in tallies)
@@ -481,7 +426,9 @@ def _outcome(
     kept = sum(one.kept for one in tallies)
     made = kept + answered + errors
     overtime = overtime_s if made < plan.run.planned else None
-    if overtime is not None:
+    if certain:
+        status = RunStatus.COMPLETE
+    elif overtime is not None:
         status = RunStatus.STOPPED
     elif engine.stopped and made < plan.run.planned:
         status = RunStatus.INTERRUPTED
@@ -510,11 +457,13 @@ def _outcome(
             for (suite, name), one in engine.scored.items()
             if one.failed
         ),
-        overtime_s=overtime,
+        overtime_s=None if certain else overtime,
     )
 
 
-async def _drive(engine: Runs, display: Display, max_time_s: float | None) -> bool:
+async def _drive(
+    engine: Runs, display: Display, max_time_s: float | None, watch: Looks | None
+) -> bool:
     """Run the engine; whether ``max_time_s`` ended it."""
     loop = asyncio.get_running_loop()
     overtime = False
@@ -525,6 +474,11 @@ async def _drive(engine: Runs, display: Display, max_time_s: float | None) -> bo
             overtime = True
             display.note("the time of the run is over: no new calls")
             engine.stop()
+
+    if watch is not None:
+        watch.on_certain = lambda: loop.call_soon_threadsafe(engine.stop)
+        # a run that is resumed may have all that a look needs
+        await asyncio.to_thread(watch.look)
 
     if max_time_s is not None:
         loop.call_later(max_time_s, time_out)

@@ -90,7 +90,7 @@ def facts(plugin: ScorerPlugin) -> dict[str, Any]:
 
 def card(plugin: ScorerPlugin) -> Iterator[str]:
     """The card of a scorer as lines of a terminal."""
-    yield from (plugin.name, "", plugin.doc, "")
+    yield from (plugin.name, "", plugin.doc.replace("``", "`"), "")
     yield f"direction   {_DIRECTION[plugin.direction]}"
     yield f"range       {_range(plugin)}"
     yield f"needs       {_needs(plugin)}"

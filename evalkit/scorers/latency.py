@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evalkit.cards import ScorerCard
+from evalkit.config.options import Seconds
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score, mean, p50, p95, p99
 from evalkit.registry import scorer
@@ -15,17 +16,18 @@ from evalkit.scorers._limits import check_limits, live, within
     direction="lower",
     unit="s",
     prepare=check_limits,
-    usage="latency: {max: 2.0}",
+    usage="latency: {max: 2s}",
     card=ScorerCard(
         family="operations",
         blind=("answers from the cache and replays are unscored",),
     ),
 )
-def latency(case: Case, output: Output, *, max: float | None = None) -> Score:
+def latency(case: Case, output: Output, *, max: Seconds | None = None) -> Score:
     """How long the answer took, in seconds, from the first byte sent to the last received.
 
     The attempt that answered, without waiting for rate limits or earlier attempts. An answer from
-    the cache or a replay is unscored: it says nothing about latency. With ``max`` it also decides.
+    the cache or a replay is unscored: it says nothing about latency. With ``max``
+    (2s, 200ms, or a number of seconds) it also decides.
     """
     live(output)
     if output.latency_s is None:

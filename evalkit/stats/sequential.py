@@ -70,6 +70,41 @@ def boundaries(
     return _carried(looks, alpha, spending).bounds
 
 
+def nominal(fractions: Sequence[float], alpha: float, spending: Spending = "rho2") -> float:
+    """The level at which the last of these looks tests, so that all together err with α at most."""
+    from scipy.special import ndtr
+
+    return float(ndtr(-boundaries(fractions, alpha, spending)[-1]))
+
+
+def repeated_p(
+    p: float, fractions: Sequence[float], alpha: float, spending: Spending = "rho2"
+) -> float:
+    """The smallest α whose boundary the p-value of the last look crosses (Jennison and Turnbull).
+
+    However often one looks, it is at most α in a share α of runs: so it goes into Holm's correction
+    as any other p-value does. Exact at α and its halves and doubles, between them interpolated;
+    nothing is told below α ÷ 1,024, and 1 above one half.
+    """
+    grid, levels = _levels(tuple(fractions), alpha, spending)
+    if not levels[-1] or p > levels[-1]:
+        return 1.0
+    if p <= levels[0]:
+        return grid[0]
+    for place, level in enumerate(levels):
+        if p == level:
+            return grid[place]
+    return float(np.exp(np.interp(math.log(p), np.log(levels), np.log(grid))))
+
+
+@lru_cache(maxsize=512)
+def _levels(
+    fractions: tuple[float, ...], alpha: float, spending: Spending
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    grid = tuple(one for k in range(-10, 6) if (one := alpha * 2.0**k) < 0.5)
+    return grid, tuple(nominal(fractions, one, spending) for one in grid)
+
+
 @dataclass(frozen=True, slots=True)
 class _Alive:
     """The density of the score that has crossed no boundary yet, after a look, on a grid."""
@@ -81,7 +116,7 @@ class _Alive:
     used: float
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def _carried(looks: tuple[float, ...], alpha: float, spending: Spending) -> _Alive:
     """One look after those before it, which are remembered.
 

@@ -6,8 +6,8 @@ runs of one configuration are pooled by putting their rows together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,33 @@ class Side:
     def trials_per_case(self) -> Numbers:
         """How many trials every case has."""
         return np.bincount(self.owner, minlength=len(self.cases)).astype(np.intp)
+
+
+def of_cases(side: Side, wanted: Container[str]) -> Side:
+    """A side with only these cases."""
+    mask = np.fromiter((one in wanted for one in side.cases), np.bool_, count=len(side.cases))
+    if bool(mask.all()):
+        return side
+    kept, rows = np.flatnonzero(mask).tolist(), mask[side.owner]
+    return replace(
+        side,
+        cases=[side.cases[one] for one in kept],
+        inputs=[side.inputs[one] for one in kept],
+        names=[side.names[one] for one in kept],
+        tags={tag: [values[one] for one in kept] for tag, values in side.tags.items()},
+        owner=(np.cumsum(mask) - 1)[side.owner[rows]].astype(np.intp),
+        texts=None if side.texts is None else side.texts[rows],
+        scores={
+            name: SideScores(
+                values=one.values[rows],
+                passed=one.passed[rows],
+                unscored=one.unscored[rows],
+                stats=None if one.stats is None else one.stats[rows],
+            )
+            for name, one in side.scores.items()
+        },
+        **{name: getattr(side, name)[rows] for name in _COLUMNS},
+    )
 
 
 def pooled(sides: Sequence[Side]) -> Side:

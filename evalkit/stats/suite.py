@@ -54,17 +54,19 @@ def suite_look(
     seen: Sequence[int],
     *,
     spread: float = 1.0,
+    of: int | None = None,
 ) -> Look:
     """The evidence on the whole suite after some of its cases, drawn in random order.
 
-    ``baseline`` has every case of the suite, ``seen`` the numbers of those the candidate's are. The
+    ``baseline`` has every case of the suite, or only some of them and ``of`` says how many there
+    are; ``seen`` are the numbers of those the candidate's are. The
     variance is that within cases plus, as long as cases are missing, that of the change between
     them: W/n + (1 − n/N)·S²/n (sampling without replacement from a finite population, Cochran 1977,
     2.6). The information is the final variance W/N over it: feed it to ``boundaries``.
     """
     part = baseline.of_cases(np.asarray(seen, dtype=np.intp))
     value = _difference(candidate, part)
-    total, n = baseline.n, candidate.n
+    total, n = of or baseline.n, candidate.n
     within = _within(candidate, baseline, spread)
     between = 0.0
     if n > 1:

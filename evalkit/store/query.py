@@ -102,9 +102,7 @@ def _interruptible(
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:
-        result = pool.submit(
-            lambda: connection.sql(sql, params=parameters or None).to_arrow_table()
-        )
+        result = pool.submit(_marked, connection, sql, parameters)
         try:
             return result.result(timeout=limit_s)
         except KeyboardInterrupt:
@@ -116,6 +114,18 @@ def _interruptible(
                 f"the query took longer than {limit_s:g} s and was stopped",
                 hint="select less, or fewer runs: WHERE run_id = $run",
             ) from None
+
+
+def _marked(connection: DuckDBPyConnection, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
+    """The result with ``duckdb_type`` noted at its JSON columns, which Arrow has as text."""
+    relation = connection.sql(sql, params=parameters or None)
+    found = relation.to_arrow_table()
+    schema = found.schema
+    for place, kind in enumerate(relation.types):
+        if str(kind) == "JSON":
+            field = schema.field(place).with_metadata({"duckdb_type": "JSON"})
+            schema = schema.set(place, field)
+    return found.cast(schema)
 
 
 def _with_place(connection: DuckDBPyConnection, sql: str, error: duckdb.Error) -> str:

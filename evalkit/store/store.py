@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalkit.errors import ErrorClass, UnknownName, UsageError
 from evalkit.labels import Label
-from evalkit.model import CONFIRMING, NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
+from evalkit.model import JSON, NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
 from evalkit.stats.load import LoadStep
 from evalkit.stats.samples import Samples
 from evalkit.store.access import Access
 from evalkit.store.append import append, append_blocks, insert
+from evalkit.store.arrays import as_json
 from evalkit.store.columns import trial_columns
 from evalkit.store.events import Event, add_event, events_from
 from evalkit.store.events import record as _record
+from evalkit.store.finished import finished_groups, finished_trials
 from evalkit.store.gates import GateRow, gate_table
 from evalkit.store.journal import (
     Segment,
@@ -29,8 +31,10 @@ from evalkit.store.journal import (
 )
 from evalkit.store.migrate import stored_version
 from evalkit.store.names import case_named, run_named
-from evalkit.store.reads import fetch, single, table
+from evalkit.store.reads import fetch, single
 from evalkit.store.rows import case_trials, run_from, run_tables, target_trials, trials_from, utc
+
+Collected = TypeVar("Collected")
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -176,10 +180,19 @@ class Store:
         finished_at: datetime,
         *,
         unrecorded: Spend = NOTHING_SPENT,
+        settings: Mapping[str, JSON] | None = None,
     ) -> None:
-        """Write how a run ended; ``unrecorded`` was spent on calls that ended without a trial."""
+        """Write how a run ended; ``unrecorded`` was spent on calls that ended without a trial.
+
+        ``settings`` are added to those of the run.
+        """
         with self._access.writing() as connection:
             run = self._run(connection, run_id)
+            if settings:
+                connection.execute(
+                    "UPDATE runs SET settings = ? WHERE run_id = ?",
+                    [as_json({**run.settings, **settings}), run_id],
+                )
             connection.execute(
                 "UPDATE runs SET status = ?, finished_at = ?, unrecorded_usd = unrecorded_usd + ?,"
                 " unrecorded_tokens = unrecorded_tokens + ? WHERE run_id = ?",
@@ -344,15 +357,25 @@ class Store:
 
         ``retry`` names the failures worth another attempt; ``None`` means all of them.
         """
-        again = list(ErrorClass) if retry is None else list(retry)
         with self._access.reading() as connection:
-            keys = table(
-                connection,
-                "SELECT suite, target, case_id, trial FROM trials WHERE run_id = ? AND trial < ?"
-                " AND (status = 'ok' OR NOT list_contains(?::VARCHAR[], error_class))",
-                [run_id, CONFIRMING, [str(one) for one in again]],
-            )
-        return set(zip(*(column.to_pylist() for column in keys.columns), strict=True))
+            return {
+                (*group, *trial)
+                for group in finished_groups(connection, run_id)
+                for trial in finished_trials(connection, run_id, group, retry)
+            }
+
+    def finished_by(
+        self, run_id: str, collect: Callable[[Iterable[tuple[str, int]]], Collected]
+    ) -> dict[tuple[str, str], Collected]:
+        """The same by suite and target, each made by ``collect`` from case and index of a trial.
+
+        The trials come one after the other, so that they need not all be held.
+        """
+        with self._access.reading() as connection:
+            return {
+                group: collect(finished_trials(connection, run_id, group, None))
+                for group in finished_groups(connection, run_id)
+            }
 
     def load_run(self, run_id: str) -> Run:
         """The run with the version of everything it used; raises ``UnknownName``."""

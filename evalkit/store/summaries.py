@@ -87,7 +87,7 @@ def samples(connection: DuckDBPyConnection, run: Run) -> Samples:
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE numbered AS"
         " SELECT suite, case_id, row_number() OVER (PARTITION BY suite ORDER BY case_row, case_id)"
-        " - 1 AS number, tags FROM (SELECT suite, case_id, min(case_row) AS case_row,"
+        " ::INTEGER - 1 AS number, tags FROM (SELECT suite, case_id, min(case_row) AS case_row,"
         " arg_max(tags, started_at) AS tags FROM trials WHERE run_id = ? GROUP BY suite, case_id)",
         [run.id],
     )
@@ -131,14 +131,21 @@ def _scores(connection: DuckDBPyConnection, run: Run) -> tuple[ScoreSample, ...]
     groups.sort(
         key=lambda one: (one["suite"], place.get(one["target"], len(place)), one.pop("place"))
     )
-    return tuple(
-        ScoreSample(
-            **group,
-            **_score_columns(connection, run.id, group),
-            reasons=tuple(reasons.get((group["suite"], group["target"], group["name"]), ())),
-        )
-        for group in groups
-    )
+    found: list[ScoreSample] = []
+    for group in groups:
+        columns = _score_columns(connection, run.id, group)
+        if found and _same(found[-1].cases, columns["cases"]):
+            # scorers judge the same cases, as a rule: one column of their numbers does
+            columns["cases"] = found[-1].cases
+        why = tuple(reasons.get((group["suite"], group["target"], group["name"]), ()))
+        found.append(ScoreSample(**group, **columns, reasons=why))
+    return tuple(found)
+
+
+def _same(one: Any, other: Any) -> bool:
+    import numpy as np
+
+    return bool(np.array_equal(one, other))
 
 
 def _score_columns(
@@ -195,6 +202,15 @@ def _numbers(column: pa.Array | pa.ChunkedArray) -> Any:
     return data[values.offset : until]
 
 
+def _thin(column: Any) -> Any:
+    """The column; one value for all rows of it when nothing in it is known."""
+    import numpy as np
+
+    if column.dtype.kind == "f" and len(column) and bool(np.isnan(column).all()):
+        return np.broadcast_to(np.nan, len(column))
+    return column
+
+
 _TRIAL_COLUMNS = {
     # NULL becomes NaN on the way to NumPy
     "cases": "number",
@@ -236,7 +252,7 @@ def _trials(connection: DuckDBPyConnection, run: Run) -> tuple[TrialSample, ...]
             " WHERE run_id = ? AND suite = ? AND target = ? AND trial < ? ORDER BY number, trial",
             [run.id, *key, CONFIRMING],
         )
-        numbers = {name: _numbers(columns.column(name)) for name in _TRIAL_COLUMNS}
+        numbers = {name: _thin(_numbers(columns.column(name))) for name in _TRIAL_COLUMNS}
         found.append(TrialSample(**group, **numbers, error_classes=classes.get(key, {})))
     return tuple(found)
 

@@ -180,9 +180,12 @@ class Line:
         return Reply(self, connection, message.code, message.headers, content)
 
     def _kept(self) -> Connection | None:
-        """The connection that was used last and still stands."""
+        """The connection that has waited longest and still stands.
+
+        One that its server closes after an answer, without a word, shows it by then.
+        """
         while self._idle:
-            connection, since = self._idle.pop()
+            connection, since = self._idle.popleft()
             protocol = connection.protocol
             if (
                 protocol is not None

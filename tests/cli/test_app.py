@@ -1,6 +1,7 @@
 """The command line as a whole: help, version, wrong usage, and what it does not import."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,7 +99,41 @@ def test_wrong_usage_is_short_and_exits_2(arguments, lines):
 @pytest.mark.parametrize("name", [name for group in COMMANDS.values() for name in group])
 def test_every_command_has_help_with_an_example(name, capsys):
     assert run_command([name, "--help"]) == ExitCode.PASS
-    assert f"$ evalkit {name}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"$ evalkit {name}" in shown
+    assert not re.search(r"<\w", shown), "the type of a variable is no name for a value"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "--help"], "evalkit show [OPTIONS] [RUN] [CASE]\n"),
+        (["why", "--help"], "evalkit why [OPTIONS] CASE [BASELINE] [CANDIDATE]\n"),
+        (["import", "--help"], "evalkit import [OPTIONS] PATH...\n"),
+        (["report", "--help"], "evalkit report [OPTIONS] [[BASELINE] CANDIDATE]\n"),
+        (["run", "--help"], "  --cache off|read|write|refresh  Kept answers"),
+        (["run", "--help"], "  --limit N  "),
+        (["cache", "--help"], "what they saved."),
+    ],
+)
+def test_help_names_values_and_says_whole_sentences(arguments, said, capsys):
+    assert run_command(arguments) == ExitCode.PASS
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--limit", "x"], "'--limit': must be a whole number"),
+        (["run", "--trials", "0"], "'--trials': must be at least 1"),
+        (["run", "--trials", "2000"], "'--trials': must be at most 1000"),
+        (["run", "--max-usd", "x"], "'--max-usd': must be a number"),
+        (["run", "--cache", "maybe"], "'--cache': 'maybe' is not one of 'off', 'read'"),
+    ],
+)
+def test_a_wrong_value_is_said_in_our_words(arguments, said, capsys):
+    assert run_command(arguments) == ExitCode.USAGE
+    assert f"error: invalid value for {said}" in capsys.readouterr().err
 
 
 def test_a_reader_that_leaves_early_is_not_a_failure(tmp_path):

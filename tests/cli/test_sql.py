@@ -150,3 +150,17 @@ def test_ctrl_c_ends_a_query_that_takes_too_long(project: Path) -> None:
         finally:
             process.kill()
     assert (process.returncode, said) == (130, (b"", b""))
+
+
+def test_json_columns_are_json_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["sql", "SELECT messages, output FROM trials LIMIT 1", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert isinstance(row["messages"], list)
+    assert isinstance(row["output"], str)
+
+
+def test_describe_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["sql", "describe trials"]) == 0
+    head, first, *_ = capsys.readouterr().out.splitlines()
+    assert head.split() == ["column_name", "column_type", "comment"]
+    assert first.split()[:2] == ["run_id", "VARCHAR"]

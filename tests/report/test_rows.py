@@ -65,3 +65,24 @@ def test_nested_values_and_numbers_json_lacks() -> None:
     assert json.loads("".join(json_text(table))) == [
         {"m": {"k": 1}, "s": {"x": "nan", "y": ["inf"]}, "b": "00ff"}
     ]
+
+
+def test_a_long_last_text_wraps_beside_the_other_columns() -> None:
+    comment = (
+        "what the column holds, in so many words that no line of seventy takes them all at once"
+    )
+    table = pa.table({"name": ["run_id", "x"], "type": ["VARCHAR", "INTEGER"], "c": [comment, ""]})
+    lines = table_text(table, Screen(width=70)).splitlines()
+    assert lines[0].split() == ["name", "type", "c"]
+    assert " ".join(" ".join(line[16:] for line in lines[1:3]).split()) == comment
+    assert max(map(cell_len, lines)) <= 70
+
+
+def test_columns_that_the_store_marked_are_json_in_json() -> None:
+    field = pa.field("extra", pa.string(), metadata={"duckdb_type": "JSON"})
+    schema = pa.schema([field, pa.field("text", pa.string())])
+    table = pa.table({"extra": ['{"a": [1]}', None], "text": ['{"a": 1}', ""]}, schema=schema)
+    assert json.loads("".join(json_text(unique_names(table)))) == [
+        {"extra": {"a": [1]}, "text": '{"a": 1}'},
+        {"extra": None, "text": ""},
+    ]

@@ -70,6 +70,16 @@ def test_the_same_text_with_another_score_is_the_scorer():
     assert verdict_on(both, score_changes(both)).startswith("reworded")
 
 
+def test_what_an_answer_took_is_no_move_of_a_scorer():
+    slower = trial(NEW, 0.9, "same")
+    took = replace(slower.scores[0], name="speed", signature="latency|max:none|v:1")
+    fast = replace(took, score=replace(slower.scores[0].score, value=0.1))
+    slow = replace(took, score=replace(slower.scores[0].score, value=0.7))
+    before = replace(trial(OLD, 0.9, "same"), scores=(slower.scores[0], fast))
+    (both,) = sides([before], [replace(slower, scores=(slower.scores[0], slow))])
+    assert verdict_on(both, score_changes(both)) == "the same"
+
+
 def test_new_removed_and_failed():
     after = trial(NEW, 0.9)
     assert "new: the baseline has no such case" in shown([], [after])
@@ -84,7 +94,7 @@ def test_all_trials_are_listed_and_json_has_everything():
     text = shown(before, after)
     assert [
         line.split("  ")[0] for line in text.splitlines() if line.startswith(("base ", "cand "))
-    ][-5:] == ["base 1", "base 2", "base 3", "cand 1", "cand 2"]
+    ][-5:] == ["base 0", "base 1", "base 2", "cand 0", "cand 1"]
     value = why_json(sides(before, after), *runs())
     (target,) = value["targets"]
     assert len(target["baseline"]) == 3

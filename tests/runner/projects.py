@@ -15,9 +15,10 @@ from typing import Any
 
 from evalkit.config import load_project
 from evalkit.runner.estimate import Estimate
+from evalkit.runner.outcome import Outcome
 from evalkit.runner.plan import Plan, RunOptions, build_plan
 from evalkit.runner.progress import Silent
-from evalkit.runner.session import Outcome, estimate_run, resume_run, start_run
+from evalkit.runner.session import estimate_run, resume_run, start_run
 from evalkit.store import Store
 
 ROOT = Path(__file__).parents[2]

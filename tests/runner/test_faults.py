@@ -25,9 +25,10 @@ from evalkit.config import load_project
 from evalkit.errors import ExitCode, StoreError
 from evalkit.model import RunStatus
 from evalkit.report.view import run_view
+from evalkit.runner.outcome import Outcome
 from evalkit.runner.plan import RunOptions
 from evalkit.runner.progress import Silent
-from evalkit.runner.session import Outcome, start_run
+from evalkit.runner.session import start_run
 from evalkit.store import Store
 from tests.runner.projects import SmallProject, wire
 from tests.servers import Fault, ModelServer, Raw, Reply, Seen, Trouble

@@ -11,9 +11,10 @@ import pytest
 from evalkit.config import load_project
 from evalkit.errors import ConfigError, DatasetError, ExitCode
 from evalkit.offline import active
+from evalkit.runner.outcome import Outcome
 from evalkit.runner.plan import RunOptions
 from evalkit.runner.progress import Silent
-from evalkit.runner.session import Outcome, start_run
+from evalkit.runner.session import start_run
 from tests.runner.projects import SmallProject, rows, wire
 from tests.servers import ModelServer
 

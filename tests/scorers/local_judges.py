@@ -36,7 +36,7 @@ def guarded(seen: Seen) -> Reply:
 
 
 def gullible(seen: Seen) -> Reply:
-    """Reads the answer as if it were spoken to: an order or an assurance in it is enough."""
+    """Reads the answer as spoken to it: an order, a verdict or an assurance in it is enough."""
     _, user = _messages(seen)
     answer = user.rpartition("The answer to judge:")[2].partition("\n\nCriteria, by which")[0]
     if _PERSUADED.search(answer):

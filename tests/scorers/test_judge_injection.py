@@ -1,4 +1,4 @@
-"""The suite of judge injection, as a user runs it, tells a gullible judge from a guarded one."""
+"""The suite of judge injection, as a user runs it: it tells a gullible judge from a guarded one."""
 
 from __future__ import annotations
 

@@ -59,6 +59,14 @@ def test_a_limit_decides_and_counts_as_inside(seconds, passed, reason):
     assert (found.value, found.passed, found.reason) == (seconds, passed, reason)
 
 
+@pytest.mark.parametrize("scorer", ["latency", "ttft"])
+def test_a_limit_may_have_its_unit(scorer):
+    output = Output(text="", latency_s=0.3, ttft_s=0.3)
+    assert score(scorer, output, max="400ms").passed
+    assert not score(scorer, output, max="200ms").passed
+    assert bound(scorer, max="2s").signature == bound(scorer, max=2.0).signature
+
+
 def test_without_limits_nothing_is_decided():
     assert score("latency", Output(text="", latency_s=1.0)).passed is None
     assert rate not in bound("latency").metrics

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from evalkit.model import RunStatus
 from evalkit.registry import renderer
 from evalkit.report import words
 from evalkit.report.screen import Column, Screen, fits, flow, grid, labelled
-from evalkit.report.view import Cell, MetricRow, RunView, SliceRow, SuiteView, WorstView
+from evalkit.report.view import EARLY, Cell, MetricRow, RunView, SliceRow, SuiteView, WorstView
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 SLICES_SHOWN = 12
 WORST_SHOWN = 3
 LABEL = 9
+INTERVAL = 1
+"""How soon an interval is dropped; what goes before it has a higher number."""
 
 _HEADS = {
     RunStatus.RUNNING: ("…", "RUNNING", "cyan"),
@@ -60,7 +63,8 @@ def headline(view: RunView) -> tuple[str, str, str, str]:
     if answered == 0:
         return "✕", "FAILED", f"every trial failed{classes}", "red"
     scorers = _failed_scorers(view)
-    if view.errors or view.done < view.planned or scorers:
+    short = view.done < view.planned and view.part != EARLY
+    if view.errors or short or scorers:
         said = [sentence, *([failed] if view.errors else []), *([scorers] if scorers else [])]
         return "!", "DONE", ", ".join(said), "yellow"
     return "✓", "DONE", sentence, "green"
@@ -157,15 +161,26 @@ def _about(suite: SuiteView, place: int, screen: Screen) -> str:
 
 
 def _blocks(suite: SuiteView, screen: Screen) -> list[list[Column]]:
-    """The metrics, as many targets side by side as the screen takes with their values whole."""
-    places = list(range(len(suite.targets)))
-    for size in range(len(places), 0, -1):
-        blocks = [places[first : first + size] for first in range(0, len(places), size)]
-        columns = [_columns(suite, block, screen) for block in blocks]
-        least = [[one for one in each if not one.drop] for each in columns]
-        if size == 1 or all(fits(each, screen.width) for each in least):
-            return columns
-    return []
+    """The metrics, as many targets side by side as the screen takes."""
+    return _side_by_side(suite, lambda places: _columns(suite, places, screen), screen)
+
+
+def _side_by_side(
+    suite: SuiteView, columns: Callable[[Sequence[int]], list[Column]], screen: Screen
+) -> list[list[Column]]:
+    """A table of all targets, or tables of fewer below each other.
+
+    An interval is worth more than two targets in one line; only where not even one target's fits
+    are they as many as fit with their values whole.
+    """
+    places = range(len(suite.targets))
+    for kept in (INTERVAL, 0):
+        for size in range(len(places), 0, -1):
+            blocks = [columns(places[at : at + size]) for at in range(0, len(places), size)]
+            least = [[one for one in each if one.drop <= kept] for each in blocks]
+            if all(fits(each, screen.width) for each in least):
+                return blocks
+    return [columns([place]) for place in places]
 
 
 def _columns(suite: SuiteView, places: Sequence[int], screen: Screen) -> list[Column]:
@@ -196,7 +211,7 @@ def _columns(suite: SuiteView, places: Sequence[int], screen: Screen) -> list[Co
                 cells=[
                     "" if one is None else screen.say(interval_text(row, one)) for row, one in pairs
                 ],
-                drop=1,
+                drop=INTERVAL,
                 style="dim",
             ),
         ]
@@ -256,38 +271,39 @@ def _slices(suite: SuiteView, screen: Screen) -> list[RenderableType]:
         rows = [one for one in suite.slices if one.tag == tag and one.metric == first]
         shown = rows[:SLICES_SHOWN]
         label = words.clean(f"{first} by {tag}", lines=False)
-        columns = [
-            Column(
-                head=label,
-                cells=[words.clean(one.value, lines=False) or '""' for one in shown],
-                fold=True,
-            )
-        ]
-        for place, target in enumerate(suite.targets):
-            pairs = [(one, one.cells[place]) for one in shown]
-            name = words.clean(target.name, lines=False)
-            columns += [
-                Column(
-                    head="value" if len(suite.targets) == 1 else name,
-                    cells=[screen.say(value_text(row, cell)) for row, cell in pairs],
-                    right=True,
-                ),
-                Column(
-                    head="95 % interval",
-                    cells=[
-                        "" if cell is None else screen.say(interval_text(row, cell))
-                        for row, cell in pairs
-                    ],
-                    drop=1,
-                    style="dim",
-                ),
-            ]
-        cases = [words.count(one.cases) for one in shown]
-        columns.append(Column(head="cases", cells=cases, right=True, drop=2))
-        parts += ["", grid(columns, screen)]
+        columns = partial(_slice_columns, suite, shown, label, screen)
+        parts += ["", *(grid(block, screen) for block in _side_by_side(suite, columns, screen))]
         if len(rows) > len(shown):
             parts.append(Text(f"and {len(rows) - len(shown)} more values; see --json"))
     return parts
+
+
+def _slice_columns(
+    suite: SuiteView, rows: Sequence[SliceRow], label: str, screen: Screen, places: Sequence[int]
+) -> list[Column]:
+    values = [words.clean(one.value, lines=False) or '""' for one in rows]
+    columns = [Column(head=label, cells=values, fold=True)]
+    for place in places:
+        pairs = [(one, one.cells[place]) for one in rows]
+        name = words.clean(suite.targets[place].name, lines=False)
+        columns += [
+            Column(
+                head="value" if len(suite.targets) == 1 else name,
+                cells=[screen.say(value_text(row, cell)) for row, cell in pairs],
+                right=True,
+            ),
+            Column(
+                head="95 % interval",
+                cells=[
+                    "" if cell is None else screen.say(interval_text(row, cell))
+                    for row, cell in pairs
+                ],
+                drop=INTERVAL,
+                style="dim",
+            ),
+        ]
+    cases = [words.count(one.cases) for one in rows]
+    return [*columns, Column(head="cases", cells=cases, right=True, drop=2)]
 
 
 def _notes(suite: SuiteView, screen: Screen) -> list[RenderableType]:

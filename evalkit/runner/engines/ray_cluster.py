@@ -87,11 +87,10 @@ def _cores() -> int:
 
 
 def _refuse_flags(plan: Plan, options: RunOptions) -> None:
-    if plan.judging.lanes:
-        names = ", ".join(sorted(plan.judging.lanes))
+    if plan.judges:
         raise UsageError(
-            f"scorers of this run ask judges ({names}), and a cluster's workers ask none",
-            hint="leave --engine ray out",
+            f"scorers ask {', '.join(plan.judges)}, and judges are asked by one process alone",
+            hint="leave --engine ray out: what waits for a judge is the network, not the machine",
         )
     if options.offline:
         raise UsageError(
@@ -170,8 +169,8 @@ class RayEngine:
     run_id: str
     driven: Sequence[Driven]
     lanes: Sequence[Lane]
+    judges: Sequence[Lane] = ()
     scorers: Mapping[str, Sequence[Any]]
-    judges: Sequence[Any]
     sink: Sink
     board: Board
     display: Display

@@ -1,0 +1,38 @@
+"""The trials of a run that need no second answer, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from evalkit.errors import ErrorClass
+from evalkit.model import CONFIRMING
+from evalkit.store.reads import fetch
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_BATCH = 50_000
+
+
+def finished_groups(connection: DuckDBPyConnection, run_id: str) -> list[tuple[str, str]]:
+    """The suites and targets that a run has trials of."""
+    rows = fetch(connection, "SELECT DISTINCT suite, target FROM trials WHERE run_id = ?", [run_id])
+    return [(row["suite"], row["target"]) for row in rows]
+
+
+def finished_trials(
+    connection: DuckDBPyConnection,
+    run_id: str,
+    group: tuple[str, str],
+    retry: Collection[ErrorClass] | None,
+) -> Iterator[tuple[str, int]]:
+    """Case and index of the trials of a suite on a target, but for failures worth a ``retry``."""
+    again = list(ErrorClass) if retry is None else list(retry)
+    found = connection.sql(
+        "SELECT case_id, trial FROM trials WHERE run_id = ? AND suite = ? AND target = ?"
+        " AND trial < ? AND (status = 'ok' OR NOT list_contains(?::VARCHAR[], error_class))",
+        params=[run_id, *group, CONFIRMING, [str(one) for one in again]],
+    )
+    for batch in found.to_arrow_reader(_BATCH):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
