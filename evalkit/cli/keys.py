@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 QUIT = "q"
+_INTERRUPT = b"\x03"
 _ARROWS = {"[C": "\n", "[B": "\n", "[D": "b", "[A": "b", "OC": "\n", "OD": "b"}
 
 
@@ -63,6 +64,8 @@ class Terminal:
         first = os.read(self._file, 1)
         if not first or first == b"\x04":
             return QUIT
+        if first == _INTERRUPT:
+            raise KeyboardInterrupt
         if first == b"\x1b":
             return _ARROWS.get(self._rest(), "")
         # a character of several bytes is none of our keys, but must be read as one
@@ -87,6 +90,7 @@ class Terminal:
         before = termios.tcgetattr(self._file)
         cooked = termios.tcgetattr(self._file)
         cooked[3] |= termios.ICANON | termios.ECHO
+        cooked[6][termios.VINTR] = _INTERRUPT
         termios.tcsetattr(self._file, termios.TCSADRAIN, cooked)
         try:
             sys.stdout.write(prompt)
@@ -135,6 +139,10 @@ def terminal_keys() -> Iterator[Keys]:
     before = termios.tcgetattr(file)
     try:
         tty.setcbreak(file)
+        # Ctrl-C comes as a key: as a signal it could strike where an exception is swallowed
+        keys = termios.tcgetattr(file)
+        keys[6][termios.VINTR] = os.fpathconf(file, "PC_VDISABLE").to_bytes(1, "little")
+        termios.tcsetattr(file, termios.TCSADRAIN, keys)
         yield Terminal(file)
     finally:
         termios.tcsetattr(file, termios.TCSADRAIN, before)
