@@ -62,17 +62,24 @@ def _tags_hint(selection: Selection, known: Set[str]) -> str:
 def check_prompts(suite: PlannedSuite, fleet: Fleet) -> None:
     """Render the first case with every prompt that the suite's targets, or their children, use.
 
-    Raises ``PromptError`` at the place in the prompt.
+    And the first conversation, which meets a prompt otherwise. Raises ``PromptError`` at the place
+    in the prompt.
     """
-    for case in suite.survey.first[:1]:
+    single = next((one for one in suite.survey.first if not one.turns), None)
+    talk = next((one for one in suite.survey.first if one.turns), None)
+    for case in (one for one in (single, talk) if one is not None):
         for name in fleet.reached(suite.targets):
             render = fleet.lanes[name].render
             if render is None:
                 continue
             try:
-                render(case)
+                if case.turns:
+                    render.turns(case)
+                else:
+                    render(case)
             except PromptError as error:
                 who = f"target {name!r}, suite {suite.name!r}, case {case.name or case.id}"
+                who += f", row {case.row}" if case.turns and case.row else ""
                 raise PromptError(
                     f"{error.what} ({who})", where=error.where, hint=error.hint
                 ) from error
