@@ -101,6 +101,11 @@ class Case:
         """The hash of what is asked alone; tells a changed expectation from a new case."""
         return content_id(asked_of(self.inputs, self.context, self.turns))
 
+    @property
+    def said(self) -> str | None:
+        """What the user says last in a conversation; ``None`` for a single question."""
+        return self.turns[-1].user if self.turns else None
+
     @cached_property
     def references(self) -> tuple[str, ...]:
         """Every acceptable answer as text, best first; empty when nothing is expected."""

@@ -98,6 +98,11 @@ class Prompt:
         return frozenset(name for one in self._compiled for name in one.needed)
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name a render may read, needed or not."""
+        return frozenset(name for one in self._compiled for name in one.names)
+
+    @cached_property
     def _compiled(self) -> tuple[_Compiled, ...]:
         return tuple(_Compiled(self.path, one) for one in self.parts)
 
@@ -134,7 +139,10 @@ class Prompt:
                 before = self._compiled[:-1]
                 place = last.place_of_turn(variables)
                 said = [last.render({**variables, place: one}, budget.write) for one in turns]
-            head = [Message(role=one.role, content=one.render(variables, budget.write)) for one in before]
+            head = [
+                Message(role=one.role, content=one.render(variables, budget.write))
+                for one in before
+            ]
         return tuple(head), tuple(Message(role="user", content=one) for one in said)
 
 
@@ -275,6 +283,10 @@ class _Compiled:
             return self._at(line, word)
         column = found.start() + 1 if found else len(text) - len(text.lstrip()) + 1
         return Position(self._path, self._part.line + max(line, 1) - 1, column)
+
+    @property
+    def names(self) -> Iterator[str]:
+        return (name for name, _ in self._uses)
 
     def require(self, available: Collection[str]) -> None:
         for name, line in self._uses:

@@ -64,7 +64,9 @@ def _turn(value: JSON, number: int, column: str) -> ScriptedTurn:
             'as in {"user": "…", "metadata": {"secret": "…"}}',
         )
     return ScriptedTurn(
-        user=_user(given["user"], where), expected=_expected(given.get("expected")), metadata=metadata
+        user=_user(given["user"], where),
+        expected=_expected(given.get("expected")),
+        metadata=metadata,
     )
 
 

@@ -110,10 +110,26 @@ def check_needs(suite: PlannedSuite) -> list[str]:
     return warnings
 
 
+def check_turns(suite: PlannedSuite) -> list[str]:
+    """Scorers that are to judge the turns of conversations where there seem to be none."""
+    first = suite.survey.first
+    if not first or any(one.turns for one in first):
+        return []
+    which = "none of the cases" if suite.survey.whole else f"none of the first {len(first):,} cases"
+    return [
+        f"scorer {one.name!r} judges the turns of conversations (turns: {one.turns}), and {which} of"
+        f" {suite.name!r} has a column 'turns'"
+        for one in suite.scorers
+        if one.turns != "last"
+    ]
+
+
 def _has(case: Case, need: str) -> bool:
     kind, _, name = need.partition(".")
     if kind == "expected":
-        return bool(case.references)
+        return bool(case.references) or any(one.expected is not None for one in case.turns)
+    if kind == "metadata" and any(name in one.metadata for one in case.turns):
+        return True
     if kind == "context":
         return bool(case.context)
     return kind not in {"inputs", "tags", "metadata"} or name in getattr(case, kind)

@@ -169,7 +169,13 @@ def _clean_output(output: Output, veil: Veil) -> Output:
     calls = tuple(_clean_call(one, veil) for one in output.tool_calls)
     turns = _clean_turns(output.turns, veil)
     same = text is output.text and extra is output.extra and context is output.context
-    if same and not turns and model is output.model and finish is output.finish_reason and not calls:
+    if (
+        same
+        and not turns
+        and model is output.model
+        and finish is output.finish_reason
+        and not calls
+    ):
         return output
     return replace(
         output,

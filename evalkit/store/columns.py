@@ -125,6 +125,7 @@ def joined(parts: Sequence[TrialColumns]) -> TrialColumns:
 
     if len(parts) == 1:
         return parts[0]
+
     def together(tables: list[pa.Table]) -> pa.Table:
         # a column that is empty in one part, or not known to whoever wrote it, has no type there
         return pa.concat_tables(tables, promote_options="default")
