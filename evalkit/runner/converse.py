@@ -54,6 +54,9 @@ async def converse(
         first = first and answer.attempts == 0
         answers.append(answer)
         if answer.output is None:
+            if answer.error is not None and len(turns) > 1:
+                where = f"turn {len(made) + 1} of {len(turns)}"
+                answer.error.message = f"{where}: {answer.error.message}"
             break
         made.append(Turn(user=turn.content, output=replace(answer.output, allowances=())))
         said.append(spoken(answer.output))
