@@ -94,6 +94,8 @@ class ScorerSpec:
     """A scorer as a suite uses it: ``name`` is what it is called there, ``scorer`` what it is.
 
     ``threshold`` makes any scorer decide: passed at or better than it, in the scorer's direction.
+    ``turns`` says which answers of a conversation it judges: the ``last``, or all of them, as their
+    mean (``each``) or their ``worst``.
     """
 
     name: str
@@ -101,6 +103,7 @@ class ScorerSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
     position: Position | None = None
+    turns: Literal["last", "each", "worst"] = "last"
 
 
 GateMode: TypeAlias = Literal["prove", "guard", "advisory"]
