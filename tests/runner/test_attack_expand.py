@@ -28,7 +28,9 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for folder in ("golden", "suites", "prompts"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "prompts/answer.j2").write_text("{{ question }}\n", "utf-8")
+    (tmp_path / "prompts/answer.j2").write_text(
+        "<passages>{{ context[0] }}</passages><question>{{ question }}</question>\n", "utf-8"
+    )
     (tmp_path / "evalkit.yaml").write_text(
         "project: p\ntargets:\n  span: {kind: builtin:extractive, prompt: prompts/answer.j2}\n",
         "utf-8",
