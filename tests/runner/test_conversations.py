@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import signal
 import time
 from collections.abc import Mapping
@@ -11,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.errors import DatasetError, ExitCode, PromptError, UsageError
+from evalkit.errors import DatasetError, ExitCode, PromptError
 from evalkit.model import RunStatus, TrialStatus
 from tests.runner.projects import SmallProject, wire
 from tests.servers import Fault, ModelServer, Reply, Seen, Trouble
