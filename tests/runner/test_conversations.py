@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ def clerk(seen: Seen) -> Reply:
     messages = said(seen)
     users = [text for role, text in messages if role == "user"]
     own = [text for role, text in messages if role == "assistant"]
-    number = next(word.strip(".") for word in users[0].split() if word.strip(".").isdigit())
+    number = next(filter(None, re.findall(r"[0-9]+", users[0])))
     if len(users) == 1:
         return Reply(text="Noted.", input_tokens=10, output_tokens=2)
     if len(users) == 2:
