@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from evalkit.config.spec import DatasetSpec
+from evalkit.datasets import open_dataset
 from evalkit.errors import DatasetError, ExitCode, PromptError
-from evalkit.model import RunStatus, Trial, TrialStatus
+from evalkit.model import Case, RunStatus, ScriptedTurn, Trial, TrialStatus
+from evalkit.runner.decisions import Decision, _row
 from tests.runner.projects import SmallProject, wire
 from tests.servers import Fault, ModelServer, Raw, Reply, Seen, Trouble
 
@@ -336,7 +339,9 @@ def test_secrets_and_personal_data_leave_no_turn(small: SmallProject) -> None:
         "SELECT t.turns[1].user AS a, t.turns[1].output AS b, c.turns[1].user AS c"
         " FROM trials AS t JOIN cases AS c USING (case_id)"
     )
-    assert row["a"] == row["c"] == "I am <EMAIL_2>" or row["a"] == row["c"] == "I am <EMAIL_1>"
+    # the dataset's values are numbered first, in its order
+    assert row["a"] == row["c"] == "I am <EMAIL_1>"
+    assert "<EMAIL_2>" in row["b"]
     assert "[redacted]" in row["b"]
 
 
@@ -527,3 +532,29 @@ def test_labels_belong_to_the_whole_conversation(small: SmallProject) -> None:
         )
     ]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_flagged_conversation_is_proposed_as_the_very_case(tmp_path: Path) -> None:
+    case = Case.of(
+        {"shop": "Bo's", "turns": "an input of that name"},
+        turns=[
+            ScriptedTurn(user="a", expected="x", metadata={"n": 1}),
+            ScriptedTurn(user="b", expected=["y", "z"]),
+        ],
+        name="talk",
+    )
+    decision = Decision(suite="s", target="t", case_id=case.id, decision="flag", note="look")
+    path = tmp_path / "flagged.jsonl"
+    path.write_text(_row(case, decision, "ana", "run"))
+    (found,) = open_dataset(DatasetSpec(source=str(path), format="jsonl")).cases()
+    assert found.id == case.id
+    assert found.expected == ["y", "z"]
+    assert found.turns[0] == case.turns[0]
+
+
+def test_words_of_a_turn_select_its_case(small: SmallProject) -> None:
+    with ModelServer(Reply(text="ok")) as server:
+        cases = [talk(turns=["about pears", "and apples"]), talk(1, turns=["plums"])]
+        write(small, server, cases, scorers=["length"])
+        assert small.run(filter="apples").answered == 1
+        assert len(server.seen) == 2
