@@ -76,8 +76,8 @@ class Mapper:
     """Turns rows into ``Parts`` as one ``DatasetSpec`` says.
 
     A mapped field takes its column; the fields ``id``, ``expected``, ``context``, ``tags``,
-    ``metadata``, ``turns`` and columns such as ``tags.lang`` take the column of their own name when they are
-    not mapped; every other column is an input variable, unless the map names inputs.
+    ``metadata``, ``turns`` and columns such as ``tags.lang`` take the column of their own name when
+    they are not mapped; every other column is an input variable, unless the map names inputs.
     Raises ``DatasetError`` for an unknown field or type in the map.
     """
 

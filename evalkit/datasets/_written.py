@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
-from evalkit.model import JSON, Case
+from evalkit.model import JSON, Case, ScriptedTurn
 
 _PARTS = frozenset({"id", "expected", "context", "tags", "metadata", "inputs", "turns"})
 # a fixed list: what Python knows of Unicode changes with its version
@@ -25,6 +26,10 @@ def case_row(case: Case) -> dict[str, JSON]:
     """The row of a case, without what it has not got."""
     row: dict[str, JSON] = {"id": case.name or case.id}
     row |= {column_of(name): value for name, value in case.inputs.items()}
+    if case.turns:
+        # what the last answer must be stands in the case's own expectation
+        *before, last = case.turns
+        row["turns"] = [_turn(one) for one in (*before, replace(last, expected=None))]
     if case.context:
         row["context"] = list(case.context)
     if case.expected is not None:
@@ -34,6 +39,15 @@ def case_row(case: Case) -> dict[str, JSON]:
     if case.metadata:
         row["metadata"] = dict(case.metadata)
     return row
+
+
+def _turn(turn: ScriptedTurn) -> JSON:
+    kept: dict[str, JSON] = {"user": turn.user}
+    if turn.expected is not None:
+        kept["expected"] = turn.expected
+    if turn.metadata:
+        kept["metadata"] = dict(turn.metadata)
+    return kept if len(kept) > 1 else turn.user
 
 
 def line_of(row: Mapping[str, JSON]) -> str:

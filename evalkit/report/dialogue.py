@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def script_parts(
     case: Case, screen: Screen, *, limit: int = SHOWN, more: str = MORE
 ) -> list[RenderableType]:
-    """What each answer of a conversation is judged by."""
+    """What each answer of a conversation is judged by, but for the last: that is the case's."""
     return [
         field(f"expects {number}", one.expected, screen, limit=limit, more=more)
-        for number, one in enumerate(case.turns, start=1)
+        for number, one in enumerate(case.turns[:-1], start=1)
         if one.expected is not None
     ]
 

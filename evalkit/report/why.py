@@ -262,7 +262,6 @@ def _sent(trials: Sequence[Trial]) -> tuple[tuple[str, str], ...]:
 
 
 def _outputs(both: Sides, changes: Sequence[ScoreChange], screen: Screen) -> list[RenderableType]:
-    from rich.text import Text
 
     first, second = _typical(both.before), _furthest(both, changes)
     if any(one.case.turns for one in (*both.before[:1], *both.after[:1])):
@@ -309,8 +308,7 @@ def _turns(old: Trial | None, new: Trial | None, screen: Screen) -> list[Rendera
         number = place + 1
         turns = [one.turns[place] if place < len(one.turns) else None for one in both]
         asked = dict.fromkeys(one.user for one in turns if one is not None)
-        for text in asked:
-            parts.append(field(f"user {number}", Text(shown(text)), screen))
+        parts += [field(f"user {number}", Text(shown(text)), screen) for text in asked]
         said = [None if one is None else one.output.text for one in turns]
         texts = [one for one in said if one is not None]
         if len(texts) == 2 and texts[0] != texts[1]:
@@ -344,7 +342,7 @@ def _typical(trials: Sequence[Trial]) -> Trial | None:
 
 
 def _furthest(both: Sides, changes: Sequence[ScoreChange]) -> Trial | None:
-    """The candidate's trial whose answer is furthest from the baseline's scores, the first of them."""
+    """The candidate's trial that is furthest from the baseline's scores, the first of them."""
     was = {one.name: one.before for one in changes if one.before is not None}
 
     def distance(trial: Trial) -> float:

@@ -115,10 +115,10 @@ def check_turns(suite: PlannedSuite) -> list[str]:
     first = suite.survey.first
     if not first or any(one.turns for one in first):
         return []
-    which = "none of the cases" if suite.survey.whole else f"none of the first {len(first):,} cases"
+    which = "no case" if suite.survey.whole else f"none of the first {len(first):,} cases"
     return [
-        f"scorer {one.name!r} judges the turns of conversations (turns: {one.turns}), and {which} of"
-        f" {suite.name!r} has a column 'turns'"
+        f"scorer {one.name!r} judges every turn of conversations (turns: {one.turns}), and {which}"
+        f" of {suite.name!r} is one: it has no column 'turns'"
         for one in suite.scorers
         if one.turns != "last"
     ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import PromptError
 from evalkit.model import Case, Message, Request, Usage
-from evalkit.runner.budget import Ledger, Priced
+from evalkit.runner.budget import Ledger
 from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.estimate_judges import judge_rows
 from evalkit.runner.feed import trial_seed
@@ -258,7 +258,14 @@ def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resu
     if past is not None and same and (past.cost_usd is not None or not target.children):
         sent = _total(asked, past.input_tokens or 0.0, past.input_deviation, past.answers)
         said = _total(asked, past.output_tokens, past.output_deviation, past.answers)
-        usd = _past_usd(fleet.lanes[name].price, past, asked, calls, sent, said)
+        price = fleet.lanes[name].price
+        if price is not None:
+            # today's price on the tokens of then
+            usd = price_of(price, calls, sent, said)
+        elif past.cost_usd is not None:
+            usd = _total(asked, past.cost_usd, past.cost_deviation, past.answers)
+        else:
+            usd = None
         basis = f"as {past.answers:,} stored answers"
     else:
         legs = list(_legs(fleet, name))
@@ -300,17 +307,6 @@ def _turns(suite: PlannedSuite) -> float:
     """Calls a trial, as among the first cases."""
     first = suite.survey.first
     return sum(max(1, len(one.turns)) for one in first) / len(first) if first else 1.0
-
-
-def _past_usd(
-    price: Priced | None, past: History, asked: int, calls: int, sent: Interval, said: Interval
-) -> Interval | None:
-    if price is not None:
-        # today's price on the tokens of then
-        return price_of(price, calls, sent, said)
-    if past.cost_usd is not None:
-        return _total(asked, past.cost_usd, past.cost_deviation, past.answers)
-    return None
 
 
 def _total(count: int, mean: float, deviation: float, seen: int) -> Interval:

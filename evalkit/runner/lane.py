@@ -21,8 +21,6 @@ from evalkit.errors import ErrorClass, PromptError, TargetError
 from evalkit.model import (
     JSON,
     NOTHING_SPENT,
-    Case,
-    Message,
     Output,
     Provenance,
     Request,

@@ -57,8 +57,8 @@ class BoundScorer:
     ``options`` are complete: every parameter has its value, files are absolute. ``metrics`` are the
     plugin's, and the rate of ``passed`` when the options make it decide. Code that is not
     evalkit's own has ``patience`` with it, a time limit; evalkit's own scorers refuse what would
-    take long. ``judges`` are the targets that a scorer with ``asks`` may ask, by name. ``turns`` says
-    which answers of a conversation are judged.
+    take long. ``judges`` are the targets that a scorer with ``asks`` may ask, by name. ``turns``
+    says which answers of a conversation are judged.
     """
 
     name: str

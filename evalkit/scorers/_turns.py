@@ -107,15 +107,15 @@ def _score(
     decided = [one.passed for one in scores if one.passed is not None]
     number, _, worst = min(scored, key=lambda one: _goodness(one[2], direction))
     passed = all(decided) if decided else None
-    which = f"{_named(number, judged)}"
-    if passed is True:
-        reason = f"all {len(scored)} turns that were judged pass" if how == "each" else None
-    else:
-        reason = which
-    if worst.reason and passed is not True:
+    which = _named(number, judged)
+    if passed:
+        reason = None
+    elif worst.reason:
         reason = f"{which}: {worst.reason}"
+    else:
+        reason = f"{which} did not pass" if passed is False else f"{which} is the worst"
     if how == "worst":
-        return replace(worst, passed=passed, reason=reason or worst.reason, cost_usd=_cost(judged))
+        return replace(worst, passed=passed, reason=reason, cost_usd=_cost(judged))
     widths = {len(one.stats) for one in scores}
     return Score(
         value=math.fsum(one.value for one in scores) / len(scores),
