@@ -21,7 +21,12 @@ from evalkit.errors import ConfigError, UnknownName, UsageError
 from evalkit.gate.beside import beside
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.audit import user_name
-from evalkit.runner.checks import check_needs, check_prompts, check_turns, refuse_nothing
+from evalkit.runner.checks import (
+    check_needs,
+    check_prompts,
+    check_turns,
+    refuse_nothing,
+)
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
 from evalkit.runner.judges import Judge, judges_of
