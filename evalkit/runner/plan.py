@@ -223,7 +223,12 @@ def _build(
     warnings = [*fleet.warnings, *judging.warnings]
     for suite in suites:
         check_prompts(suite, fleet)
-        warnings += [*suite.warnings, *check_needs(suite), *check_turns(suite)]
+        warnings += [
+            *suite.warnings,
+            *check_needs(suite),
+            *check_turns(suite),
+            *check_reach(suite, fleet),
+        ]
     return Plan(
         project=project,
         run=replace(_run(project, options, suites, fleet), seed=seed, git=git.answer()),
