@@ -24,6 +24,7 @@ from evalkit.runner.audit import user_name
 from evalkit.runner.checks import (
     check_needs,
     check_prompts,
+    check_reach,
     check_turns,
     refuse_nothing,
 )
