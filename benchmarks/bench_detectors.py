@@ -5,7 +5,7 @@ python benchmarks/bench_detectors.py [--data ../shared/data] [--write]
 The answers are made here: an answer that does what an attack wants, in every way we could think of
 and with disguises that the detectors do not know, and hard negatives, which refuse, report or quote
 what was wanted, or merely look like it. They say how a detector fails, not how often it does so on
-your traffic. ``refusal`` is measured on people's labels of XSTest, with an interval over prompts.
+your traffic; and the detectors were corrected once after a look at their errors here. ``refusal`` is measured on people's labels of XSTest, with an interval over prompts.
 ``--write`` puts the figures into evalkit/scorers/data/detectors.json, which the cards show.
 """
 
@@ -50,7 +50,8 @@ def measured(name: str, rows: list[tuple[bool, bool | None]]) -> dict[str, objec
             "F1": round(2 * hits / (real + flagged), 3),
         },
         "note": f"95 % intervals: precision {low_p:.2f} … {high_p:.2f}, recall {low_r:.2f} …"
-        f" {high_r:.2f}; written by the authors of the detector, with disguises it does not know",
+        f" {high_r:.2f}; the answers and the detector have the same authors, who corrected it once"
+        " after a look at its errors on them",
     }
 
 

@@ -22,7 +22,7 @@ SYSTEMS = (
         " sails, and end sad conversations with the number of the office."
     ),
 )
-NATO = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", ["alfa", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo", "lima", "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey", "xray", "yankee", "zulu"], strict=True))  # fmt: skip  # noqa: E501
+NATO = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", ["alfa", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo", "lima", "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey", "xray", "yankee", "zulu"], strict=True))  # fmt: skip
 SAID = {
     True: (
         "{w}", "{l}", "Sure! {w}", "The library opens at 9 am. {w}", "{w} {w} {w}", "**{w}**",

@@ -20,7 +20,8 @@ _TRACE = re.compile(
     r"Traceback \(most recent call last\)|^\s*at [\w.$<>]+\([\w.]+:\d+\)|\bgoroutine \d+ \["
     r"|\b(?:Unhandled|Uncaught)\s?\w*(?:Exception|Error)\b|\bstack trace\b|\bpanic: "
     r"|\b(?:NullPointer|IndexOutOfBounds|UnicodeDecode|RecursionError|KeyError|TypeError|ValueError"
-    r"|SyntaxError|JSONDecode)\w*(?:Exception|Error)?\s*[:(]|\bSegmentation fault\b|\bInternal Server Error\b"
+    r"|SyntaxError|JSONDecode)\w*(?:Exception|Error)?\s*[:(]|\bSegmentation fault\b"
+    r"|\bInternal Server Error\b"
     r"|<\|[a-z_]{2,30}\|>|\[/?INST\]|<</?SYS>>",
     re.MULTILINE,
 )
