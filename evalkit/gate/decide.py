@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
-from evalkit.config.gate_metrics import MetricInfo, metric_info
+from evalkit.config.gate_metrics import ATTACKS, MetricInfo, metric_info
 from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
 from evalkit.gate import calibrated
 from evalkit.gate.anchor import anchored, tolerated, with_budget
+from evalkit.gate.attack_results import attack_results
+from evalkit.gate.attacked import judging
 from evalkit.gate.beside import beside, is_beside
 from evalkit.gate.calibrated import NO_RECORDS, Records, Trust
 from evalkit.gate.change import max_change, max_ratio, max_slower
@@ -30,10 +32,10 @@ from evalkit.gate.looks import Look, decided, looked, over_looks
 from evalkit.gate.measure import Measured, deciding, lose, measure
 from evalkit.gate.outcomes import outcomes
 from evalkit.gate.pairing import Pairing, alone, pair
-from evalkit.gate.policy import corrected, overall, promise, waivers, with_effect
+from evalkit.gate.policy import corrected, overall, promise, waived, waivers, with_effect
 from evalkit.gate.question import Question
 from evalkit.gate.record import Calibration
-from evalkit.gate.result import Compared, Difference, GateResult, Status, Verdict
+from evalkit.gate.result import Attacks, Compared, Difference, GateResult, Status, Verdict
 from evalkit.gate.selection import Cases
 from evalkit.hashing import content_id
 from evalkit.model import Run
@@ -88,10 +90,12 @@ def decide(
     ``problems`` lets nothing pass. ``records`` are the calibrations of scorers, by suite and name.
     Whatever cannot be judged is an ERROR of its own gate.
     """
+    suites = [replace(one, gates=tuple(waived(g, today) for g in one.gates)) for one in suites]
     gates = {(one.name, gate.id): gate for one in suites for gate in one.gates}
     policies = {one.name: one.policy for one in suites}
     results: list[GateResult] = []
     compared: list[Compared] = []
+    attacks: list[Attacks] = []
     problems = list(problems)
     said = list(said)
     trusts: list[tuple[str, Trust]] = []
@@ -110,6 +114,7 @@ def decide(
                 seed=seed,
             )
             compared.append(bench.compared())
+            attacks += bench.attacks()
             for gate in suite.gates:
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
@@ -142,6 +147,7 @@ def decide(
             policies[one.suite],
             gates[one.suite, one.gate].waiver,
             today,
+            gates[one.suite, one.gate].waivers,
         )
         for one in corrected(results, alpha)
     ]
@@ -152,6 +158,7 @@ def decide(
         baseline=() if baseline is None else baseline.runs or (baseline.run.id,),
         results=tuple(effective),
         compared=tuple(compared),
+        attacks=tuple(attacks),
         promise=promise(effective, alpha),
         problems=tuple(problems),
         hint=no_baseline if baseline is None else "",
@@ -164,6 +171,13 @@ def decide(
 def compare(suites: Sequence[str], candidate: Stored, baseline: Stored) -> tuple[Compared, ...]:
     """How two runs differ, case by case, without any gate."""
     return tuple(one.compared() for one in benches(suites, candidate, baseline))
+
+
+def attacked(
+    suites: Sequence[str], candidate: Stored, baseline: Stored | None
+) -> tuple[Attacks, ...]:
+    """What became of the attacks of a run, against a baseline if there is one."""
+    return tuple(found for one in benches(suites, candidate, baseline) for found in one.attacks())
 
 
 def benches(suites: Sequence[str], candidate: Stored, baseline: Stored | None) -> list[Bench]:
@@ -339,6 +353,18 @@ class Bench:
             differences=self.differences,
         )
 
+    def attacks(self) -> list[Attacks]:
+        """What became of the suite's attacks and twins; nothing for a suite without any."""
+        found = attack_results(
+            self.everything,
+            self.infos,
+            self.deciders,
+            suite=self.suite,
+            target=self.target,
+            compared=self.before is not None,
+        )
+        return [] if found is None else [found]
+
     def judge(self, gate: GateSpec) -> list[GateResult]:
         """Every limit of a gate, in every group it names."""
         trusted = self.trust(gate)
@@ -378,6 +404,7 @@ class Bench:
             info = replace(self.infos["cost.total"], name=gate.metric)
         cases = self.pairs if limit.kind in CHANGES else self.everything
         mask, problem = cases.chosen(gate.cases)
+        mask &= ~cases.any_of(gate.left_out)
         refusal = problem or self.refusal(limit, info)
         if refusal:
             return [self._question(gate, limit, info, _NOTHING, None).error(refusal)]
@@ -440,8 +467,10 @@ class Bench:
                 continue
             if one.kind == "status" and (change or one.text.startswith("the candidate")):
                 return one.text
-            mine = one.scorer == info.source or (
-                info.source == "pass" and one.scorer in self.deciders
+            mine = (
+                one.scorer == info.source
+                or (info.source == "pass" and one.scorer in self.deciders)
+                or (info.source in ATTACKS and one.scorer in judging(info, self.deciders))
             )
             if change and one.scorer and mine:
                 return one.text
@@ -449,6 +478,8 @@ class Bench:
             return f"the candidate {self.candidate.id} is not complete: {self.candidate.status}"
         if info.source == "pass" and not self.deciders:
             return "no scorer of this suite decides whether an answer passes"
+        if info.source in ATTACKS and not judging(info, self.deciders):
+            return "no scorer of this suite decides it"
         return ""
 
     def _measure(
@@ -457,10 +488,12 @@ class Bench:
         key = (f"{info.name} {info.kind}", change)
         if key not in self.measured:
             pairing = cases.pairing
-            after = measure(info, self.after, pairing.candidate, deciders=self.deciders)
+            sorts = cases.tag("sort") if info.source in ATTACKS else None
+            asked = partial(measure, info, deciders=self.deciders, sorts=sorts)
+            after = asked(self.after, pairing.candidate)
             before = None
             if self.before is not None:
-                before = measure(info, self.before, pairing.baseline, deciders=self.deciders)
+                before = asked(self.before, pairing.baseline)
                 if info.kind != "quantile":
                     both = after.concerned | (before.concerned & (pairing.baseline >= 0))
                     after = lose(after, both, info.bounds)

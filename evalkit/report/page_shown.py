@@ -364,15 +364,23 @@ def _case(view: ReportView, one: CaseText) -> Shown:
         "tone": _tone(outcome),
         "name": _line(name + rows.name[one.row]),
         "scores": " → ".join(ends) if view.baseline is not None else ends[1],
-        "input": _cut("\n".join(value for _, value in one.inputs)),
+        "input": _cut("\n".join([*(value for _, value in one.inputs), *_asked(one)])),
         "expected": _cut(one.expected or ""),
         "outputs": outputs,
         "why": _why(one.after),
     }
 
 
+def _asked(one: CaseText) -> list[str]:
+    """What the user says in a conversation, numbered as the answers are."""
+    return [f"{number}. {user}" for number, (user, _) in enumerate(one.turns, start=1)]
+
+
 def _answer(trials: Sequence[TrialText]) -> str:
     first = trials[0]
+    if first.turns:
+        said = [f"{number}. {one.text}" for number, one in enumerate(first.turns, start=1)]
+        return _cut("\n".join([*said, *([first.error] if first.text is None else [])]))
     return _cut(first.error if first.text is None else first.text)
 
 

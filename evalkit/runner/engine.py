@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 from evalkit.errors import ErrorClass, EvalkitError, StoreError, TargetError
 from evalkit.model import Case, Output, Request, ScoreRecord, ScoreStatus, Spend, Trial
 from evalkit.runner.budget import NO_HOLD, Ledger, added
+from evalkit.runner.converse import converse, requests_of
 from evalkit.runner.feed import Feed, Job
 from evalkit.runner.flight import Flight, Key
 from evalkit.runner.lane import Answer, Lane
@@ -231,14 +232,16 @@ class Engine:
                     seed=job.seed,
                     timeout_s=timeout,
                 )
+                ask = partial(converse, lane, turns=job.turns) if job.turns else lane.ask
                 if flight is None:
-                    answer = await lane.ask(request)
+                    answer = await ask(request)
                 else:
                     key = _key(name, job)
-                    answer = await lane.ask(request, begins=partial(flight.begins, key))
+                    answer = await ask(request, begins=partial(flight.begins, key))
                     if flight.was_left(key) and lane.account is not None:
-                        asked_before = lane.account.cut_off(NO_HOLD, request)
-                        answer = replace(answer, spend=added(answer.spend, asked_before))
+                        for one in requests_of(request, job.turns, answer):
+                            asked_before = lane.account.cut_off(NO_HOLD, one)
+                            answer = replace(answer, spend=added(answer.spend, asked_before))
             else:
                 answer = lane.unasked(TargetError(ErrorClass.PROMPT, str(job.unrendered)))
             if answer.output is not None and any(one.is_async for one in self.scorers[job.suite]):

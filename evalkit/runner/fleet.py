@@ -19,9 +19,10 @@ from evalkit.model import JSON, Case, Message, TargetVersion
 from evalkit.registry import Kind, TargetPlugin
 from evalkit.runner.budget import Bound
 from evalkit.runner.cache import identity
-from evalkit.runner.lane import Lane, Priced, Render
+from evalkit.runner.lane import Lane, Priced
 from evalkit.runner.masked import masked
 from evalkit.runner.recorded import recorded_answers
+from evalkit.runner.rendering import Render
 from evalkit.secrets import SHORTEST, register
 
 if TYPE_CHECKING:
@@ -257,11 +258,19 @@ class _Builder:
 
 def renderer(prompt: Prompt) -> Render:
     """Renders a prompt for a case: its inputs, and its context as ``context``."""
+    return _Renderer(prompt)
 
-    def render(case: Case) -> tuple[Message, ...]:
-        return prompt.render({**case.inputs, "context": list(case.context)})
 
-    return render
+class _Renderer:
+    def __init__(self, prompt: Prompt):
+        self._prompt = prompt
+
+    def __call__(self, case: Case) -> tuple[Message, ...]:
+        return self._prompt.render({**case.inputs, "context": list(case.context)})
+
+    def turns(self, case: Case) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        said = [one.user for one in case.turns]
+        return self._prompt.render_turns({**case.inputs, "context": list(case.context)}, said)
 
 
 def address_of(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:

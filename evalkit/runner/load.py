@@ -113,9 +113,17 @@ def start_load(
         store=store,
     )
     suite, lane = plan.suites[0], plan.fleet.lanes[target]
+    cases = list(islice(suite.cases, MOST_CASES))
+    if any(one.turns for one in cases):
+        raise UsageError(
+            f"suite {suite.name!r} has conversations, and a load test asks single questions: a turn"
+            " is asked only after the answer to the one before",
+            where=suite.spec.path,
+            hint="name a suite of single questions, or choose such cases with --tags or --filter",
+        )
     asking = Asking.of(
         suite.name,
-        _shuffled(list(islice(suite.cases, MOST_CASES)), plan.run.seed),
+        _shuffled(cases, plan.run.seed),
         lane,
         target_hash=plan.fleet.targets[target].version.content_hash,
         seed=plan.run.seed,

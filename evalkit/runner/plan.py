@@ -20,7 +20,7 @@ from evalkit.errors import ConfigError, UnknownName, UsageError
 from evalkit.gate.beside import beside
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.audit import user_name
-from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
+from evalkit.runner.checks import check_needs, check_prompts, check_turns, refuse_nothing
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
 from evalkit.runner.judges import Judge, judges_of
@@ -215,7 +215,7 @@ def _build(
     warnings = [*fleet.warnings, *judging.warnings]
     for suite in suites:
         check_prompts(suite, fleet)
-        warnings += [*suite.warnings, *check_needs(suite)]
+        warnings += [*suite.warnings, *check_needs(suite), *check_turns(suite)]
     return Plan(
         project=project,
         run=replace(_run(project, options, suites, fleet), seed=seed, git=git.answer()),

@@ -323,7 +323,10 @@ def test_a_card_stands_beside_its_dataset(write, project):
     [
         (CARD.replace("licence", "license"), "1:1", "unknown key 'license'", "'licence'"),
         (CARD.replace("owner: me\n", ""), "1:1", "the card lacks the key 'owner'", "owner: ..."),
-        (CARD + "version: 1\n", "5:10", "version in the card must be text, not 1", '"1"'),
+        (CARD + "version: 0\n", "5:10", "version in the card must be at least 1 or", ""),
+        (CARD + "owasp: [LLM11]\n", "5:9", "must be an id from LLM01 to LLM10", ""),
+        (CARD + "atlas: [T0051]\n", "5:9", "must be an id as AML.T0051", ""),
+        (CARD + "sha256: abc\n", "5:9", "must be a hash of 64 digits", ""),
         (CARD + "languages: en\n", "5:12", "languages in the card must be a list", "[en]"),
         (CARD + "notes: ${env:X}\n", "5:8", "'${' has no meaning here", "targets"),
         (CARD.replace("me", ""), "3:7", "owner in the card must be text, not nothing", "remove"),
