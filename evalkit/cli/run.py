@@ -42,7 +42,11 @@ def run(
     *,
     suites: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SUITE", help="Names or files of suites; all golden ones without."),
+        typer.Argument(
+            metavar="SUITE",
+            help="Suites by name or file, or a folder in suites/ for all of its suites; without,"
+            " all golden ones.",
+        ),
     ] = None,
     target: Annotated[
         list[str] | None,
@@ -144,7 +148,8 @@ def run(
 ) -> int:
     """Run suites on targets, score every answer and store it.
 
-    Without SUITE every golden suite runs. A filter is words joined by and, or, not; a word is
+    Without SUITE every golden suite runs; attack suites run when they, or the folder they lie in,
+    are named. A filter is words joined by and, or, not; a word is
     looked for in the case's name, id and inputs, or in one place: name:, id:, expected:,
     inputs.NAME:, tags.NAME:. Ctrl-C keeps every finished answer and says how to continue.
 

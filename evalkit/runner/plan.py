@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from evalkit.config.spec import CacheMode, Project
+from evalkit.config.suite import suites_in
 from evalkit.errors import ConfigError, UnknownName, UsageError
 from evalkit.gate.beside import beside
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
@@ -163,6 +164,8 @@ def _build(
 ) -> Plan:
     seed = project.seed if options.seed is None else options.seed
     selection = options.selection(seed)
+    named = [one for name in options.suites for one in suites_in(project, name)]
+    options = replace(options, suites=tuple(named))  # a group may have grown when it is resumed
     specs = find_suites(project, options.suites)
     for name in options.targets:
         if name not in project.targets:
