@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -281,13 +281,13 @@ def _there(path: Path) -> set[str]:
 
 def _column(name: str) -> str:
     """The column of an input: its own name, unless that would mean another part of a case."""
-    parts = {"id", "expected", "context", "tags", "metadata", "inputs"}
+    parts = {"id", "expected", "context", "tags", "metadata", "inputs", "turns"}
     return f"inputs.{name}" if name in parts or "." in name else name
 
 
 def _row(case: Case, decision: Decision, person: str, run_id: str) -> str:
     """A line of golden data that reads back as the very case, with the reviewer's note."""
-    row = {
+    row: dict[str, Any] = {
         "id": case.name or case.id,
         **{_column(name): value for name, value in case.inputs.items()},
         "context": list(case.context),
@@ -305,4 +305,8 @@ def _row(case: Case, decision: Decision, person: str, run_id: str) -> str:
     }
     if case.expected is None:
         del row["expected"]
+    if case.turns:
+        # what the last answer must be stands in the case's own expectation
+        *before, last = case.turns
+        row["turns"] = [asdict(one) for one in (*before, replace(last, expected=None))]
     return json.dumps(row, ensure_ascii=True) + "\n"

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from evalkit.errors import ErrorClass, EvalkitError, StoreError, TargetError
 from evalkit.model import Case, Output, Request, ScoreRecord, ScoreStatus, Spend, Trial
-from evalkit.runner.budget import NO_HOLD, Ledger, added
+from evalkit.runner.budget import Ledger, added
 from evalkit.runner.converse import converse, requests_of
 from evalkit.runner.feed import Feed, Job
 from evalkit.runner.flight import Flight, Key
@@ -240,8 +240,8 @@ class Engine:
                     answer = await ask(request, begins=partial(flight.begins, key))
                     if flight.was_left(key) and lane.account is not None:
                         for one in requests_of(request, job.turns, answer):
-                            asked_before = lane.account.cut_off(NO_HOLD, one)
-                            answer = replace(answer, spend=added(answer.spend, asked_before))
+                            before = lane.account.asked_before(one)
+                            answer = replace(answer, spend=added(answer.spend, before))
             else:
                 answer = lane.unasked(TargetError(ErrorClass.PROMPT, str(job.unrendered)))
             if answer.output is not None and any(one.is_async for one in self.scorers[job.suite]):

@@ -119,12 +119,17 @@ def _clean_messages(messages: tuple[Message, ...], veil: Veil) -> tuple[Message,
 
 def case_texts(case: Case) -> tuple[object, ...]:
     """Everything of a case that its author wrote."""
+    said = [[one.user, one.expected, one.metadata] for one in case.turns]
+    return (*_texts_of(case), *([said] if said else ()))
+
+
+def _texts_of(case: Case) -> tuple[object, ...]:
     return (case.name, case.inputs, case.expected, case.context, case.tags, case.metadata)
 
 
 def _clean_case(case: Case, veil: Veil) -> Case:
     # the identity stays: it is a hash, and the case must still be found by it
-    given = case_texts(case)
+    given = _texts_of(case)
     clean = tuple(veil.value(one) for one in given)
     turns = tuple(_clean_script(one, veil) for one in case.turns)
     changed = any(new is not old for new, old in zip(turns, case.turns, strict=True))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
+import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evalkit.config.spec import DatasetSpec
+from evalkit.datasets import open_dataset
 from evalkit.errors import DatasetError, ExitCode, PromptError
-from evalkit.model import RunStatus, TrialStatus
+from evalkit.model import Case, RunStatus, ScriptedTurn, Trial, TrialStatus
+from evalkit.runner.decisions import Decision, _row
 from tests.runner.projects import SmallProject, wire
-from tests.servers import Fault, ModelServer, Reply, Seen, Trouble
+from tests.servers import Fault, ModelServer, Raw, Reply, Seen, Trouble
 
 TALK = "system:\nYou help. The shop is {{ shop }}.\n"
 ORDER = [
@@ -35,11 +42,11 @@ def clerk(seen: Seen) -> Reply:
     messages = said(seen)
     users = [text for role, text in messages if role == "user"]
     own = [text for role, text in messages if role == "assistant"]
-    number = next(word.strip(".") for word in users[0].split() if word.strip(".").isdigit())
+    number = next(filter(None, re.findall(r"[0-9]+", users[0])))
     if len(users) == 1:
         return Reply(text="Noted.", input_tokens=10, output_tokens=2)
     if len(users) == 2:
-        assert own == ["Noted."]
+        assert own[0].startswith("Noted.")
         return Reply(text=number, input_tokens=20, output_tokens=3)
     return Reply(text=str(2 * int(own[-1])), input_tokens=30, output_tokens=4)
 
@@ -332,7 +339,9 @@ def test_secrets_and_personal_data_leave_no_turn(small: SmallProject) -> None:
         "SELECT t.turns[1].user AS a, t.turns[1].output AS b, c.turns[1].user AS c"
         " FROM trials AS t JOIN cases AS c USING (case_id)"
     )
-    assert row["a"] == row["c"] == "I am <EMAIL_2>" or row["a"] == row["c"] == "I am <EMAIL_1>"
+    # the dataset's values are numbered first, in its order
+    assert row["a"] == row["c"] == "I am <EMAIL_1>"
+    assert "<EMAIL_2>" in row["b"]
     assert "[redacted]" in row["b"]
 
 
@@ -345,3 +354,207 @@ def test_a_load_test_refuses_conversations(small: SmallProject) -> None:
         assert server.seen == []
     assert "has conversations, and a load test asks single questions" in said
     assert "Traceback" not in said
+
+
+PROGRAM = """
+import json, sys
+asked = json.load(sys.stdin)
+said = [one["content"] for one in asked["messages"]]
+roles = "".join(one["role"][0] for one in asked["messages"])
+json.dump({"text": f"{roles} {len(said)} {said[-1]} {asked['inputs']['shop']}"}, sys.stdout)
+"""
+
+FUNCTION = """
+def answer(request):
+    return f"{len(request.answers)} {request.messages[-1].content} after {request.answers[-1:]}"
+"""
+
+
+def test_a_program_and_a_function_get_the_conversation_so_far(small: SmallProject) -> None:
+    (small.folder / "p.py").write_text(PROGRAM)
+    (small.folder / "f.py").write_text(FUNCTION)
+    targets = {
+        "program": {"kind": "command", "argv": [sys.executable, "p.py"]},
+        "function": {"kind": "python", "function": "f.py:answer"},
+    }
+    small.write(targets, [talk(turns=["a", "b"])], scorers=["length"])
+    small.write_suite(
+        {"dataset": "golden/cases.jsonl", "targets": list(targets), "scorers": ["length"]}
+    )
+    outcome = small.run(allow_code=True)
+    trials = small.store.trial(outcome.run_id, "talk-0")
+    assert {one.target: [turn.output.text for turn in one.turns] for one in trials} == {
+        "program": ["u 1 a Shop 0", "uau 3 b Shop 0"],
+        "function": ["0 a after ()", "1 b after ('0 a after ()',)"],
+    }
+
+
+def test_an_http_body_gets_the_conversation_and_no_two_cases_share_an_answer(
+    small: SmallProject,
+) -> None:
+    def answer(seen: Seen) -> Raw:
+        last, shop = seen.body["talk"][-1]["content"], seen.body["shop"]
+        return Raw(chunks=[json.dumps({"text": f"{last} at {shop}"}).encode()])
+
+    with ModelServer(answer) as server:
+        target = {
+            "kind": "http",
+            "url": f"{server.url}/chat",
+            "body": {"talk": "{{ messages }}", "shop": "{{ inputs.shop }}"},
+            "answer": "$.text",
+        }
+        cases = [talk(n, turns=["a", "b"]) for n in range(2)]
+        small.write({"t": target}, cases, scorers=["length"])
+        small.run()
+        assert [len(one.body["talk"]) for one in server.seen].count(3) == 2
+    rows = small.sql("SELECT output FROM trials ORDER BY output")
+    assert [one["output"] for one in rows] == ["b at Shop 0", "b at Shop 1"]
+
+
+def test_a_route_gives_every_child_the_conversation_in_its_own_prompt(
+    small: SmallProject,
+) -> None:
+    def answer(seen: Seen) -> Reply | Fault:
+        if seen.body["model"] == "first":
+            return Fault(trouble=Trouble.SERVER_ERROR)
+        return clerk(seen)
+
+    with ModelServer(answer) as server:
+        small.write_prompt("system:\nOwn.\n", "own.j2")
+        small.write_prompt(TALK)
+        limits = {"max_retries": 0}
+        targets = {
+            "route": {"kind": "fallback", "targets": ["first", "second"]},
+            "first": wire(server.openai, model="first", limits=limits),
+            "second": wire(server.openai, model="second", prompt="prompts/own.j2"),
+        }
+        small.write(targets, [talk()])
+        outcome = small.run()
+        last = said(server.seen[-1])
+    assert last[0] == ("system", "Own.")
+    assert len(last) == 6
+    (trial,) = small.store.trial(outcome.run_id, "talk-0")
+    assert trial.output is not None
+    assert trial.output.text == "9422"
+    assert [one.target for one in trial.output.legs] == ["first", "second"] * 3
+
+
+def test_an_answer_of_tool_calls_alone_is_told_as_json(small: SmallProject) -> None:
+    def answer(seen: Seen) -> Reply:
+        if len(seen.body["messages"]) == 2:
+            return Reply(tools=(("look", '{"n": 1}'),))
+        return Reply(text="done")
+
+    with ModelServer(answer) as server:
+        write(small, server, [talk(turns=["a", "b"])], scorers=["length"])
+        outcome = small.run()
+        told = said(server.seen[-1])[2]
+    assert told[0] == "assistant"
+    assert json.loads(told[1]) == {"tool_calls": [{"name": "look", "arguments": '{"n": 1}'}]}
+    (trial,) = small.store.trial(outcome.run_id, "talk-0")
+    assert trial.turns[0].output.tool_calls[0].name == "look"
+
+
+def test_a_recorded_run_answers_turn_by_turn_failures_too(small: SmallProject) -> None:
+    def answer(seen: Seen) -> Reply | Fault:
+        users = [text for role, text in said(seen) if role == "user"]
+        return Fault(trouble=Trouble.CONTENT_FILTER) if "fail" in users[-1] else clerk(seen)
+
+    cases = [talk(), talk(1, turns=["Order 1.", "now fail"])]
+    with ModelServer(answer) as server:
+        write(small, server, cases)
+        first = small.run()
+        count = len(server.seen)
+        small.write({"again": {"kind": "replay", "run": first.run_id}}, cases)
+        second = small.run()
+        assert len(server.seen) == count
+    old, new = ({t.case.name: t for t in trials_of(small, r.run_id)} for r in (first, second))
+    for name in ("talk-0", "talk-1"):
+        before, after = ([one.output.text for one in side[name].turns] for side in (old, new))
+        assert before == after
+    assert new["talk-0"].output is not None
+    assert new["talk-0"].output.provenance == "replay"
+    assert new["talk-1"].error_class == "refused"
+
+
+def trials_of(small: SmallProject, run_id: str) -> list[Trial]:
+    names = [one["case_name"] for one in small.sql("SELECT DISTINCT case_name FROM trials")]
+    return [trial for name in names for trial in small.store.trial(run_id, name)]
+
+
+def test_the_estimate_counts_calls_and_what_they_repeat(small: SmallProject) -> None:
+    with ModelServer(clerk) as server:
+        single = {"id": "one", "shop": "x", "turns": ["My order is 4711."]}
+        write(small, server, [single], scorers=["length"])
+        one = small.estimate()
+        write(small, server, [talk()])
+        three = small.estimate()
+        assert server.seen == []
+    assert (one.calls, three.calls) == (1, 3)
+    assert three.tokens.likely > 3 * one.tokens.likely
+
+
+def test_a_bundle_takes_the_turns_along(small: SmallProject, tmp_path: Path) -> None:
+    with ModelServer(clerk) as server:
+        write(small, server, [talk(), talk(1, turns=["Just 5."])])
+        outcome = small.run()
+    with small.start("latest", "--to", "bundle", command="export") as process:
+        assert process.wait(60) == 0
+    found = next(one for one in small.folder.rglob("trials.parquet"))
+    other = tmp_path / "other"
+    other.mkdir()
+    elsewhere = SmallProject(other)
+    elsewhere.write_project({"t": wire("http://127.0.0.1:9/v1")})
+    with elsewhere.start(str(found.parent), command="import") as process:
+        assert process.wait(60) == 0
+    assert elsewhere.store.trial(outcome.run_id, "talk-0") == small.store.trial(
+        outcome.run_id, "talk-0"
+    )
+
+
+def test_labels_belong_to_the_whole_conversation(small: SmallProject) -> None:
+    first = {"answer": "Noted."}
+
+    def answer(seen: Seen) -> Reply:
+        reply = clerk(seen) if len(seen.body["messages"]) > 2 else None
+        return Reply(text=first["answer"]) if reply is None else Reply(text="4711")
+
+    with ModelServer(answer) as server:
+        write(small, server, [talk(turns=["Order 4711.", "Which?"])], scorers=["length"])
+        small.run()
+        small.run()
+        first["answer"] = "Noted. (clerk)"
+        small.run()
+    hashes = [
+        one["output_hash"]
+        for one in small.sql(
+            "SELECT output_hash FROM answers JOIN runs USING (run_id) ORDER BY started_at"
+        )
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_flagged_conversation_is_proposed_as_the_very_case(tmp_path: Path) -> None:
+    case = Case.of(
+        {"shop": "Bo's", "turns": "an input of that name"},
+        turns=[
+            ScriptedTurn(user="a", expected="x", metadata={"n": 1}),
+            ScriptedTurn(user="b", expected=["y", "z"]),
+        ],
+        name="talk",
+    )
+    decision = Decision(suite="s", target="t", case_id=case.id, decision="flag", note="look")
+    path = tmp_path / "flagged.jsonl"
+    path.write_text(_row(case, decision, "ana", "run"))
+    (found,) = open_dataset(DatasetSpec(source=str(path), format="jsonl")).cases()
+    assert found.id == case.id
+    assert found.expected == ["y", "z"]
+    assert found.turns[0] == case.turns[0]
+
+
+def test_words_of_a_turn_select_its_case(small: SmallProject) -> None:
+    with ModelServer(Reply(text="ok")) as server:
+        cases = [talk(turns=["about pears", "and apples"]), talk(1, turns=["plums"])]
+        write(small, server, cases, scorers=["length"])
+        assert small.run(filter="apples").answered == 1
+        assert len(server.seen) == 2
