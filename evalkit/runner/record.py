@@ -18,11 +18,11 @@ from evalkit.model import (
     Trial,
     TrialStatus,
     Turn,
-    references_of,
 )
 from evalkit.runner.feed import Job
 from evalkit.runner.lane import Answer
 from evalkit.runner.veil import Veil
+from evalkit.script import references_of
 from evalkit.secrets import Redactor
 
 LONGEST_ERROR = 2_000

@@ -17,8 +17,8 @@ from evalkit.model import (
     ScoreStatus,
     ScriptedTurn,
     TrialStatus,
-    identity_of,
 )
+from evalkit.script import identity_of
 from evalkit.store.reads import fetch, single
 from evalkit.store.rows import run_from
 
