@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli import attack_expand
 from evalkit.cli.options import AsJson, ProjectFile, examples, new_app
 from evalkit.cli.stored import emit, shown_path
 from evalkit.errors import ExitCode
@@ -104,6 +105,10 @@ def freeze(
         else:
             emit(f"{shown_path(file)} is what was frozen: {said}\n")
     return ExitCode.PASS
+
+
+app.command(epilog=attack_expand.EXPAND_EXAMPLES)(attack_expand.expand)
+app.command(epilog=attack_expand.TRANSFORMS_EXAMPLES)(attack_expand.transforms)
 
 
 def _several(names: tuple[str, ...]) -> str:

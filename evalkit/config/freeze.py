@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def freeze(path: Path) -> Frozen:
         return Frozen(card=card.path, version=version, sha256=found, before=found)
     if card.sha256 not in {None, found}:
         version += 1
-    _write(card.path, version, found)
+    write_keys(card.path, {"version": version, "sha256": found})
     return Frozen(card=card.path, version=version, sha256=found, before=card.sha256)
 
 
@@ -106,20 +107,22 @@ def _number(card: Card) -> int:
     )
 
 
-def _write(path: Path, version: int, sha256: str) -> None:
-    """Set the two keys of a card and keep every other line as it is."""
+def write_keys(path: Path, wanted: Mapping[str, int | str]) -> None:
+    """Set keys of a card, each on one line, and keep every other line as it is."""
     text = read_text(path)
-    wanted: dict[str, int | str] = {"version": version, "sha256": sha256}
     for key, value in wanted.items():
+        bare = isinstance(value, int) or value.isalnum()
+        written = f"{key}: {value if bare else json.dumps(value, ensure_ascii=False)}"
         line = re.compile(rf"^{key}[ \t]*:.*$", re.MULTILINE)
-        text, count = line.subn(f"{key}: {value}", text, count=1)
-        if not count:
-            text = f"{text.rstrip()}\n{key}: {value}\n"
+        if line.search(text):
+            text = line.sub(lambda _, new=written: new, text, count=1)  # type: ignore[misc]
+        else:
+            text = f"{text.rstrip()}\n{written}\n"
     if not _holds(text, path, wanted):
         raise ConfigError(
-            "the card's version and hash cannot be written",
+            f"the card's {' and '.join(wanted)} cannot be written",
             where=shown_path(path),
-            hint="put 'version' and 'sha256' on lines of their own, without indentation",
+            hint=f"put {' and '.join(map(repr, wanted))} on lines of their own, unindented",
         )
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8", newline="")

@@ -22,12 +22,10 @@ from evalkit.gate.attack_results import attack_results
 from evalkit.gate.attacked import judging
 from evalkit.gate.beside import beside, is_beside
 from evalkit.gate.calibrated import NO_RECORDS, Records, Trust
-from evalkit.gate.change import max_change, max_ratio, max_slower
-from evalkit.gate.comparability import differences, same_data
+from evalkit.gate.comparability import differences, left_out, same_data
 from evalkit.gate.facts import must_pass, offending_rows
 from evalkit.gate.groups import max_gap
 from evalkit.gate.known import metrics_of, plugins_of
-from evalkit.gate.level import bill, floor_or_ceiling, slowest
 from evalkit.gate.looks import Look, decided, looked, over_looks
 from evalkit.gate.measure import Measured, deciding, lose, measure
 from evalkit.gate.outcomes import outcomes
@@ -36,6 +34,7 @@ from evalkit.gate.policy import corrected, overall, promise, waived, waivers, wi
 from evalkit.gate.question import Question
 from evalkit.gate.record import Calibration
 from evalkit.gate.result import Attacks, Compared, Difference, GateResult, Status, Verdict
+from evalkit.gate.rule import CHANGES, rule, too_small
 from evalkit.gate.selection import Cases
 from evalkit.hashing import content_id
 from evalkit.model import Run
@@ -43,7 +42,6 @@ from evalkit.registry import ScorerPlugin
 from evalkit.stats.sides import Bools, Side, of_cases, pooled
 
 Sides = Mapping[tuple[str, str], Side]
-CHANGES = frozenset({"max_drop", "max_rise"})
 FACT = MetricInfo(name="pass.rate", source="pass", kind="rate", direction="higher", unit="%")
 
 _NOWHERE = Path()
@@ -131,7 +129,10 @@ def decide(
                     budget = suite.policy.anchor.budget
                     results += [with_budget(one, budget) for one in bench.judge(gate)]
         results += [_query(suite, gate, rows) for gate in suite.gates if gate.sql is not None]
-        said += _left_out(suite, targets, baseline)
+        old = (
+            [] if baseline is None else [one for name, one in baseline.sides if name == suite.name]
+        )
+        said += left_out(old, targets)
         problems += [
             f"gate {gate.id!r} is about target {gate.target!r}, which was not run"
             for gate in suite.gates
@@ -195,16 +196,6 @@ def targets_of(candidate: Stored, suite: str) -> list[str]:
     have = {target for name, target in candidate.sides if name == suite and not is_beside(target)}
     order = [one.name for one in candidate.run.targets if one.name in have]
     return [*order, *sorted(have - set(order))]
-
-
-def _left_out(suite: SuiteSpec, targets: Sequence[str], baseline: Stored | None) -> list[str]:
-    """Targets that only the baseline has: nothing says whether they got worse."""
-    had = [] if baseline is None else [one for name, one in baseline.sides if name == suite.name]
-    return [
-        f"target {one!r} is in the baseline and was not run now"
-        for one in sorted(set(had) - set(targets))
-        if not is_beside(one)
-    ]
 
 
 def _query(suite: SuiteSpec, gate: GateSpec, rows: Mapping[tuple[str, str], int]) -> GateResult:
@@ -440,7 +431,7 @@ class Bench:
                     found.append(self._on(gate, limit, info, cases, mask & group, where=where))
             if small:
                 question = self._question(gate, limit, info, _NOTHING, None, where=tag)
-                found.append(_too_small(question, small))
+                found.append(too_small(question, small))
         return found
 
     def must(
@@ -520,7 +511,7 @@ class Bench:
         question = self._question(
             gate, limit, info, after, before, where=where, clusters=self._clusters(cases, kept)
         )
-        result = _rule(question)
+        result = rule(question)
         if self.interleaved:
             notes = (*result.notes, "asked side by side with the baseline")
             result = replace(result, notes=notes)
@@ -601,27 +592,3 @@ def _twin(
         seed=seed,
     )
     return replace(bench, interleaved=True)
-
-
-def _too_small(question: Question, groups: Mapping[str, int]) -> GateResult:
-    """One result for all groups of a tag that have too few cases to be judged."""
-    named = [f"{name} ({size:,})" for name, size in sorted(groups.items())]
-    more = f" and {len(named) - 6} more" if len(named) > 6 else ""
-    least = question.gate.min_cases
-    return question.result(
-        status=Status.INCONCLUSIVE,
-        n=sum(groups.values()),
-        reason=f"groups below {least:,} cases are not judged: {', '.join(named[:6])}{more}",
-    )
-
-
-def _rule(question: Question) -> GateResult:
-    """The rule for a kind of limit on a kind of metric."""
-    kind, info = question.limit.kind, question.info
-    if info.kind == "total":
-        return bill(question)
-    if kind in CHANGES:
-        if info.kind == "quantile":
-            return max_slower(question)
-        return max_ratio(question) if question.limit.relative else max_change(question)
-    return slowest(question) if info.kind == "quantile" else floor_or_ceiling(question)
