@@ -184,7 +184,6 @@ def run(
     from evalkit.config import find_project, load_project
     from evalkit.model import RunKind
     from evalkit.offline import offline_if
-    from evalkit.runner.before_gate import before_gate
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
     from evalkit.runner.session import estimate_run, resume_run, start_run
@@ -254,6 +253,8 @@ def run(
             workers=workers,
         )
         if gate and resume is None:
+            from evalkit.runner.before_gate import before_gate
+
             options = before_gate(
                 found,
                 store,

@@ -26,14 +26,14 @@ def case_row(case: Case) -> dict[str, JSON]:
     """The row of a case, without what it has not got."""
     row: dict[str, JSON] = {"id": case.name or case.id}
     row |= {column_of(name): value for name, value in case.inputs.items()}
-    if case.turns:
-        # what the last answer must be stands in the case's own expectation
-        *before, last = case.turns
-        row["turns"] = [_turn(one) for one in (*before, replace(last, expected=None))]
     if case.context:
         row["context"] = list(case.context)
     if case.expected is not None:
         row["expected"] = case.expected
+    if case.turns:
+        # what the last answer must be stands in the case's own expectation
+        *before, last = case.turns
+        row["turns"] = [_turn(one) for one in (*before, replace(last, expected=None))]
     if case.tags:
         row["tags"] = dict(case.tags)
     if case.metadata:
@@ -42,12 +42,13 @@ def case_row(case: Case) -> dict[str, JSON]:
 
 
 def _turn(turn: ScriptedTurn) -> JSON:
-    kept: dict[str, JSON] = {"user": turn.user}
+    """A turn as short as it can be written."""
+    row: dict[str, JSON] = {"user": turn.user}
     if turn.expected is not None:
-        kept["expected"] = turn.expected
+        row["expected"] = turn.expected
     if turn.metadata:
-        kept["metadata"] = dict(turn.metadata)
-    return kept if len(kept) > 1 else turn.user
+        row["metadata"] = dict(turn.metadata)
+    return turn.user if len(row) == 1 else row
 
 
 def line_of(row: Mapping[str, JSON]) -> str:

@@ -304,6 +304,10 @@ class Looks:
             information=dict(self._information),
         )
 
+    def settings(self) -> dict[str, JSON]:
+        """What is added to the settings of the run."""
+        return {SETTING: self.record()}
+
     def record(self) -> dict[str, JSON]:
         """What the run keeps of its looks when it ends; the last look is at all cases."""
         if self.ended:

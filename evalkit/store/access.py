@@ -55,11 +55,15 @@ def _process_lock(path: Path) -> threading.RLock:
 class Access:
     """Short connections to one store file.
 
-    ``patience_s`` is how long to wait for others before giving up, in seconds.
+    ``patience_s`` is how long to wait for others before giving up, in seconds. ``keeps`` holds
+    DuckDB itself, without the file, from one write to the next: to start it takes as long as to
+    write a few hundred trials.
     """
 
-    def __init__(self, path: Path, *, patience_s: float):
+    def __init__(self, path: Path, *, patience_s: float, keeps: bool = False):
         self.path = path
+        self._keeps = keeps
+        self._kept: DuckDBPyConnection | None = None
         self.lock_path = path.with_name(path.name + ".lock")
         self.patience_s = patience_s
 
@@ -103,8 +107,10 @@ class Access:
                         self._undo(connection)
                         raise
                     connection.commit()
-                finally:
+                except BaseException:
                     connection.close()
+                    raise
+                self._let_go(connection)
             except EvalkitError:
                 raise
             except failures() as error:
@@ -152,7 +158,7 @@ class Access:
     def _writer(self) -> DuckDBPyConnection:
         import duckdb
 
-        connection = duckdb.connect(config=_WRITER)
+        connection, self._kept = self._kept or duckdb.connect(config=_WRITER), None
         try:
             # the size of row groups is an option of ATTACH alone
             options = [f"ROW_GROUP_SIZE {ROW_GROUP}"]
@@ -166,6 +172,20 @@ class Access:
             connection.close()
             raise
         return connection
+
+    def _let_go(self, connection: DuckDBPyConnection) -> None:
+        """Close the file: what was committed is in it, and others may open it."""
+        if self._keeps:
+            try:
+                connection.execute("USE memory")
+                connection.execute("DETACH store")
+            except failures():
+                # the log beside the file keeps what could not be moved into it
+                connection.close()
+            else:
+                self._kept = connection
+        else:
+            connection.close()
 
     def _retry(
         self, attempt: Callable[[], DuckDBPyConnection], deadline: float

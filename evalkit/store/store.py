@@ -109,7 +109,7 @@ class Store:
 
     def __init__(self, path: Path, *, patience_s: float = 60.0):
         self.path = path
-        self._access = Access(path, patience_s=patience_s)
+        self._access = Access(path, patience_s=patience_s, keeps=True)
 
     @property
     def journal_directory(self) -> Path:
