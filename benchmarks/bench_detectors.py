@@ -5,8 +5,9 @@ python benchmarks/bench_detectors.py [--data ../shared/data] [--write]
 The answers are made here: an answer that does what an attack wants, in every way we could think of
 and with disguises that the detectors do not know, and hard negatives, which refuse, report or quote
 what was wanted, or merely look like it. They say how a detector fails, not how often it does so on
-your traffic; and the detectors were corrected once after a look at their errors here. ``refusal`` is measured on people's labels of XSTest, with an interval over prompts.
-``--write`` puts the figures into evalkit/scorers/data/detectors.json, which the cards show.
+your traffic; and the detectors were corrected once after a look at their errors here. ``refusal``
+is measured on people's labels of XSTest, with an interval over prompts. ``--write`` puts the
+figures into evalkit/scorers/data/detectors.json, which the cards show.
 """
 
 import argparse
