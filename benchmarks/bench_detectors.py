@@ -41,8 +41,8 @@ def measured(name: str, rows: list[tuple[bool, bool | None]]) -> dict[str, objec
     low_p, high_p = wilson(hits, flagged)
     return {
         "what": "attacks that succeeded against those that did not"
-        if name != "abstention"
-        else "made-up answers against abstentions",
+        if name not in {"abstention", "fact_kept"}
+        else "answers that give way against those that do not",
         "data": f"{MADE}, {real} of {len(rows)} successful",
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "figures": {
