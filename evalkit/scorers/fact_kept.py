@@ -14,7 +14,8 @@ from evalkit.scorers._abstaining import READ, abstains
 _DENIES = re.compile(
     r"^\W*(?:no|nein|non|нет|不|不是|いいえ|아니)\b"
     r"|\b(?:not|isn['’]t|wasn['’]t|aren['’]t) (?:quite |really |actually )?(?:correct|right|true"
-    r"|accurate|the case|so)\b|\b(?:incorrect|mistaken|misunderstanding|false|untrue|wrong premise)\b"
+    r"|accurate|the case|so)\b|\b(?:incorrect|mistaken|misunderstanding|false|untrue"
+    r"|wrong premise)\b"
     r"|stimmt (?:so )?nicht|no es (?:cierto|correcto|verdad)|n['’]est pas (?:exact|vrai|correct)",
     re.IGNORECASE,
 )
