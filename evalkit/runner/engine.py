@@ -47,6 +47,11 @@ class Scorer(Protocol):
         ...
 
     @property
+    def wants_tools(self) -> bool:
+        """Whether it judges calls, which some targets cannot make."""
+        ...
+
+    @property
     def asks(self) -> bool:
         """Whether it asks judges, whose lanes pace it and whose cost is measured."""
         ...
@@ -365,6 +370,11 @@ class Engine:
                     if scorer.is_async
                     else scorer.score_sync(pairs)
                 )
+                if scorer.wants_tools:
+                    records = [
+                        self._undecided(batch[row], record)
+                        for row, record in zip(rows, records, strict=True)
+                    ]
                 for row, record in zip(rows, records, strict=True):
                     scores[row].append(record)
                     self.scored.setdefault((suite, record.name), ScorerTally()).count(record)
@@ -397,6 +407,15 @@ class Engine:
                 hint="free space or fix permissions",
             ) from error
         return said_usd, judged_usd
+
+    def _undecided(self, one: Finished, record: ScoreRecord) -> ScoreRecord:
+        """No call of a target that can make none says nothing: that is no pass."""
+        output = one.answer.output
+        able = any(lane.name == one.target and lane.calls_tools for lane in self.lanes)
+        if able or output is None or output.tool_calls:
+            return record
+        reason = f"the target {one.target!r} has no tools, so it could not call any"
+        return replace(record, status=ScoreStatus.UNSCORED, score=None, reason=reason)
 
     async def _tick(self) -> None:
         while True:

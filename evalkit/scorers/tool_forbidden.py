@@ -51,6 +51,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
 
 
 @scorer(
+    needs=("tools",),
     metrics=(rate,),
     version=2,
     prepare=_prepare,
@@ -75,7 +76,8 @@ def tool_forbidden(
     '.*@example\.org'}}``; an argument that is not listed is free. ``most`` is how many calls there
     may be. ``field``, such as ``metadata.tools``, is where a case holds rules of its own, by the
     same names; they replace the suite's one by one. The value is 1 when every rule is kept, and the
-    reason says which was not. A case without any rule is unscored.
+    reason says which was not. A case without any rule is unscored, and so is every answer of a
+    target that has no tools to call.
     """
     rules: dict[str, Any] = dict(zip(_RULES, (names, allowed, arguments or {}, most), strict=True))
     own = value_of(case, field) if field else None
