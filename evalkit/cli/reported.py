@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ def load_view(
 
 
 def _view(store: Store, root: Path, pair: Pair) -> ReportView:
+    from evalkit.gate.decide import attacked
     from evalkit.gate.table import case_tables
     from evalkit.report.page_build import Context, Past, report_view
     from evalkit.report.view import run_view
@@ -60,7 +62,12 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
         baseline=old,
         verdict=pair.verdict,
         compared=pair.compared,
-        run=run_view(run, store.samples(run.id)),
+        run=replace(
+            run_view(run, store.samples(run.id)),
+            attacks=pair.verdict.attacks
+            if pair.verdict is not None
+            else attacked(run.suites, pair.candidate, old),
+        ),
         spent_before=None if old is None else _spent(store, old.run.id),
         tables=case_tables(run.suites, pair.candidate, old),
         context=Context(past=past, releases=tagged_commits(root)),

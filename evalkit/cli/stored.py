@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,11 @@ def print_run(store: Store, run_id: str, *, as_json: bool = False) -> None:
         emit(dumps(load.to_json()) if as_json else load_text(load, screen))
         return
     view = run_view(run, store.samples(run_id))
+    if store.has_attacks(run_id):
+        from evalkit.gate.decide import Stored, attacked
+
+        found = attacked(run.suites, Stored(run=run, sides=store.sides(run_id)), None)
+        view = replace(view, attacks=found)
     if as_json:
         emit(json(view))
         return

@@ -470,6 +470,12 @@ class Store:
         with self._reading() as connection:
             return sides(connection, self._run(connection, run_id), confirming=confirming)
 
+    def has_attacks(self, run_id: str) -> bool:
+        """Whether any case of a run is an attack by its tag."""
+        sql = "SELECT 1 FROM trials WHERE run_id = ? AND tags['sort'] = 'attack' LIMIT 1"
+        with self._reading() as connection:
+            return bool(connection.execute(sql, [run_id]).fetchall())
+
     def offending(self, sql: str, *, run: str, baseline: str | None, limit_s: float = 30.0) -> int:
         """How many rows a gate's query returns; ``$run`` and ``$baseline`` in it are the two runs.
 
