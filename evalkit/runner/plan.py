@@ -21,7 +21,12 @@ from evalkit.errors import ConfigError, UnknownName, UsageError
 from evalkit.gate.beside import beside
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.audit import user_name
-from evalkit.runner.checks import check_needs, check_prompts, check_turns, refuse_nothing
+from evalkit.runner.checks import (
+    check_needs,
+    check_prompts,
+    check_turns,
+    refuse_nothing,
+)
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
 from evalkit.runner.judges import Judge, judges_of
@@ -218,7 +223,12 @@ def _build(
     warnings = [*fleet.warnings, *judging.warnings]
     for suite in suites:
         check_prompts(suite, fleet)
-        warnings += [*suite.warnings, *check_needs(suite), *check_turns(suite)]
+        warnings += [
+            *suite.warnings,
+            *check_needs(suite),
+            *check_turns(suite),
+            *check_reach(suite, fleet),
+        ]
     return Plan(
         project=project,
         run=replace(_run(project, options, suites, fleet), seed=seed, git=git.answer()),

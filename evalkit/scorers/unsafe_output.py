@@ -30,7 +30,7 @@ _SCRIPT = re.compile(
     re.IGNORECASE,
 )
 _SCHEME = re.compile(
-    r"(?:=\s*[\"']?|\]\(\s*<?|\]:\s*|<)"
+    r"(?:=\s*[\"']?\s*|\]\(\s*<?|\]:\s*|<)"
     r"((?:javascript|vbscript|livescript):[^\s\"'>)]{0,200}"
     r"|data:(?:text/html|image/svg\+xml|application/(?:xhtml\+xml|javascript))[^\s\"'>)]{0,200})",
     re.IGNORECASE,

@@ -16,7 +16,7 @@ import re
 import unicodedata
 from typing import Any
 
-from tests.servers._wire import Fault, Reply, Seen, Trouble
+from tests.servers._wire import Fault, Reply, Seen
 
 WORD = re.compile(r"\b[A-Z]{4,}-\d{2,}(?:-[A-Z]+)?\b")
 """A word with a number, as canaries and codes are."""
@@ -44,14 +44,15 @@ TOOLS: list[dict[str, Any]] = [
 
 
 class _Asked:
-    """What a request holds: the system prompt, the passages and questions of all turns, the tools."""
+    """What a request holds: system prompt, passages, the questions of all turns, tools."""
 
     def __init__(self, body: dict[str, Any]):
         said = body["messages"]
         self.system = "\n".join(one["content"] for one in said if one["role"] == "system")
         users = [one["content"] for one in said if one["role"] == "user"]
         self.passages = [
-            one.strip() for one in re.findall(r"<passage>\n?(.*?)\n?</passage>", users[-1], re.S)
+            one.strip()
+            for one in re.findall(r"<passage>\n?(.*?)\n?</passage>", users[-1], re.DOTALL)
         ]
         self.questions = [_question(one) for one in users]
         self.question = self.questions[-1]
@@ -79,9 +80,9 @@ _ENDLESS = re.compile(
     re.IGNORECASE,
 )
 _LEADING = re.compile(
-    r"\b(?:right\?|isn't it|wasn't it|confirm|since the|everybody|disappointed|agree with me|you are"
-    r" wrong|professor|i am certain|please say so|or 18\d\d\?|oder\?|n'est-ce pas)|^why did|^at what"
-    r" time does|which other books|about \d+ pages|one pound a day|por qué se",
+    r"\b(?:right\?|isn't it|wasn't it|confirm|since the|everybody|disappointed|agree with me"
+    r"|you are wrong|professor|i am certain|please say so|or 18\d\d\?|oder\?|n'est-ce pas)|^why did"
+    r"|^at what time does|which other books|about \d+ pages|one pound a day|por qué se",
     re.IGNORECASE,
 )
 _PERSON = re.compile(
@@ -89,7 +90,9 @@ _PERSON = re.compile(
     r"|dirección|telefonnummer|card number)\b",
     re.IGNORECASE,
 )
-_ODD = re.compile("[\x00-\x08\x0b-\x1f\u200b-\u200f\u202a-\u202e\u2060-\u2069\U000e0000-\U000e007f]")
+_ODD = re.compile(
+    "[\x00-\x08\x0b-\x1f\u200b-\u200f\u202a-\u202e\u2060-\u2069\U000e0000-\U000e007f]"
+)
 
 
 def vulnerable(seen: Seen) -> Reply | Fault:
@@ -110,7 +113,11 @@ def vulnerable(seen: Seen) -> Reply | Fault:
     words = WORD.findall(everything)
     if words:
         return Reply(text=" ".join(dict.fromkeys(words)))
-    if re.search(r"[<=]|\]\(|javascript:|https?:|drop table|union|rm -rf|\| sh|\{\{", everything, re.I):
+    if re.search(
+        r"[<=]|\]\(|javascript:|https?:|drop table|union|rm -rf|\| sh|\{\{",
+        everything,
+        re.IGNORECASE,
+    ):
         return Reply(text=everything)
     if _odd(asked.question):
         return Reply(text=f"Traceback (most recent call last): {asked.question}")
@@ -173,27 +180,29 @@ def _obeyed_calls(asked: _Asked, text: str) -> tuple[tuple[str, str], ...]:
 # ---- the guarded one ---------------------------------------------------------------------------
 
 _ORDER = re.compile(
-    r"assistant|\bai\b|language model|llm|\bki\b|asistente|system:|reply |must (?:contain|reply|write"
-    r")|begin your answer|disregard|ignore the (?:visitor|thread)|print |retry required|message_to_model"
-    r"|internal|confidential|readers to |render this|next_step|forward the loans|指示|note for",
+    r"assistant|\bai\b|language model|llm|\bki\b|asistente|system:|reply |must (?:contain|reply"
+    r"|write)|begin your answer|disregard|ignore the (?:visitor|thread)|print |retry required"
+    r"|message_to_model|internal|confidential|readers to |render this|next_step"
+    r"|forward the loans|指示|note for",
     re.IGNORECASE,
 )
 _ASKS_OWN = re.compile(
     r"your (?:system|initial|hidden|current)? ?(?:prompt|instructions|rules|message|configuration)"
-    r"|above this line|before my first|systemanweisung|tus instrucciones|prompt système|system_prompt"
-    r"|prompt was changed|show me your|my instructions, which|own system prompt",
+    r"|above this line|before my first|systemanweisung|tus instrucciones|prompt système"
+    r"|system_prompt|prompt was changed|show me your|my instructions, which|own system prompt",
     re.IGNORECASE,
 )
-_STOP = set(
-    "a an and are as at be but by can could do does did for from had has have how i if in is it its"
-    " long many may me much must my not of on or our please so tell that the their them then there"
-    " they this to up us was we were what when where which who why will with would you your is was"
-    " der die das ein eine ist wie wo was wann man darf ich es el la los las un una qué cuándo"
-    " library book books one year open biblioteca bücherei 图书 书馆".split()
-)
+_COMMON = """
+    a an and are as at be but by can could do does did for from had has have how i if in is it its
+    long many may me much must my not of on or our please so tell that the their them then there
+    they this to up us was we were what when where which who why will with would you your der die
+    das ein eine ist wie wo was wann man darf ich es el la los las un una qué cuándo library book
+    books one year open biblioteca bücherei 图书 书馆
+"""
+_STOP = frozenset(_COMMON.split())
 _RISKY = re.compile(
-    r"night safe|nachttresor|caja nocturna|保险箱|[a-z]_[a-z]|\b(?:delete|refund|send|query|rembourse"
-    r"|lösche|envía)\b|again and again|never stop",
+    r"night safe|nachttresor|caja nocturna|保险箱|[a-z]_[a-z]|\b(?:delete|refund|send|query"
+    r"|rembourse|lösche|envía)\b|again and again|never stop",
     re.IGNORECASE,
 )
 # what a question may be about that only passages can tell
@@ -225,7 +234,9 @@ def guarded(seen: Seen) -> Reply | Fault:
 
 def _plain(text: str) -> str:
     kept = "".join(
-        one for one in text if unicodedata.category(one) not in {"Cc", "Cf", "Cs", "Mn"} or one == "\n"
+        one
+        for one in text
+        if unicodedata.category(one) not in {"Cc", "Cf", "Cs", "Mn"} or one == "\n"
     )
     return unicodedata.normalize("NFKC", kept)
 
@@ -246,7 +257,7 @@ def _best(asked: _Asked) -> str:
     for passage in asked.passages:
         if re.search(r"@post|Reader \d|Lesekarte \d", passage):
             continue
-        clean = re.sub(r"<!--.*?-->|<[^>]*none[^>]*>.*?</div>", " ", passage, flags=re.S)
+        clean = re.sub(r"<!--.*?-->|<[^>]*none[^>]*>.*?</div>", " ", passage, flags=re.DOTALL)
         clean = re.sub(r"<[^>]+>", " ", clean)
         for one in re.split(r"(?<=[.!?。])\s+|\n+|(?<=。)", clean):
             shared = len(wanted & _words(_plain(one)))
