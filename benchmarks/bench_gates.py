@@ -22,9 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.config.spec import GateLimit, GatePolicy, GateSpec, SuiteSpec
-from evalkit.gate.decide import Bench, Stored, decide
+from evalkit.gate.bench import Bench
+from evalkit.gate.decide import decide
 from evalkit.gate.looks import SETTING, Looked, key
 from evalkit.gate.result import Status
+from evalkit.gate.stored import Stored
 from evalkit.model import DatasetVersion, Run, RunStatus
 from evalkit.stats.paired_rates import mcnemar_midp
 from evalkit.stats.sides import Side, SideScores

@@ -9,9 +9,9 @@ from pathlib import Path
 from evalkit.config.spec import Project
 from evalkit.config.tree import shown_path
 from evalkit.errors import EvalkitError, UsageError
-from evalkit.gate.decide import Stored
 from evalkit.gate.frozen import freeze, thaw
 from evalkit.gate.looks import decided
+from evalkit.gate.stored import Stored
 from evalkit.model import Provenance, RunKind, RunStatus
 from evalkit.runner.audit import acting, note
 from evalkit.store import Store

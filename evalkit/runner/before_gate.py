@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.config.spec import GatePolicy, Project
 from evalkit.errors import Undecided, UsageError
-from evalkit.gate.decide import Stored
+from evalkit.gate.stored import Stored
 from evalkit.runner.gating import Finder
 from evalkit.runner.looks import sequential_of
 from evalkit.runner.plan import LooksAsked, RunOptions, build_plan

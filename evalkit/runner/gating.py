@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from evalkit.config.spec import GatePolicy, Project, SuiteSpec
 from evalkit.config.tree import shown_path
 from evalkit.errors import Undecided, UsageError
-from evalkit.gate.decide import Stored, compare, decide
+from evalkit.gate.decide import compare, decide
 from evalkit.gate.looks import ended_early
 from evalkit.gate.result import Compared, Verdict
+from evalkit.gate.stored import Stored
 from evalkit.model import Run, RunKind, RunStatus
 from evalkit.runner.ancestry import file_at, merge_base_commits, past_commits
 from evalkit.runner.baselines import read_baseline, thawed

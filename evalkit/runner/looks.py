@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.config.spec import GatePolicy, GateSpec, Project, Sequential, SuiteSpec
 from evalkit.errors import StoreError
-from evalkit.gate.decide import Bench, Stored, decide, targets_of
+from evalkit.gate.bench import Bench
+from evalkit.gate.decide import decide
 from evalkit.gate.forecast import fewest_cases
 from evalkit.gate.known import metrics_of
 from evalkit.gate.looks import SETTING, Looked, key
 from evalkit.gate.result import Status, Verdict
 from evalkit.gate.selection import Cases
+from evalkit.gate.stored import Stored, targets_of
 from evalkit.model import JSON, Case, RunStatus, Trial
 from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.feed import Part
