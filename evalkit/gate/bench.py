@@ -17,7 +17,7 @@ from evalkit.gate.comparability import differences, same_data
 from evalkit.gate.facts import must_pass
 from evalkit.gate.groups import max_gap
 from evalkit.gate.known import metrics_of, plugins_of
-from evalkit.gate.looks import Look, looked, over_looks
+from evalkit.gate.looks import Look, over_looks, turn
 from evalkit.gate.measure import NOTHING_MEASURED, Measured, deciding, lose, measure
 from evalkit.gate.outcomes import outcomes
 from evalkit.gate.pairing import Pairing, alone, pair
@@ -26,10 +26,11 @@ from evalkit.gate.record import Calibration
 from evalkit.gate.result import Compared, Difference, GateResult, Status
 from evalkit.gate.rules import CHANGES, FACT, rule_of
 from evalkit.gate.selection import Cases
+from evalkit.gate.shown import shown
 from evalkit.gate.stored import Stored
 from evalkit.model import Run
 from evalkit.registry import ScorerPlugin
-from evalkit.stats.sides import Bools, Side, of_cases, pooled
+from evalkit.stats.sides import Bools, Numbers, Side, first_trials, pooled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,8 @@ class Bench:
     records: Records = field(default_factory=dict)
     look: Look | None = None
     whole: Bench | None = None
+    planned: int | None = None
+    unchanged: frozenset[str] = frozenset()
     measured: dict[tuple[str, bool], tuple[Measured | None, Measured]] = field(default_factory=dict)
 
     @classmethod
@@ -75,28 +78,31 @@ class Bench:
         if baseline is not None and before is None:
             no_baseline = f"the baseline has no target {target!r} in suite {suite.name!r}"
         held = calibrated.usable(candidate.run, suite.name, records)
-        after, record, whole = candidate.sides[suite.name, target], looked(candidate.run), None
-        if record is not None and record.ended:
-            everything = replace(candidate, run=replace(candidate.run, settings={}))
-            whole = cls.of(suite, target, everything, None, seed=seed)
-            late = record.beyond.get(suite.name, frozenset())
-            after = of_cases(after, set(after.cases) - late)
-            before = None if before is None else of_cases(before, set(after.cases))
+        sides, whole = shown(candidate, before, suite.name, target), None
+        if sides.after is not sides.whole:
+            everything = Stored(
+                run=replace(candidate.run, settings={}),
+                sides={(suite.name, target): sides.whole},
+                confirming=candidate.confirming,
+            )
+            whole = cls.of(suite, target, everything, None, records=records, seed=seed)
         return cls(
             suite=suite,
             target=target,
             candidate=candidate.run,
-            after=calibrated.decided(after, held),
+            after=calibrated.decided(sides.after, held),
             baseline=None if before is None or baseline is None else baseline.run,
-            before=None if before is None else calibrated.decided(before, held),
+            before=None if sides.before is None else calibrated.decided(sides.before, held),
             no_baseline=no_baseline,
             seed=seed,
             infos=metrics_of(candidate.run, suite.name),
             confirming=candidate.confirming.get((suite.name, target)),
             twin=_twin(suite, target, candidate, baseline, seed),
             records=records,
-            look=None if record is None else record.at(suite.name),
-            whole=whole,
+            look=sides.look,
+            whole=None if whole is None else replace(whole, planned=sides.planned),
+            planned=sides.planned,
+            unchanged=sides.unchanged,
         )
 
     @cached_property
@@ -134,6 +140,11 @@ class Bench:
             before=self.before,
             after=self.after,
         )
+
+    @property
+    def whole_trials(self) -> int:
+        """How many trials the candidate itself was asked, where that is not what is judged."""
+        return 0 if self.whole is None else self.whole.after.trials
 
     @cached_property
     def plugins(self) -> dict[str, ScorerPlugin]:
@@ -194,10 +205,11 @@ class Bench:
             return [question.error(f"this run has no metric {gate.metric!r}")]
         if self.twin is not None and limit.kind in CHANGES and info.kind == "quantile":
             return self.twin._limit(gate, limit)
-        if self.whole is not None and limit.kind == "must":
-            return self.whole._limit(gate, limit)
         if limit.kind == "total":
             info = replace(self.infos["cost.total"], name=gate.metric)
+        apart = limit.kind == "must" or (info.kind == "total" and self.whole_trials)
+        if self.whole is not None and apart:
+            return self.whole._limit(gate, limit)
         cases = self.pairs if limit.kind in CHANGES else self.everything
         mask, problem = cases.chosen(gate.cases)
         refusal = problem or self.refusal(limit, info)
@@ -242,7 +254,7 @@ class Bench:
         self, gate: GateSpec, limit: GateLimit, cases: Cases, mask: Bools
     ) -> tuple[Question, list[int]]:
         """The chosen cases with all their trials, confirming ones too, and their places."""
-        side = self.after
+        side = self.after if self.planned is None else first_trials(self.after, self.planned)
         if self.confirming is not None:
             side = pooled([side, self.confirming])
         place = {case: number for number, case in enumerate(side.cases)}
@@ -307,7 +319,15 @@ class Bench:
         after = after.of_cases(kept)
         before = None if before is None else before.of_cases(kept)
         question = self._question(
-            gate, limit, info, after, before, where=where, clusters=self._clusters(cases, kept)
+            gate,
+            limit,
+            info,
+            after,
+            before,
+            where=where,
+            clusters=self._clusters(cases, kept),
+            order=self._order(cases, kept),
+            same=self._same(cases, kept),
         )
         result = rule_of(question)
         if self.interleaved:
@@ -318,9 +338,24 @@ class Bench:
             result = replace(result, mode="advisory", notes=(*result.notes, note))
         return result
 
-    def _clusters(self, cases: Cases, kept: Bools) -> np.typing.NDArray[np.intp] | None:
+    def _clusters(self, cases: Cases, kept: Bools) -> Numbers | None:
         tag = self.suite.policy.cluster
         return cases.clusters(tag)[kept] if tag else None
+
+    def _order(self, cases: Cases, kept: Bools) -> Numbers | None:
+        """The cases of a mask in the order they had their turn, where bets are placed on them."""
+        if self.look is None or not self.look.anytime:
+            return None
+        seed = self.candidate.seed
+        turns = [turn(seed, cases.pairing.ids[one]) for one in np.flatnonzero(kept).tolist()]
+        return np.argsort(np.array(turns, dtype=np.uint64), kind="stable").astype(np.intp)
+
+    def _same(self, cases: Cases, kept: Bools) -> Bools | None:
+        """Which cases of a mask have the baseline's answers on both sides."""
+        if not self.unchanged:
+            return None
+        ids = [cases.pairing.ids[one] for one in np.flatnonzero(kept).tolist()]
+        return np.array([one in self.unchanged for one in ids], dtype=np.bool_)
 
     def _gaps(
         self, gate: GateSpec, limit: GateLimit, info: MetricInfo, cases: Cases, mask: Bools
@@ -353,7 +388,9 @@ class Bench:
         before: Measured | None,
         *,
         where: str = "",
-        clusters: np.typing.NDArray[np.intp] | None = None,
+        clusters: Numbers | None = None,
+        order: Numbers | None = None,
+        same: Bools | None = None,
     ) -> Question:
         return Question(
             gate=gate,
@@ -367,6 +404,8 @@ class Bench:
             before=before,
             runs=1 if self.before is None else len(self.before.runs),
             clusters=clusters,
+            order=order,
+            same=same,
             trust=self.trust(gate),
             seed=self.seed,
             look=self.look,

@@ -14,13 +14,14 @@ import numpy as np
 from evalkit.gate.measure import Measured
 from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
 from evalkit.gate.result import GateResult
+from evalkit.stats.betting import AnytimeMean, tuned_bet
 from evalkit.stats.clusters import can_prove, clustered_guarded_t
 from evalkit.stats.corpus import corpus_difference
 from evalkit.stats.evidence import Evidence
 from evalkit.stats.intervals import Floats, Interval
 from evalkit.stats.paired_means import guarded_t
 from evalkit.stats.paired_rates import PairedCounts
-from evalkit.stats.planning import cases_to_pass, structural_cases
+from evalkit.stats.planning import cases_to_pass, structural_cases, structural_p
 from evalkit.stats.sides import Bools
 from evalkit.stats.suite import suite_difference, suite_look
 
@@ -56,6 +57,9 @@ def max_change(question: Question) -> GateResult:
         p_pass, reason = 1.0, f"{n:,} cases can never rule it out, {claims.fewest:,} can"
     elif claims.too_few:
         p_pass = 1.0
+    elif claims.fewest and question.fractions:
+        # at a look the level is smaller, and the fewest cases with which it can be reached are more
+        p_pass = max(p_pass, structural_p(n, margin / question.info.spread))
     whole = claims.interval(question.level)
     value, worse, better = _observed(question, before, after, gone, sign)
     low, high = _facing(whole, sign)
@@ -107,9 +111,11 @@ def _claims(question: Question, before: Measured, after: Measured, sign: int) ->
     spread = question.info.spread
     worst, best = _goodness(before, after, sign)
     bounded = math.isfinite(spread) and 0 < margin / spread < 1
-    fewest = structural_cases(margin / spread, alpha=question.alpha) if bounded else 0
+    fewest = structural_cases(margin / spread, alpha=question.policy.alpha) if bounded else 0
     if question.clusters is not None:
         return _clustered(question, worst, best, fewest)
+    if question.bets:
+        return _bets(question, before, worst, best, fewest)
     if _suite_estimand(question, before):
         return _suite(question, before, after, sign, guarded_t(worst, spread=spread))
     counts = _counts(before, after, sign) if question.info.kind == "rate" else None
@@ -125,6 +131,33 @@ def _claims(question: Question, before: Measured, after: Measured, sign: int) ->
         fewest=fewest,
         too_few="" if whole else "what is missing on an open scale cannot be bounded",
     )
+
+
+def _bets(question: Question, before: Measured, worst: Floats, best: Floats, fewest: int) -> Claims:
+    """Bets on the cases in the order of their turns: what they won holds whenever it is looked at.
+
+    Half of the money goes on the stake that fits the margin and the noise of stored repeats.
+    """
+    assert question.order is not None
+    spread, margin = question.info.spread, question.limit.value
+    noise = _noise(before, round(len(question.after.owner) / max(question.after.cases, 1)))
+    tuned = None if noise is None else tuned_bet(margin / spread, noise / spread**2) / spread
+
+    def evidence(ends: Floats) -> AnytimeMean:
+        assert question.order is not None
+        return AnytimeMean(values=ends[question.order], low=-spread, high=spread, tuned=tuned)
+
+    return Claims(worst=evidence(worst), best=evidence(best), method="bets", fewest=fewest)
+
+
+def _noise(before: Measured, own: int) -> float | None:
+    """The variance of a case's difference between unchanged runs; ``None`` without repeats."""
+    moments = before.moments(before.low)
+    if not before.cases or (moments.trials < 2).any():
+        return None
+    within = moments.variances
+    noise = float(np.mean(within / moments.trials) + np.mean(within) / max(own, 1))
+    return noise or None
 
 
 def _goodness(before: Measured, after: Measured, sign: int) -> tuple[Floats, Floats]:
@@ -172,9 +205,12 @@ def _suite(
 
     def evidence(ends: tuple[Floats, Floats]) -> Evidence:
         new, old = after.moments(sign * ends[1]), before.moments(sign * ends[0])
+        if question.same is not None:
+            # the same trials on both sides do not differ, however much they vary
+            new, old = new.certain(question.same), old.certain(question.same)
         if look is None:
             return suite_difference(new, old, spread=spread)
-        total = max(round(new.n / look.shares[-1]), new.n)
+        total = max(round(new.n / look.seen), new.n)
         found = suite_look(new, old, range(new.n), spread=spread, of=total)
         known.append(found.fraction)
         return found.evidence

@@ -120,7 +120,9 @@ def decide(
         hint=no_baseline if baseline is None else "",
         warnings=(*said, *waivers(gates, today), *calibrated.warnings(trusts)),
         policy=content_id(sorted(one.content_hash for one in policies.values())),
-        decided=decided(candidate.run, list(candidate.sides.values())),
+        decided=decided(
+            candidate.run, list(candidate.sides.values()), list(candidate.unchanged.values())
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from evalkit.config.spec import GatePolicy, Project, SuiteSpec
 from evalkit.config.tree import shown_path
 from evalkit.errors import Undecided, UsageError
 from evalkit.gate.decide import compare, decide
-from evalkit.gate.looks import ended_early
+from evalkit.gate.looks import chosen_end
 from evalkit.gate.result import Compared, Verdict
 from evalkit.gate.stored import Stored
 from evalkit.model import Run, RunKind, RunStatus
@@ -19,6 +19,7 @@ from evalkit.runner.baselines import read_baseline, thawed
 from evalkit.runner.calibrating import load_records
 from evalkit.runner.rescore import Rescore, Rescorer
 from evalkit.runner.rules import rules_of
+from evalkit.runner.unchanged import completed
 from evalkit.stats.sides import pooled
 from evalkit.store import Store
 
@@ -87,6 +88,7 @@ def judge(
     stored = Stored(
         run=run, sides=store.sides(run.id), confirming=store.sides(run.id, confirming=True)
     )
+    stored, missing = completed(store, stored)
     scoring = Rescorer(project, store, specs, run, rescore, allow_code)
     finder = Finder(project, store, run, policy.baseline_runs, policy_ref, rules.commit, scoring)
     named = baseline or policy.baseline
@@ -106,7 +108,7 @@ def judge(
             *scoring.said,
             *(leak if named == "rolling" and policy.anchor is None else ()),
         ),
-        problems=rules.problems,
+        problems=(*rules.problems, *([missing] if missing else [])),
         records=load_records(project, wanted),
     )
     if named.startswith("file:"):
@@ -147,7 +149,7 @@ def pair_of(project: Project, store: Store, runs: Sequence[str]) -> Pair:
 
 
 def _stored(store: Store, run: Run) -> Stored:
-    return Stored(run=run, sides=store.sides(run.id))
+    return completed(store, Stored(run=run, sides=store.sides(run.id)))[0]
 
 
 def difference(
@@ -169,8 +171,9 @@ def difference(
 def _one(project: Project, store: Store, name: str) -> Stored:
     if name.startswith("file:"):
         return read_baseline(project.root / name.removeprefix("file:"))
-    run = store.load_run(store.resolve(name.removeprefix("run:"), kind=RunKind.EVALUATION))
-    return Stored(run=run, sides=store.sides(run.id))
+    return _stored(
+        store, store.load_run(store.resolve(name.removeprefix("run:"), kind=RunKind.EVALUATION))
+    )
 
 
 def _rows(
@@ -281,7 +284,7 @@ def _at(store: Store, candidate: Run, commits: Sequence[str] | None) -> Run | No
         rows, key=lambda one: (place.get(one.git_commit or "", 0), -one.started_at.timestamp())
     )[:POOLED_AT_MOST]]  # fmt: skip
     # one that ended as soon as its verdict was certain ended where it looked best or worst
-    runs = [one for one in runs if not one.shard and not ended_early(one)]
+    runs = [one for one in runs if not one.shard and not chosen_end(one)]
     if not runs:
         return None
     alike = [one for one in runs if one.suite_hashes == candidate.suite_hashes]
@@ -324,7 +327,7 @@ def _with_repeats(
         )
         if usable and not (run.git is not None and run.git.dirty):
             other = store.load_run(row.run_id)
-            if _identity(other) == identity and not ended_early(other):
+            if _identity(other) == identity and not chosen_end(other):
                 repeats.append(other)
     repeats.sort(key=lambda one: (one.started_at, one.id))
     if scoring is None:
