@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
 from evalkit.cli.untrusted import Untrusted
 from evalkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from evalkit.model import Run
+    from evalkit.store import Store
 
 app = new_app()
 
@@ -92,6 +96,8 @@ def gate(
     With --policy-ref a change cannot loosen the gates it is judged by: those of the branch it is
     merged into count, and what it changes of them is said. Waivers are read from there, too.
 
+    A load test that is named is judged by the objectives it was made with (evalkit load --slo).
+
     Exit codes: 0 pass, 1 fail, 2 a mistake in files or flags, 3 could not decide.
     """
     from evalkit.cli.judged import Files, show_verdict
@@ -112,6 +118,9 @@ def gate(
     allow_code = enter(untrusted=untrusted, allow_code=allow_code)
     found = load_project(find_project(file=project), allow_code=allow_code)
     store = open_store(project, allow_code=allow_code)
+    load = _load_test(store, candidate)
+    if load is not None:
+        return _objectives(store, load, as_json=as_json, quiet=quiet)
     judged = judge(
         found,
         store,
@@ -132,3 +141,25 @@ def gate(
     )
     show_verdict(judged, store, files, root=found.root, as_json=as_json, quiet=quiet)
     return judged.verdict.exit_code
+
+
+def _load_test(store: Store, name: str) -> Run | None:
+    """The load test of this name that has objectives; ``None`` for any other run."""
+    from evalkit.model import RunKind
+
+    run = store.load_run(store.resolve(name, kind=RunKind.EVALUATION))
+    return run if run.kind is RunKind.LOAD and run.settings.get("objectives") else None
+
+
+def _objectives(store: Store, run: Run, *, as_json: bool, quiet: bool) -> int:
+    """Print a load test with its objectives; what they say is the exit code."""
+    from evalkit.cli.stored import print_run
+    from evalkit.runner.load import stored_outcome
+
+    code = stored_outcome(store, run).exit_code
+    if quiet:
+        words = {0: "PASS", 1: "FAIL", 3: "INCONCLUSIVE"}
+        typer.echo(f"{words.get(int(code), 'ERROR')}  objectives of {run.id}   exit {int(code)}")
+    else:
+        print_run(store, run.id, as_json=as_json)
+    return code

@@ -88,7 +88,11 @@ def promise(results: Sequence[GateResult], alpha: float) -> str:
     """How often chance alone blocks an unchanged candidate, at most.
 
     α for every prove gate that can show harm, and once for all guards together (Holm, Bonferroni).
+    Empty where nothing was judged.
     """
+    results = [one for one in results if one.status is not Status.ERROR]
+    if not results:
+        return ""
     proofs = sum(one.mode == "prove" and one.p_harm is not None for one in results)
     guards = any(one.mode == "guard" and one.p_harm is not None for one in results)
     most = min(1.0, alpha * (proofs + guards))

@@ -68,8 +68,9 @@ def judge(
     run = store.load_run(store.resolve(candidate, kind=RunKind.EVALUATION))
     if run.kind is not RunKind.EVALUATION:
         raise UsageError(
-            f"the run {run.id} is a load test: it has no gates",
-            hint="name an evaluation: evalkit runs",
+            f"the run {run.id} is a load test: it has objectives and no gates",
+            hint=f"its objectives are judged by evalkit load --slo, see evalkit show {run.id};"
+            " name an evaluation: evalkit runs",
         )
     if run.shard:
         raise Undecided(
@@ -234,8 +235,25 @@ class Finder:
                     hint="name another run: evalkit runs; or --baseline latest~1",
                 )
         if run is None:
-            return None, f"{why}; name one with --baseline"
+            return None, f"{why}; {self._instead()}"
         return _with_repeats(store, run, candidate, self.repeats, self.scoring), ""
+
+    def _instead(self) -> str:
+        """What can be done where there is no baseline, with what is there."""
+        others = [
+            one
+            for one in self.store.runs()
+            if one.kind is RunKind.EVALUATION
+            and one.run_id != self.candidate.id
+            and one.started_at <= self.candidate.started_at
+            and set(self.candidate.suites) <= set(one.suites)
+        ]
+        if others:
+            return (
+                f"compare with an earlier run, as --baseline run:{others[0].run_id} or latest~1, or"
+                " make one the baseline: evalkit baseline promote RUN"
+            )
+        return "this is the first run: make it the baseline with evalkit baseline promote latest"
 
     def _file(self, name: str) -> Stored:
         root = self.project.root

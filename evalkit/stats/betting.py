@@ -214,7 +214,7 @@ def _last(excluded: Callable[[float], bool], edge: float, value: float) -> float
     inside, outside = value, edge + (value - edge) * 1e-6
     if not excluded(outside):
         return None
-    for _ in range(30):
+    for _ in range(20):
         middle = (inside + outside) / 2
         inside, outside = (inside, middle) if excluded(middle) else (middle, outside)
     return outside
