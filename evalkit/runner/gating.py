@@ -17,13 +17,11 @@ from evalkit.model import Run, RunKind, RunStatus
 from evalkit.runner.ancestry import file_at, merge_base_commits, past_commits
 from evalkit.runner.baselines import read_baseline, thawed
 from evalkit.runner.calibrating import load_records
+from evalkit.runner.repeats import POOLED_AT_MOST, with_repeats
 from evalkit.runner.rescore import Rescore, Rescorer
 from evalkit.runner.rules import rules_of
 from evalkit.runner.unchanged import completed
-from evalkit.stats.sides import pooled
 from evalkit.store import Store
-
-POOLED_AT_MOST = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +99,7 @@ def judge(
         stored,
         old,
         today=datetime.now(UTC).date(),
-        rows=_rows(store, specs, run.id, None if old is None else old.run.id),
+        rows=offending(store, specs, run.id, None if old is None else old.run.id),
         no_baseline=why,
         anchors=anchors,
         said=(
@@ -177,9 +175,10 @@ def _one(project: Project, store: Store, name: str) -> Stored:
     )
 
 
-def _rows(
+def offending(
     store: Store, specs: Sequence[SuiteSpec], run: str, baseline: str | None
 ) -> dict[tuple[str, str], int]:
+    """How many rows the query of every ``sql`` gate returns, by suite and gate."""
     found = {}
     for suite in specs:
         for gate in suite.gates:
@@ -236,7 +235,7 @@ class Finder:
                 )
         if run is None:
             return None, f"{why}; {self._instead()}"
-        return _with_repeats(store, run, candidate, self.repeats, self.scoring), ""
+        return with_repeats(store, run, candidate, self.repeats, self.scoring), ""
 
     def _instead(self) -> str:
         """What can be done where there is no baseline, with what is there."""
@@ -307,56 +306,3 @@ def _at(store: Store, candidate: Run, commits: Sequence[str] | None) -> Run | No
         return None
     alike = [one for one in runs if one.suite_hashes == candidate.suite_hashes]
     return (alike or runs)[0]
-
-
-def _identity(run: Run) -> tuple[object, ...]:
-    """What must be equal for two runs to be repeats of one configuration."""
-    return (
-        run.project,
-        run.shard,
-        sorted(run.suite_hashes.items()),
-        sorted((one.name, one.content_hash) for one in run.targets),
-        sorted((one.suite, one.version, one.selected) for one in run.datasets),
-        sorted((one.suite, one.name, one.signature) for one in run.scorers),
-    )
-
-
-def repeats_of(store: Store, run: Run) -> Stored:
-    """A run with everything stored of its very configuration."""
-    return _with_repeats(store, run, None, POOLED_AT_MOST)
-
-
-def _with_repeats(
-    store: Store, run: Run, candidate: Run | None, most: int, scoring: Rescorer | None = None
-) -> Stored:
-    """The run with older and newer runs of its very configuration, the candidate never."""
-    repeats = [run]
-    identity = _identity(run)
-    for row in store.runs(limit=1_000):
-        if len(repeats) >= most:
-            break
-        usable = (
-            row.run_id not in {run.id, candidate.id if candidate is not None else ""}
-            and row.kind is run.kind
-            and row.status is RunStatus.COMPLETE
-            and (candidate is None or row.started_at <= candidate.started_at)
-            and not row.git_dirty
-            and set(row.suites) == set(run.suites)
-        )
-        if usable and not (run.git is not None and run.git.dirty):
-            other = store.load_run(row.run_id)
-            if _identity(other) == identity and not chosen_end(other):
-                repeats.append(other)
-    repeats.sort(key=lambda one: (one.started_at, one.id))
-    if scoring is None:
-        sides = [store.sides(one.id) for one in repeats]
-    else:
-        pairs = [scoring.run_and_sides(one) for one in repeats]
-        sides = [one for _, one in pairs]
-        run = next(one for one, _ in pairs if one.id == run.id)
-    keys = {key for one in sides for key in one}
-    return Stored(
-        run=run,
-        sides={key: pooled([one[key] for one in sides if key in one]) for key in sorted(keys)},
-        runs=tuple(one.id for one in repeats),
-    )
