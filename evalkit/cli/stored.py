@@ -60,7 +60,8 @@ def print_run(store: Store, run_id: str, *, as_json: bool = False) -> None:
         return
     view = run_view(run, store.samples(run_id))
     if store.has_attacks(run_id):
-        from evalkit.gate.decide import Stored, attacked
+        from evalkit.gate.decide import attacked
+        from evalkit.gate.stored import Stored
 
         found = attacked(run.suites, Stored(run=run, sides=store.sides(run_id)), None)
         view = replace(view, attacks=found)

@@ -50,7 +50,7 @@ def verdict_text(
         labelled("" if place else "next", command, LABEL)
         for place, command in enumerate(_next(verdict))
     ]
-    if verdict.results:
+    if verdict.promise:
         parts.append(labelled("noise", screen.say(verdict.promise), LABEL))
     return screen.render(parts)
 

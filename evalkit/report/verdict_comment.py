@@ -35,14 +35,8 @@ def verdict_markdown(
         *([_text(gate_words.decided(verdict))] if verdict.decided is not None else []),
         *_cautions(verdict),
     ]
-    tail = [
-        "",
-        *_attacks(verdict),
-        *_cases(verdict),
-        *_commands(verdict),
-        "",
-        f"<sub>{_text(verdict.promise)}</sub>",
-    ]
+    noise = ["", f"<sub>{_text(verdict.promise)}</sub>"] if verdict.promise else []
+    tail = ["", *_attacks(verdict), *_cases(verdict), *_commands(verdict), *noise]
     room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 4_000
     body: list[str] = []
     if bad:

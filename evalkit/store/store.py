@@ -364,6 +364,13 @@ class Store:
                 for trial in finished_trials(connection, run_id, group, retry)
             }
 
+    def answered_requests(self, run_id: str) -> dict[tuple[str, str], dict[str, str]]:
+        """What names the request of each answered case of a run, by suite and target."""
+        from evalkit.store.finished import answered_requests
+
+        with self._reading() as connection:
+            return answered_requests(connection, run_id)
+
     def finished_by(
         self, run_id: str, collect: Callable[[Iterable[tuple[str, int]]], Collected]
     ) -> dict[tuple[str, str], Collected]:
