@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.config.gate_metrics import MetricInfo, metric_info
-from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
+from evalkit.config.spec import GateLimit, GatePolicy, GateSpec, SuiteSpec
 from evalkit.gate import calibrated
 from evalkit.gate.anchor import anchored, tolerated, with_budget
 from evalkit.gate.beside import beside, is_beside
@@ -166,13 +166,24 @@ def compare(suites: Sequence[str], candidate: Stored, baseline: Stored) -> tuple
     return tuple(one.compared() for one in benches(suites, candidate, baseline))
 
 
-def benches(suites: Sequence[str], candidate: Stored, baseline: Stored | None) -> list[Bench]:
+def benches(
+    suites: Sequence[str],
+    candidate: Stored,
+    baseline: Stored | None,
+    policies: Mapping[str, GatePolicy] = {},
+) -> list[Bench]:
     """Every target of the suites on both sides, without any gate."""
     found = []
     for name in suites:
-        for target in targets_of(candidate, name):
-            spec = SuiteSpec(name=name, path=_NOWHERE, datasets=(), targets=(), scorers=())
-            found.append(Bench.of(spec, target, candidate, baseline))
+        spec = SuiteSpec(
+            name=name,
+            path=_NOWHERE,
+            datasets=(),
+            targets=(),
+            scorers=(),
+            policy=policies.get(name, GatePolicy()),
+        )
+        found += [Bench.of(spec, one, candidate, baseline) for one in targets_of(candidate, name)]
     return found
 
 

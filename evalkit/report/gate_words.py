@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evalkit.gate.moves import MetricChange
 from evalkit.gate.result import GateResult, Place, Status, Verdict
 from evalkit.report import words
 
@@ -28,6 +29,13 @@ def name(result: GateResult) -> str:
     return " ".join(one for one in (result.gate, result.where) if one)
 
 
+def subject(verdict: Verdict, result: GateResult) -> str:
+    """The target a result is about, with its suite where the verdict is about several."""
+    suites = {one.suite for one in verdict.results}
+    named = [result.suite] if len(suites) > 1 else []
+    return " / ".join(one for one in (*named, result.target) if one)
+
+
 def level(result: GateResult, value: float | None) -> str:
     """A level in the metric's unit."""
     if result.about == "gap":
@@ -37,7 +45,7 @@ def level(result: GateResult, value: float | None) -> str:
     return words.quantity(value, result.unit if result.unit != "tokens" else "")
 
 
-def change(result: GateResult, value: float | None, *, signed: bool = True) -> str:
+def change(result: GateResult | MetricChange, value: float | None, *, signed: bool = True) -> str:
     """A change with its sign: points of a share, a share of the baseline, or the metric's unit."""
     if value is None:
         return words.NONE

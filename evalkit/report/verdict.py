@@ -103,7 +103,7 @@ def _cautions(verdict: Verdict, screen: Screen) -> list[RenderableType]:
 
 def _columns(verdict: Verdict, screen: Screen) -> list[Column]:
     shown = gate_words.worst_first(verdict.results)
-    several = len({one.target for one in shown if one.target}) > 1
+    several = len({(one.suite, one.target) for one in shown if one.target}) > 1
 
     def cells(say: object) -> list[str]:
         assert callable(say)
@@ -115,7 +115,10 @@ def _columns(verdict: Verdict, screen: Screen) -> list[Column]:
         cells=[screen.say(bar(one) if wide else gate_words.interval(one)) for one in shown],
         drop=4,
     )
-    named = [Column(head="target", cells=cells(lambda one: one.target))] if several else []
+    named = []
+    if several:
+        said = cells(lambda one: gate_words.subject(verdict, one))
+        named = [Column(head="target", cells=said, fold=True)]
     return [
         Column(head="", cells=cells(_status)),
         Column(head="gate", cells=cells(gate_words.name), fold=True),
@@ -304,7 +307,7 @@ def diff_text(
 
 def _moved(moved: Sequence[CaseChange], screen: Screen) -> list[Column]:
     def number(value: float) -> str:
-        return screen.say(words.number(value, 2))
+        return screen.say(words.score(value))
 
     glyph = {"regressed": "▼", "improved": "▲"}
     return [

@@ -37,14 +37,14 @@ def verdict_markdown(
     room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 4_000
     body: list[str] = []
     if bad:
-        shown, room = _table(bad, room)
+        shown, room = _table(verdict, bad, room)
         body += ["", *shown, ""]
         body += [f"- {_text(gate_words.sentence(one))}" for one in bad[:3]]
         places = [gate_words.place(each) for one in verdict.compared for each in one.places]
         if places:
             body.append(f"- where: {_text(', '.join(dict.fromkeys(places)))}")
     if good:
-        shown, room = _table(good, room)
+        shown, room = _table(verdict, good, room)
         body += [
             "",
             f"<details><summary>{len(good)} passed</summary>",
@@ -79,7 +79,7 @@ def _cautions(verdict: Verdict) -> list[str]:
     return ["", *list(said)[:12]] if said else []
 
 
-def _table(results: list[GateResult], room: int) -> tuple[list[str], int]:
+def _table(verdict: Verdict, results: list[GateResult], room: int) -> tuple[list[str], int]:
     lines = [
         "| | gate | rule | base | cand | change | interval | n |",
         "|---|---|---|---:|---:|---:|---|---:|",
@@ -90,7 +90,7 @@ def _table(results: list[GateResult], room: int) -> tuple[list[str], int]:
         changed = gate_words.change(one, one.difference) if one.about == "change" else ""
         cells = (
             f"{glyph} {word}{aside}",
-            f"{gate_words.name(one)} {one.target}",
+            f"{gate_words.name(one)} {gate_words.subject(verdict, one)}",
             gate_words.rule(one),
             gate_words.level(one, one.baseline),
             gate_words.level(one, one.candidate),
