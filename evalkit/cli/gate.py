@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -71,6 +72,9 @@ def gate(
             " and nothing moved."
         ),
     ] = None,
+    page: Annotated[
+        str, typer.Option(metavar="URL", help="Where the report is kept: the Markdown links to it.")
+    ] = "",
     rescore: Annotated[
         Literal["auto", "judges", "off"],
         typer.Option(
@@ -105,6 +109,11 @@ def gate(
             "--comment needs a token from the environment, and --untrusted reads none",
             hint="use --summary or --markdown",
         )
+    if page and not re.fullmatch(r"https?://[\w.~:/?#@!$&'*+,;=%-]+", page, re.ASCII):
+        raise UsageError(
+            f"--page {page!r} is no address of a page",
+            hint="give it whole: --page https://ci.example.org/report.html",
+        )
     if comment is not None:
         from evalkit.runner.pull_request import check
 
@@ -129,6 +138,7 @@ def gate(
         annotations=annotations,
         verdict=verdict,
         comment=comment,
+        page=page,
     )
     show_verdict(judged, store, files, root=found.root, as_json=as_json, quiet=quiet)
     return judged.verdict.exit_code

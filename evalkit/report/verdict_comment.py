@@ -15,11 +15,16 @@ WORST = 3
 
 
 def verdict_markdown(
-    verdict: Verdict, *, candidate: Run | None = None, baseline: Run | None = None
+    verdict: Verdict,
+    *,
+    candidate: Run | None = None,
+    baseline: Run | None = None,
+    page: str = "",
 ) -> str:
     """The verdict as a comment on a pull request: what failed open, what passed folded.
 
-    Rows are dropped from the bottom, with a count, before 60,000 characters are reached.
+    Rows are dropped from the bottom, with a count, before 60,000 characters are reached. ``page``
+    is the address of the report: the caller's own, never taken from a run.
     """
     glyph, _, _ = gate_words.GLYPHS[verdict.status]
     ordered = gate_words.worst_first(verdict.results)
@@ -33,7 +38,15 @@ def verdict_markdown(
         *([_text(gate_words.decided(verdict))] if verdict.decided is not None else []),
         *_cautions(verdict),
     ]
-    tail = ["", *_cases(verdict), *_commands(verdict), "", f"<sub>{_text(verdict.promise)}</sub>"]
+    linked = [f"[Every case, side by side]({page})", ""] if page else []
+    tail = [
+        "",
+        *linked,
+        *_cases(verdict),
+        *_commands(verdict),
+        "",
+        f"<sub>{_text(verdict.promise)}</sub>",
+    ]
     room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 4_000
     body: list[str] = []
     if bad:
