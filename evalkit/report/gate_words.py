@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from evalkit.gate.moves import MetricChange
-from evalkit.gate.result import GateResult, Place, Status, Verdict
+from evalkit.gate.result import Compared, GateResult, Place, Status, Verdict
 from evalkit.report import words
 
 GLYPHS = {
@@ -201,6 +203,16 @@ def _fact(result: GateResult) -> str:
         return result.reason
     allowed = level(result, result.bound)
     return f"within {allowed}" if result.status is Status.PASS else f"more than {allowed}"
+
+
+def pairs(compared: Sequence[Compared]) -> str:
+    """How many cases were paired, each counted once however many targets answered it."""
+    by_suite: dict[str, int] = {}
+    for one in compared:
+        by_suite[one.suite] = max(one.paired, by_suite.get(one.suite, 0))
+    said = words.counted(sum(by_suite.values()), "paired case")
+    targets = len({one.target for one in compared if one.paired})
+    return f"{said} × {targets} targets" if targets > 1 else said
 
 
 def decided(verdict: Verdict) -> str:

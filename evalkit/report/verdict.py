@@ -72,9 +72,8 @@ def _runs(
     if len(verdict.baseline) > 1:
         old += f" and {len(verdict.baseline) - 1} repeats"
     parts = [f"baseline {old}", f"→ candidate {_run(verdict.candidate, candidate)}"]
-    pairs = sum(one.paired for one in verdict.compared)
-    if pairs:
-        parts.append(words.counted(pairs, "paired case"))
+    if any(one.paired for one in verdict.compared):
+        parts.append(gate_words.pairs(verdict.compared))
     return [Text(flow([screen.say(one) for one in parts], screen.width))]
 
 
@@ -269,7 +268,7 @@ def diff_text(
     parts: list[RenderableType] = []
     if runs is not None:
         old, new = (_run(one.id, one) for one in runs)
-        pairs = words.counted(sum(one.paired for one in compared), "paired case")
+        pairs = gate_words.pairs(compared)
         about = [screen.say(one) for one in (f"baseline {old}", f"→ candidate {new}", pairs)]
         parts.append(Text(flow(about, screen.width)))
     prompts: set[str] = set()

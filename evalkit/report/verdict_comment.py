@@ -77,8 +77,8 @@ def _about(verdict: Verdict, candidate: Run | None, baseline: Run | None) -> str
         return f"{name}{at}"
 
     old = run(verdict.baseline[-1], baseline) if verdict.baseline else "no baseline"
-    pairs = sum(one.paired for one in verdict.compared)
-    return f"{old} → {run(verdict.candidate, candidate)}, {words.count(pairs)} paired cases"
+    pairs = gate_words.pairs(verdict.compared)
+    return f"{old} → {run(verdict.candidate, candidate)}, {pairs}"
 
 
 def _cautions(verdict: Verdict) -> list[str]:
