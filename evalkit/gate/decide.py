@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from evalkit.config.spec import GateSpec, SuiteSpec
+from evalkit.config.spec import GatePolicy, GateSpec, SuiteSpec
 from evalkit.gate import calibrated
 from evalkit.gate.anchor import anchored, tolerated, with_budget
 from evalkit.gate.bench import Bench
@@ -146,13 +146,24 @@ def attacked(
     return tuple(found for one in benches(suites, candidate, baseline) for found in one.attacks())
 
 
-def benches(suites: Sequence[str], candidate: Stored, baseline: Stored | None) -> list[Bench]:
+def benches(
+    suites: Sequence[str],
+    candidate: Stored,
+    baseline: Stored | None,
+    policies: Mapping[str, GatePolicy] = {},
+) -> list[Bench]:
     """Every target of the suites on both sides, without any gate."""
     found = []
     for name in suites:
-        for target in targets_of(candidate, name):
-            spec = SuiteSpec(name=name, path=_NOWHERE, datasets=(), targets=(), scorers=())
-            found.append(Bench.of(spec, target, candidate, baseline))
+        spec = SuiteSpec(
+            name=name,
+            path=_NOWHERE,
+            datasets=(),
+            targets=(),
+            scorers=(),
+            policy=policies.get(name, GatePolicy()),
+        )
+        found += [Bench.of(spec, one, candidate, baseline) for one in targets_of(candidate, name)]
     return found
 
 
