@@ -318,9 +318,10 @@ def _gated(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Confirm what failed once where a gate asks for it, then judge."""
+    """Confirm what failed once where a gate asks for it, judge, and ask on while that is wanted."""
     from evalkit.cli.judged import show_verdict
     from evalkit.runner.confirm import confirm
+    from evalkit.runner.extend import extend
     from evalkit.runner.gating import judge
     from evalkit.runner.rules import rules_of
     from evalkit.secrets import redact
@@ -331,16 +332,24 @@ def _gated(
         for line in again.lines():
             typer.echo(redact(line), err=True)
         return again.exit_code
-    judged = judge(
-        project,
-        store,
-        run_id,
-        baseline=baseline,
-        policy_ref=policy_ref,
-        allow_code=options.allow_code,
-    )
+    ended = ExitCode.PASS
+    while True:
+        judged = judge(
+            project,
+            store,
+            run_id,
+            baseline=baseline,
+            policy_ref=policy_ref,
+            allow_code=options.allow_code,
+        )
+        more = None if ended else extend(project, store, judged.verdict, options, display=display)
+        if more is None:
+            break
+        ended = more.made_code
+        for line in more.lines() if ended else ():
+            typer.echo(redact(line), err=True)
     show_verdict(judged, store, root=project.root, as_json=as_json, quiet=quiet)
-    return judged.verdict.exit_code
+    return ended or judged.verdict.exit_code
 
 
 def _print_estimate(estimate: Estimate, *, as_json: bool) -> None:

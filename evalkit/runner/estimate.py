@@ -248,7 +248,7 @@ def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resu
         done = resumed.done.get((suite.name, name), NOTHING_DONE)
     trials = suite.planned - len(done)
     share = _kept_share(plan, suite, fleet.lanes[name], done)
-    turns = _turns(suite)
+    turns = suite.turns
     kept = round(trials * share)
     asked = trials - kept
     calls = round(asked * turns)
@@ -301,12 +301,6 @@ def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resu
         usd=usd,
         basis=basis,
     )
-
-
-def _turns(suite: PlannedSuite) -> float:
-    """Calls a trial, as among the first cases."""
-    first = suite.survey.first
-    return sum(max(1, len(one.turns)) for one in first) / len(first) if first else 1.0
 
 
 def _total(count: int, mean: float, deviation: float, seen: int) -> Interval:

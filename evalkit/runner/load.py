@@ -409,6 +409,13 @@ async def _drive(driver: Driver, display: Display, lanes: Sequence[Lane]) -> Non
                     await lane.aclose()
 
 
+def stored_outcome(store: Store, run: Run) -> LoadOutcome:
+    """How a stored load test ended."""
+    steps = store.load_steps(run.id)
+    stopped = next((one.stopped for one in steps if one.stopped), "")
+    return LoadOutcome(run=run, steps=steps, stopped=stopped, not_live=0)
+
+
 def stored_objectives(run: Run) -> tuple[Objective, ...]:
     """The objectives a stored load test was made with."""
     found = run.settings.get("objectives")

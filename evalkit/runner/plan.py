@@ -19,6 +19,7 @@ from evalkit.config.spec import CacheMode, Project
 from evalkit.config.suite import suites_in
 from evalkit.errors import ConfigError, UnknownName, UsageError
 from evalkit.gate.beside import beside
+from evalkit.gate.looks import UNCHANGED
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.audit import user_name
 from evalkit.runner.checks import (
@@ -43,6 +44,7 @@ from evalkit.runner.suites import (
     plan_suite,
     shown_source,
 )
+from evalkit.runner.unchanged import Unchanged
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -95,6 +97,7 @@ class RunOptions:
     workers: int | None = None
     max_time_s: float | None = None
     looks: LooksAsked | None = None
+    unchanged: Unchanged | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -120,6 +123,7 @@ class RunOptions:
             "reference": self.reference,
             **({} if self.shard is None else {"shard": str(self.shard)}),
             **({} if self.looks is None else {"looks": self.looks.to_json()}),
+            **({} if self.unchanged is None else {UNCHANGED: self.unchanged.to_json()}),
         }
 
 
@@ -262,7 +266,9 @@ def _run(
         project=project.name,
         started_at=now,
         status=RunStatus.RUNNING,
-        planned=sum(one.planned * len(one.targets) for one in suites),
+        planned=sum(
+            planned_of(one, target, options.unchanged) for one in suites for target in one.targets
+        ),
         suites=tuple(one.name for one in suites),
         suite_hashes={one.name: one.spec.content_hash for one in suites},
         targets=tuple(one.version for one in fleet.targets.values()),
@@ -286,6 +292,12 @@ def _run(
         evalkit_version=__version__,
         user=user_name(),
     )
+
+
+def planned_of(suite: PlannedSuite, target: str, unchanged: Unchanged | None) -> int:
+    """The trials of a suite on a target, without those of cases that need not be asked."""
+    less = 0 if unchanged is None else len(unchanged.of(suite.name, target))
+    return suite.planned - less * suite.trials
 
 
 def _settings(options: RunOptions, suites: Sequence[PlannedSuite]) -> dict[str, JSON]:

@@ -47,6 +47,12 @@ class PlannedSuite:
         return self.survey.mine * self.trials
 
     @property
+    def turns(self) -> float:
+        """Calls that a trial takes, as among the first cases: more than one in conversations."""
+        first = self.survey.first
+        return sum(max(1, len(one.turns)) for one in first) / len(first) if first else 1.0
+
+    @property
     def whole(self) -> int:
         """Trials on each of its targets over all shards."""
         return self.survey.total * self.trials

@@ -8,6 +8,7 @@ without asking, such as the ``duckdb`` program, is met with retries.
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -34,6 +35,8 @@ _CONFIG: dict[str, Any] = {
 
 _WRITER: dict[str, Any] = {**_CONFIG, "threads": 1}
 """A few thousand rows are written faster, and in less memory, by one thread than by several."""
+
+_FRUGAL: dict[str, Any] = {**_CONFIG, "threads": 1, "memory_limit": "64MB"}
 
 ROW_GROUP = 8_192
 """Rows that DuckDB keeps together, and writes again together when some are added.
@@ -117,18 +120,23 @@ class Access:
                 raise store_failure(error, self.path) from error
 
     @contextmanager
-    def reading(self) -> Iterator[DuckDBPyConnection]:
-        """A connection that can only read this one file, and nothing else on the machine."""
+    def reading(self, *, frugal: bool = False) -> Iterator[DuckDBPyConnection]:
+        """A connection that can only read this one file, and nothing else on the machine.
+
+        A ``frugal`` one takes little memory and one thread: what does not fit waits beside the
+        store.
+        """
+        config = _FRUGAL if frugal and os.access(self.path.parent, os.W_OK) else _CONFIG
         deadline = time.monotonic() + self.patience_s
         with _process_lock(self.path):
-            connection = self._open_reader(deadline)
+            connection = self._open_reader(deadline, config)
             try:
                 version = stored_version(connection, self.path)
                 if version < known_version():
                     connection.close()
                     with self.writing():
                         pass
-                    connection = self._open_reader(deadline)
+                    connection = self._open_reader(deadline, config)
                 yield connection
             except EvalkitError:
                 raise
@@ -137,19 +145,19 @@ class Access:
             finally:
                 connection.close()
 
-    def _open_reader(self, deadline: float) -> DuckDBPyConnection:
+    def _open_reader(self, deadline: float, config: dict[str, Any]) -> DuckDBPyConnection:
         try:
             with self._file_lock(deadline, reading=True):
-                return self._retry(self._reader, deadline)
+                return self._retry(lambda: self._reader(config), deadline)
         except EvalkitError:
             raise
         except failures() as error:
             raise store_failure(error, self.path) from error
 
-    def _reader(self) -> DuckDBPyConnection:
+    def _reader(self, config: dict[str, Any]) -> DuckDBPyConnection:
         import duckdb
 
-        connection = duckdb.connect(str(self.path), read_only=True, config=_CONFIG)
+        connection = duckdb.connect(str(self.path), read_only=True, config=config)
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")

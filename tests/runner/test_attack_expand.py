@@ -197,7 +197,8 @@ def test_a_run_reads_what_was_expanded_and_refuses_an_edit(project, capsys):
     suite = project / "suites/inject.yaml"
     suite.write_text(suite.read_text("utf-8").replace("inject.jsonl", "out.jsonl"), "utf-8")
     assert run_command(["run", "inject", "--quiet"]) == 0
-    (project / "golden/out.jsonl").open("a").write("\n")
+    with (project / "golden/out.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n")
     assert run_command(["run", "inject", "--quiet"]) == 2
     assert "is not the file that was frozen" in capsys.readouterr().err
     assert run_command(["attack", "list", "--json"]) == 0

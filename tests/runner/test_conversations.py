@@ -558,3 +558,21 @@ def test_words_of_a_turn_select_its_case(small: SmallProject) -> None:
         write(small, server, cases, scorers=["length"])
         assert small.run(filter="apples").answered == 1
         assert len(server.seen) == 2
+
+
+def test_nothing_new_is_asked_after_an_interrupt(small: SmallProject) -> None:
+    def answer(seen: Seen) -> Reply:
+        return Reply(text=clerk(seen).text, latency_s=0.5)
+
+    with ModelServer(answer) as server:
+        write(small, server, [talk()])
+        with small.start() as process:
+            until = time.monotonic() + 30
+            while not server.seen and time.monotonic() < until:
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(15) == ExitCode.INTERRUPTED
+        assert len(server.seen) == 1
+        assert small.sql("SELECT count(*) AS n FROM trials") == [{"n": 0}]
+        server.answer = clerk
+        assert small.resume().status is RunStatus.COMPLETE
