@@ -25,7 +25,7 @@ from evalkit.model import (
     rate,
     total,
 )
-from evalkit.registry import dataset, renderer, scorer, target
+from evalkit.registry import dataset, renderer, scorer, target, transform
 
 __version__ = "0.1.0"
 
@@ -63,4 +63,5 @@ __all__ = [
     "scorer",
     "target",
     "total",
+    "transform",
 ]

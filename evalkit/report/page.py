@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.config.prompt_diff import Hunk
+from evalkit.gate.moves import MetricChange
 from evalkit.gate.result import Compared, Place, Verdict
 from evalkit.report.view import RunView
 
@@ -139,8 +140,8 @@ class CaseRows:
     flaky: tuple[int, ...] = ()
     before: tuple[float | None, ...] = ()
     after: tuple[float | None, ...] = ()
-    before_ms: tuple[int | None, ...] = ()
-    after_ms: tuple[int | None, ...] = ()
+    before_ms: tuple[int | float | None, ...] = ()
+    after_ms: tuple[int | float | None, ...] = ()
     tags: Mapping[str, Tag] = field(default_factory=dict)
 
 
@@ -218,7 +219,10 @@ class CaseText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportView:
-    """What a page shows; without gates there is no ``verdict``, alone there is no ``baseline``."""
+    """What a page shows; without gates there is no ``verdict``, alone there is no ``baseline``.
+
+    ``before`` is the baseline as a run of its own, where it is stored.
+    """
 
     title: str
     project: str
@@ -227,6 +231,8 @@ class ReportView:
     baseline: RunFacts | None = None
     verdict: Verdict | None = None
     compared: tuple[Compared, ...] = ()
+    before: RunView | None = None
+    moves: tuple[MetricChange, ...] = ()
     changes: tuple[Change, ...] = ()
     lifts: tuple[Place, ...] = ()
     strips: tuple[Strips, ...] = ()

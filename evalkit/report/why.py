@@ -358,13 +358,13 @@ def _furthest(both: Sides, changes: Sequence[ScoreChange]) -> Trial | None:
 
 def _scores(changes: Sequence[ScoreChange], screen: Screen) -> RenderableType:
     def number(value: float | None) -> str:
-        return screen.say(words.NONE if value is None else words.number(value, 2))
+        return screen.say(words.NONE if value is None else words.score(value))
 
     def change(one: ScoreChange) -> str:
         if one.before is None or one.after is None or one.before == one.after:
             return ""
         sign = "" if one.after < one.before else "+"
-        return screen.say(f"{sign}{words.number(one.after - one.before, 2)}")
+        return screen.say(f"{sign}{words.score(one.after - one.before)}")
 
     return grid(
         [
@@ -389,7 +389,7 @@ def _trials(both: Sides, screen: Screen) -> RenderableType:
 
     def scored(trial: Trial) -> str:
         return "  ".join(
-            f"{_line(one.name)} {words.number(one.score.value, 2)}"
+            f"{_line(one.name)} {words.score(one.score.value)}"
             for one in trial.scores
             if one.score is not None
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
@@ -83,6 +84,32 @@ def check_prompts(suite: PlannedSuite, fleet: Fleet) -> None:
                 raise PromptError(
                     f"{error.what} ({who})", where=error.where, hint=error.hint
                 ) from error
+
+
+def check_reach(suite: PlannedSuite, fleet: Fleet) -> list[str]:
+    """What attacks bring and a target's prompt never shows its model, as warnings.
+
+    An attack that nobody sees always holds, and says nothing.
+    """
+    if suite.spec.kind != "adversarial":
+        return []
+    first, warnings = suite.survey.first, []
+    for name in suite.targets:
+        prompt = fleet.targets[name].prompt
+        if prompt is None:
+            continue
+        unseen = Counter(
+            one
+            for case in first
+            for one in (*case.inputs, *(["context"] if case.context else []))
+            if one not in prompt.names
+        )
+        warnings += [
+            f"target {name!r} never shows {one!r} to its model, and {count} of {len(first):,} cases"
+            f" of {suite.name!r} bring it: what they hide there is not tried"
+            for one, count in unseen.items()
+        ]
+    return warnings
 
 
 def check_needs(suite: PlannedSuite) -> list[str]:

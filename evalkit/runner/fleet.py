@@ -202,7 +202,19 @@ class _Builder:
             route=bool(children),
             adapts=plugin.network and spec.limits.adaptive,
             output_tokens=_output_tokens(plugin, options),
+            calls_tools=self._calls_tools(plugin, options, children),
         )
+
+    def _calls_tools(
+        self, plugin: TargetPlugin, options: Mapping[str, JSON], children: Sequence[str]
+    ) -> bool:
+        """Whether answers may hold calls; a kind that is given its tools must have some."""
+        if children:
+            return any(self.lanes[one].calls_tools for one in children)
+        if "tools" not in plugin.parameters:
+            return plugin.calls_tools
+        extra = options.get("extra_body")
+        return bool(options.get("tools") or (isinstance(extra, dict) and extra.get("tools")))
 
     def _children(
         self, spec: TargetSpec, plugin: TargetPlugin, options: Mapping[str, JSON]

@@ -128,7 +128,8 @@ class Lane:
 
     ``route`` marks a target that asks others: its children have their own timeouts and retries, so
     it has none. ``adapts`` lets how the calls end decide how many are under way, up to the limit.
-    ``output_tokens`` is what an answer may take, when the configuration says so. ``account`` is
+    ``output_tokens`` is what an answer may take, when the configuration says so. ``calls_tools`` is
+    false where no answer can hold a call. ``account`` is
     asked before and told after every attempt, ``cache`` before the first and after an answer; a
     route has neither, its children have. ``note`` is told of outages.
     """
@@ -141,6 +142,7 @@ class Lane:
     route: bool = False
     adapts: bool = False
     output_tokens: int | None = None
+    calls_tools: bool = True
     backoff: Backoff = field(default_factory=Backoff)
     clock: Clock = time.perf_counter
     sleep: Sleep = asyncio.sleep

@@ -63,10 +63,10 @@ def find_suites(project: Project, names: Sequence[str]) -> list[SuiteSpec]:
 
     Raises ``Undecided`` when there is none, and ``UsageError`` for two of one name.
     """
-    from evalkit.config import load_suite, suite_names
+    from evalkit.config.suite import golden_names, load_suite
 
     if not names:
-        found = [load_suite(project, one) for one in suite_names(project)]
+        found = [load_suite(project, one) for one in golden_names(project)]
         golden = [one for one in found if one.kind == "golden"]
         if not golden:
             raise Undecided(

@@ -76,6 +76,11 @@ class BoundScorer:
         return bool(self.plugin.asks)
 
     @property
+    def wants_tools(self) -> bool:
+        """Whether it judges calls, so that a target that can make none leaves it undecided."""
+        return "tools" in self.plugin.needs
+
+    @property
     def prompts(self) -> tuple[Path, ...]:
         """The prompt files among its options."""
         return tuple(

@@ -57,7 +57,8 @@
   function shown(value, unit) {
     if (value === null || value === undefined) return "–";
     if (unit === "%") return `${+(100 * value).toFixed(1)} %`;
-    if (unit === "s") return value < 1 ? `${Math.round(1000 * value)} ms` : `${+value.toPrecision(3)} s`;
+    if (unit === "s") return value < 1 ? `${+(1000 * value).toPrecision(3)} ms` : `${+value.toPrecision(3)} s`;
+    if (Math.abs(value) < 0.1 && Math.abs(value) >= 0.001) return String(+value.toPrecision(2));
     return value === 0 || Math.abs(value) >= 0.001 ? String(+value.toFixed(Math.abs(value) < 10 ? 2 : 1)) : value.toExponential(1);
   }
 
@@ -167,7 +168,7 @@
   /** @param {number} row */
   const keyOf = (row) => `${index.group[row]}/${index.id[row]}`;
   /** @param {number} row */
-  const title = (row) => (index.groups.length > 1 ? `${groupOf(row).suite}/${groupOf(row).target}/` : "") + index.name[row];
+  const title = (row) => index.name[row] + (index.groups.length > 1 ? ` · ${groupOf(row).suite} / ${groupOf(row).target}` : "");
   /** @param {string} name */
   const tone = (name) => (BAD.has(name) ? "bad" : GOOD.has(name) ? "good" : name === "flaky" || name === "unscored" ? "doubt" : "soft");
   /** @param {number} row */
@@ -280,7 +281,8 @@
       label.textContent = clean(title(row));
       tag.textContent = slice(row);
       score.textContent = index.baseline ? `${shown(index.before[row], unit)} → ${shown(index.after[row], unit)}` : shown(index.after[row], unit);
-      time.textContent = index.baseline ? `${index.before_ms[row] ?? "–"} → ${index.after_ms[row] ?? "–"} ms` : `${index.after_ms[row] ?? "–"} ms`;
+      const took = index.baseline ? [index.before_ms[row], index.after_ms[row]] : [index.after_ms[row]];
+      time.textContent = took.map((ms) => ms ?? "–").join(" → ") + (took.every((ms) => ms === null) ? "" : " ms");
     });
     if (selected >= 0) list.setAttribute("aria-activedescendant", `o${selected}`);
     else list.removeAttribute("aria-activedescendant");
