@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = new_app(
     no_args_is_help=True,
-    help="List, freeze and expand attack suites.",
+    help="List, freeze and expand attack suites, and make pairs that show unfairness.",
     epilog=examples("evalkit attack list"),
 )
 
@@ -108,6 +108,7 @@ def freeze(
 
 
 app.command(epilog=attack_expand.EXPAND_EXAMPLES)(attack_expand.expand)
+app.command(epilog=attack_expand.PAIRS_EXAMPLES)(attack_expand.pairs)
 app.command(epilog=attack_expand.TRANSFORMS_EXAMPLES)(attack_expand.transforms)
 
 

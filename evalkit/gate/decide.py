@@ -24,6 +24,7 @@ from evalkit.gate.beside import beside, is_beside
 from evalkit.gate.calibrated import NO_RECORDS, Records, Trust
 from evalkit.gate.comparability import differences, left_out, same_data
 from evalkit.gate.facts import must_pass, offending_rows
+from evalkit.gate.fairness import fairness_of
 from evalkit.gate.groups import max_gap
 from evalkit.gate.known import metrics_of, plugins_of
 from evalkit.gate.looks import Look, decided, looked, over_looks
@@ -33,7 +34,7 @@ from evalkit.gate.pairing import Pairing, alone, pair
 from evalkit.gate.policy import corrected, overall, promise, waived, waivers, with_effect
 from evalkit.gate.question import Question
 from evalkit.gate.record import Calibration
-from evalkit.gate.result import Attacks, Compared, Difference, GateResult, Status, Verdict
+from evalkit.gate.result import Attacks, Compared, Difference, Fairness, GateResult, Status, Verdict
 from evalkit.gate.rule import CHANGES, rule, too_small
 from evalkit.gate.selection import Cases
 from evalkit.hashing import content_id
@@ -94,6 +95,7 @@ def decide(
     results: list[GateResult] = []
     compared: list[Compared] = []
     attacks: list[Attacks] = []
+    fairness: list[Fairness] = []
     problems = list(problems)
     said = list(said)
     trusts: list[tuple[str, Trust]] = []
@@ -113,6 +115,7 @@ def decide(
             )
             compared.append(bench.compared())
             attacks += bench.attacks()
+            fairness += fairness_of(bench)
             for gate in suite.gates:
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
@@ -160,6 +163,7 @@ def decide(
         results=tuple(effective),
         compared=tuple(compared),
         attacks=tuple(attacks),
+        fairness=tuple(fairness),
         promise=promise(effective, alpha),
         problems=tuple(problems),
         hint=no_baseline if baseline is None else "",
