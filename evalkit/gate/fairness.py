@@ -164,7 +164,7 @@ class _Pairs:
                     name=pairing.names[place],
                     value=None if np.isnan(now[place]) else float(now[place]),
                 )
-                for place in places
+                for place in sorted(places, key=lambda one: self.groups[one] or "")
             ),
         )
 

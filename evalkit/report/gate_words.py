@@ -41,7 +41,7 @@ def change(result: GateResult, value: float | None, *, signed: bool = True) -> s
     """A change with its sign: points of a share, a share of the baseline, or the metric's unit."""
     if value is None:
         return words.NONE
-    sign = "" if not signed else "−" if value < 0 else "+"
+    sign = "−" if value < 0 else "+" if signed else ""
     size = abs(value)
     if result.relative:
         return f"{sign}{_fixed(100 * size)} %"
