@@ -45,7 +45,7 @@ class PairsModel(Strict):
     axes: dict[Name, dict[Name, dict[Name, str | Values]]] = Field(
         min_length=1, description="axis: group: slot: a text, or a list of as many as the others"
     )
-    cases: list[PairCaseModel] = Field(min_length=1)
+    cases: list[Any] = Field(min_length=1, description="the questions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +79,11 @@ class PairTemplate:
 
     path: Path
     model: PairsModel
+    questions: tuple[PairCaseModel, ...]
 
     def cases(self) -> Iterator[PairCase]:
         """Every question for every value of every group of its axes, pairs side by side."""
-        for case in self.model.cases:
+        for case in self.questions:
             for axis in case.axes or list(self.model.axes):
                 groups = self.model.axes[axis]
                 for number in range(_many(groups)):
@@ -133,13 +134,17 @@ def read_pairs(path: Path) -> PairTemplate:
     document = read_yaml(path)
     findings = Findings(document)
     model = findings.check(PairsModel, document.root, "the template")
+    questions: list[PairCaseModel] = []
     if model is not None:
         _check_axes(findings, model, document.root.entries["axes"].node)
-        if not findings.found:
-            _check_cases(findings, model, document.root.entries["cases"].node)
+        for number, item in enumerate(document.root.entries["cases"].node.items, 1):
+            one = findings.check(PairCaseModel, item, f"case {number}")
+            if one is not None and not findings.found:
+                _check_case(findings, one, model, item, seen={each.id for each in questions})
+            questions += [] if one is None else [one]
     findings.raise_any()
     assert model is not None
-    return PairTemplate(path=path, model=model)
+    return PairTemplate(path=path, model=model, questions=tuple(questions))
 
 
 def _check_axes(findings: Findings, model: PairsModel, node: Node) -> None:
@@ -173,18 +178,17 @@ def _check_axes(findings: Findings, model: PairsModel, node: Node) -> None:
                     )
 
 
-def _check_cases(findings: Findings, model: PairsModel, node: Node) -> None:
-    seen = set()
-    for case, item in zip(model.cases, node.items, strict=True):
-        if case.id in seen:
-            findings.add(f"two cases are called {case.id!r}", item, "give one another id")
-        seen.add(case.id)
-        for axis in case.axes or model.axes:
-            if axis not in model.axes:
-                what = f"unknown axis {axis!r} in case {case.id!r}"
-                findings.unknown(what, axis, model.axes, item.entries["axes"])
-                continue
+def _check_case(
+    findings: Findings, case: PairCaseModel, model: PairsModel, item: Node, *, seen: set[str]
+) -> None:
+    if case.id in seen:
+        findings.add(f"two cases are called {case.id!r}", item, "give one another id")
+    for axis in case.axes or model.axes:
+        if axis in model.axes:
             _check_slots(findings, case, axis, model, item)
+        else:
+            what = f"unknown axis {axis!r} in case {case.id!r}"
+            findings.unknown(what, axis, model.axes, item.entries["axes"].node)
 
 
 def _check_slots(

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evalkit.gate.groups import evidence
 from evalkit.gate.movement import LEAST, Movement, movement
 from evalkit.gate.result import Fairness, GroupRate, PairMember, UnequalPair
-from evalkit.stats.intervals import mean_guarded, wilson
+from evalkit.stats.intervals import NOTHING, Interval, mean_guarded, wilson
+from evalkit.stats.paired_rates import PairedCounts
 
 if TYPE_CHECKING:
     from evalkit.gate.decide import Bench, Stored
@@ -69,16 +69,14 @@ def _axis(
         (one for one in groups if one.value is not None),
         key=lambda one: (sign * (one.value or 0.0), one.group),
     )
+    variants = _Pairs(cases, seen, axis, tags, cases.tag("pair"))
     gap, low, high = None, None, None
     if len(ranked) > 1:
-        best, worst = _known(seen, of[ranked[-1].group]), _known(seen, of[ranked[0].group])
-        between = evidence(seen.info, best, worst) if sign > 0 else evidence(seen.info, worst, best)
-        gap = between.value
+        better, worse = of[ranked[-1].group], of[ranked[0].group]
         # the widest of all gaps is looked for: each has its share of the chance of error
         many = len(ranked) * (len(ranked) - 1) / 2
-        ends = between.interval(1 - (1 - LEVEL) / many)
+        gap, ends = variants.gap(better, worse, sign, 1 - (1 - LEVEL) / many)
         low, high = ends.low, ends.high
-    variants = _Pairs(cases, seen, axis, tags, cases.tag("pair"))
     unequal, compared = variants.unequal(places)
     return Fairness(
         suite=suite,
@@ -99,13 +97,9 @@ def _axis(
     )
 
 
-def _known(seen: Movement, places: list[int]) -> np.typing.NDArray[np.float64]:
-    values = seen.now[places]
-    return values[~np.isnan(values)]
-
-
 def _group(seen: Movement, name: str, places: list[int]) -> GroupRate:
-    values = _known(seen, places)
+    values = seen.now[places]
+    values = values[~np.isnan(values)]
     n = len(values)
     value = float(values.mean()) if n else None
     low = high = None
@@ -127,6 +121,27 @@ class _Pairs:
     axis: str
     groups: list[str | None]
     pairs: list[str | None]
+
+    def gap(
+        self, better: list[int], worse: list[int], sign: int, level: float
+    ) -> tuple[float, Interval]:
+        """How much better one group is served than another, pair by pair, with its interval.
+
+        By Tango's score where every case is one or none, else by Student's t of the differences.
+        """
+        now = self.seen.now
+        first = {self.pairs[one]: now[one] for one in better if not np.isnan(now[one])}
+        second = {self.pairs[one]: now[one] for one in worse if not np.isnan(now[one])}
+        both = sorted(one for one in first if one is not None and one in second)
+        if not both:
+            return sign * (_mean(first) - _mean(second)), NOTHING
+        one, two = (np.array([side[pair] for pair in both]) for side in (first, second))
+        if self.seen.info.kind == "rate" and bool(np.isin([one, two], (0, 1)).all()):
+            counts = PairedCounts.of(two > 0, one > 0)
+            return counts.value, counts.interval(level)
+        spread = self.seen.info.spread
+        ends, _ = mean_guarded(sign * (one - two), (-spread, spread), level)
+        return float((sign * (one - two)).mean()), ends
 
     def unequal(self, places: list[int]) -> tuple[list[UnequalPair], int]:
         """Pairs whose outcomes differ, or if none does those whose answers do; and how many all."""
@@ -167,6 +182,10 @@ class _Pairs:
                 for place in sorted(places, key=lambda one: self.groups[one] or "")
             ),
         )
+
+
+def _mean(values: Mapping[str | None, float]) -> float:
+    return sum(values.values()) / len(values)
 
 
 def _texts(cases: Cases) -> Mapping[int, tuple[int, ...]]:

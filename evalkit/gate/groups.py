@@ -8,7 +8,6 @@ from itertools import permutations
 
 import numpy as np
 
-from evalkit.config.gate_metrics import MetricInfo
 from evalkit.gate.measure import Measured
 from evalkit.gate.question import Question, more_cases, settled, too_much_missing
 from evalkit.gate.result import GateResult
@@ -56,16 +55,16 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
     pairs = list(permutations(parts, 2))
     p_pass, p_harm, p_lost = 0.0, 1.0, 1.0
     for one, two in pairs:
-        wide = evidence(question.info, parts[one].high, parts[two].low)
-        tight = evidence(question.info, parts[one].low, parts[two].high)
+        wide = _evidence(question, parts[one].high, parts[two].low)
+        tight = _evidence(question, parts[one].low, parts[two].high)
         p_pass = max(p_pass, wide.p_below(limit))
         p_harm = min(p_harm, tight.p_above(limit))
         p_lost = min(p_lost, wide.p_above(limit))
     ordered = sorted(parts, key=lambda name: (-parts[name].seen, name))
     best, worst = ordered[0], ordered[-1]
     gap = parts[best].seen - parts[worst].seen
-    high = evidence(question.info, parts[best].high, parts[worst].low).interval(question.level).high
-    low = evidence(question.info, parts[best].low, parts[worst].high).interval(question.level).low
+    high = _evidence(question, parts[best].high, parts[worst].low).interval(question.level).high
+    low = _evidence(question, parts[best].low, parts[worst].high).interval(question.level).low
     half = None if high is None else high - gap
     return settled(
         question.result(
@@ -107,14 +106,13 @@ def _widest(question: Question, groups: Mapping[str, Bools]) -> float | None:
     return max(known) - min(known) if len(known) == len(levels) else None
 
 
-def evidence(info: MetricInfo, first: Floats, second: Floats) -> Evidence:
-    """The first group's level minus the second's: of two rates where every case is one or none."""
+def _evidence(question: Question, first: Floats, second: Floats) -> Evidence:
     whole = all(bool(((one == 0) | (one == 1)).all()) for one in (first, second))
-    if info.kind == "rate" and whole:
+    if question.info.kind == "rate" and whole:
         return TwoRates(
             first_passed=int(first.sum()),
             first=len(first),
             second_passed=int(second.sum()),
             second=len(second),
         )
-    return two_means(first, second, spread=info.spread)
+    return two_means(first, second, spread=question.info.spread)
