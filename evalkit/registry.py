@@ -197,7 +197,7 @@ class TargetPlugin(Plugin):
     ``needs_prompt`` says that a configuration must name a prompt: not so for kinds that take one
     but can also work from the case's inputs alone. ``cacheable`` says that the configuration tells
     what answers, as a model's name does: not so for code, or an application behind a URL, which
-    change without a word.
+    change without a word. ``calls_tools`` is false for a kind whose answers never hold a tool call.
     """
 
     network: bool = False
@@ -205,6 +205,7 @@ class TargetPlugin(Plugin):
     needs_prompt: bool = True
     children: str | None = None
     cacheable: bool = False
+    calls_tools: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +272,8 @@ def scorer(
 
     With ``batch`` it takes a sequence of ``(case, output)`` pairs and returns as many results, each
     a ``Score`` or an ``Unscorable``. ``needs`` names fields of the case that must be there
-    (``expected``, ``context``, ``inputs.<name>``). Raise ``Unscorable`` where no number is honest.
+    (``expected``, ``context``, ``inputs.<name>``), or ``tools``, a need of the target: answers of
+    one that cannot call any are unscored. Raise ``Unscorable`` where no number is honest.
     ``deadline_s`` is the time one answer may take, or one batch: 60 seconds unless you say more.
     After it the score is an error, and after three of them the scorer is asked no more.
     """
@@ -315,6 +317,7 @@ def target(
     needs_prompt: bool | None = None,
     children: str | None = None,
     cacheable: bool = False,
+    calls_tools: bool = True,
     version: int = 1,
     code: bool = False,
 ) -> Callable[[Obj], Obj]:
@@ -337,6 +340,7 @@ def target(
                 needs_prompt=takes_prompt and not code if needs_prompt is None else needs_prompt,
                 children=children,
                 cacheable=cacheable,
+                calls_tools=calls_tools,
                 version=version,
                 code=code,
             ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli import attack_expand
+from evalkit.cli import attack_add, attack_expand
 from evalkit.cli.options import AsJson, ProjectFile, examples, new_app
 from evalkit.cli.stored import emit, shown_path
 from evalkit.errors import ExitCode
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = new_app(
     no_args_is_help=True,
-    help="List, freeze and expand attack suites, and make pairs that show unfairness.",
+    help="List, add, freeze and expand attack suites, and make pairs that show unfairness.",
     epilog=examples("evalkit attack list"),
 )
 
@@ -39,7 +39,7 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
         emit(json.dumps([one.to_json() for one in rows], indent=2, ensure_ascii=False) + "\n")
         return ExitCode.PASS
     if not rows:
-        typer.echo("no suite of 'kind: adversarial' yet", err=True)
+        typer.echo("no suite of 'kind: adversarial' yet: evalkit attack add brings some", err=True)
         return ExitCode.PASS
     screen = Screen.of(sys.stdout)
     counts = [("attacks", [one.attacks for one in rows]), ("twins", [one.twins for one in rows])]
@@ -107,6 +107,7 @@ def freeze(
     return ExitCode.PASS
 
 
+app.command(epilog=attack_add.EXAMPLES)(attack_add.add)
 app.command(epilog=attack_expand.EXPAND_EXAMPLES)(attack_expand.expand)
 app.command(epilog=attack_expand.PAIRS_EXAMPLES)(attack_expand.pairs)
 app.command(epilog=attack_expand.TRANSFORMS_EXAMPLES)(attack_expand.transforms)

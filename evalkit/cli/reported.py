@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from evalkit.cli.stored import open_store, shown_path
 
 if TYPE_CHECKING:
+    from evalkit.model import Run
     from evalkit.report.page import ReportView
+    from evalkit.report.view import RunView
     from evalkit.runner.gating import Pair
     from evalkit.store import Store
 
@@ -72,7 +74,8 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
             if pair.verdict is None
             else pair.verdict.fairness,
         ),
-        spent_before=None if old is None else _spent(store, old.run.id),
+        before=None if old is None else _view_of(store, old.run),
+        policies=pair.policies,
         tables=case_tables(run.suites, pair.candidate, old),
         context=Context(past=past, releases=tagged_commits(root)),
         texts=lambda ids: store.cases(run.id, ids),
@@ -80,8 +83,15 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
     )
 
 
-def _spent(store: Store, run_id: str) -> float | None:
-    return next((one.cost_usd for one in store.runs() if one.run_id == run_id), None)
+def _view_of(store: Store, run: Run) -> RunView | None:
+    """A baseline as a run of its own; one that came from a file has no trials here."""
+    from evalkit.errors import UnknownName
+    from evalkit.report.view import run_view
+
+    try:
+        return run_view(run, store.samples(run.id))
+    except UnknownName:
+        return None
 
 
 def written(view: ReportView, path: Path, *, split: bool, budget: int) -> Mapping[Path, int]:

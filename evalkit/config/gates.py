@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -96,15 +97,19 @@ class SequentialModel(Strict):
     """When a gated run may end before all cases were asked."""
 
     looks: int = Field(10, ge=2, le=50, description="how often the run is looked at")
-    spending: Literal["rho2", "obrien_fleming", "pocock"] = Field(
-        "rho2", description="how much of alpha each look may use up"
+    spending: Literal["rho2", "obrien_fleming", "pocock", "anytime"] = Field(
+        "rho2", description="how much of alpha each look may use up; anytime: bets, always valid"
     )
     min_cases: int = Field(30, ge=10, description="no look before so many cases of a suite")
     stop: Literal["both", "fail"] = Field("both", description="what ends a run early")
 
 
 # read by itself, so that a wrong key in it is told as everywhere else
-_LOOKS_SCHEMA = WithJsonSchema({"anyOf": [SequentialModel.model_json_schema(), {"const": "off"}]})
+_LOOKS_SCHEMA = WithJsonSchema(
+    {"anyOf": [SequentialModel.model_json_schema(), {"enum": ["off", "anytime"]}]}
+)
+ANYTIME_LOOKS = 20
+"""How often a run is looked at that can be looked at for nothing."""
 
 
 class PolicyModel(Strict):
@@ -114,12 +119,19 @@ class PolicyModel(Strict):
     baseline: str = Field("merge-base", pattern=BASELINES)
     baseline_runs: int = Field(5, ge=1, le=100, description="stored repeats pooled at most")
     estimand: Literal["auto", "suite", "population"] = "auto"
-    on_inconclusive: Literal["block", "warn", "pass"] = "block"
+    on_inconclusive: Literal["block", "warn", "pass", "extend"] = Field(
+        "block", description="extend: ask again up to max_calls, then as 'then' says"
+    )
+    max_calls: int = Field(0, ge=1, le=10_000_000, description="of a target, with extend")
+    then: Literal["block", "warn", "pass"] = Field("block", description="after extend")
+    unchanged: Literal["ask", "skip"] = Field(
+        "ask", description="skip: what asks the same as the baseline is not asked again"
+    )
     max_missing: float | str = Field("2%", description="share of cases that may lack a result")
     cluster: str = Field("", description="a tag whose cases hang together")
     anchor: AnchorModel | None = None
-    sequential: Annotated[dict[str, Any] | Literal["off"], _LOOKS_SCHEMA] = Field(
-        "off", description="looks at a gated run before its end, as {looks: 10}; or off"
+    sequential: Annotated[dict[str, Any] | Literal["off", "anytime"], _LOOKS_SCHEMA] = Field(
+        "off", description="looks at a gated run before its end, as {looks: 10}; anytime; or off"
     )
 
 
@@ -146,10 +158,13 @@ def read_policy(findings: Findings, root: Node, gates: Sequence[GateSpec] = ()) 
             findings.add("budget in anchor in gate must be a share of 1", place, "as in 3%")
         else:
             anchor = Anchor(ref=model.anchor.ref, budget=budget)
-    sequential = _sequential(findings, entry, model)
+    sequential = _extended(findings, entry, model, _sequential(findings, entry, model))
     read = {"max_missing": missing, "anchor": anchor, "sequential": sequential}
+    given = model.model_dump(exclude={"max_calls", "then"})
+    if model.on_inconclusive == "extend":
+        given["on_inconclusive"] = model.then
     return GatePolicy(
-        **{**model.model_dump(), **read},
+        **{**given, **read},
         content_hash=content_id(parts),
         position=findings.document.at(entry),
     )
@@ -159,14 +174,53 @@ def _sequential(findings: Findings, gate: Entry, policy: PolicyModel) -> Sequent
     if policy.sequential == "off":
         return None
     node = gate.node.entries["sequential"].node
-    model = findings.check(SequentialModel, node, "sequential in gate")
     if policy.cluster:
         findings.add(
             "sequential in gate cannot be used with cluster",
             node,
             "leave one of them out: what looks at clusters would risk is not known",
         )
+    if policy.sequential == "anytime":
+        return Sequential(spending="anytime", looks=ANYTIME_LOOKS)
+    model = findings.check(SequentialModel, node, "sequential in gate")
     return None if model is None else Sequential(**model.model_dump())
+
+
+def _extended(
+    findings: Findings, gate: Entry, policy: PolicyModel, looks: Sequential | None
+) -> Sequential | None:
+    """The looks with what may be added at the end, which is the first where there were none."""
+    entries = gate.node.entries
+    if policy.on_inconclusive != "extend":
+        for name in ("max_calls", "then"):
+            if name in entries:
+                findings.add(
+                    f"{name} in gate says how a run is extended, and on_inconclusive does not",
+                    entries[name].node,
+                    "write on_inconclusive: extend",
+                )
+        return looks
+    node = entries["on_inconclusive"].node
+    if "max_calls" not in entries:
+        findings.add(
+            "on_inconclusive: extend in gate has no end",
+            node,
+            "add the most calls, max_calls: 1000",
+        )
+    elif policy.cluster:
+        findings.add(
+            "on_inconclusive: extend in gate cannot be used with cluster",
+            node,
+            "leave one of them out: what looks at clusters would risk is not known",
+        )
+    elif looks is not None and looks.spending == "anytime":
+        findings.add(
+            "on_inconclusive: extend in gate cannot be used with sequential: anytime",
+            node,
+            "bets are placed on cases, and a case asked again is no new one: use {looks: 10}",
+        )
+    # most of α is for what was planned
+    return replace(looks or Sequential(looks=1, spending="pocock"), max_calls=policy.max_calls)
 
 
 def file_text(path: Path) -> str | None:

@@ -94,6 +94,8 @@ class ScorerSpec:
     """A scorer as a suite uses it: ``name`` is what it is called there, ``scorer`` what it is.
 
     ``threshold`` makes any scorer decide: passed at or better than it, in the scorer's direction.
+    ``turns`` says which answers of a conversation it judges: the ``last``, or all of them, as their
+    mean (``each``) or their ``worst``.
     """
 
     name: str
@@ -101,6 +103,7 @@ class ScorerSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
     position: Position | None = None
+    turns: Literal["last", "each", "worst"] = "last"
 
 
 GateMode: TypeAlias = Literal["prove", "guard", "advisory"]
@@ -174,13 +177,16 @@ class Sequential:
     """When a gated run may end before all its cases were asked.
 
     It is looked at ``looks`` times, from ``min_cases`` cases on, and ``spending`` says how much of
-    α each look may use up. ``stop`` names what ends it: ``both`` answers, or only a FAIL.
+    α each look may use up; ``anytime`` judges by bets that hold whenever they are looked at.
+    ``stop`` names what ends it: ``both`` answers, or only a FAIL. When the end decides nothing,
+    trials are added until each target was called ``max_calls`` times; 0 adds none.
     """
 
     looks: int = 10
-    spending: Literal["rho2", "obrien_fleming", "pocock"] = "rho2"
+    spending: Literal["rho2", "obrien_fleming", "pocock", "anytime"] = "rho2"
     min_cases: int = 30
     stop: Literal["both", "fail"] = "both"
+    max_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +195,8 @@ class GatePolicy:
 
     ``alpha`` is the chance of error of one direction and family, ``cluster`` a tag whose cases hang
     together, ``max_missing`` the share of cases that may lack a result, ``anchor`` the release that
-    drift is counted from, ``sequential`` whether a run may end early. ``content_hash`` covers the
+    drift is counted from, ``sequential`` whether a run may end early or be extended, ``unchanged``
+    whether a case is asked that asks what the baseline's run asked. ``content_hash`` covers the
     policy, every gate and every query.
     """
 
@@ -202,6 +209,7 @@ class GatePolicy:
     cluster: str = ""
     anchor: Anchor | None = None
     sequential: Sequential | None = None
+    unchanged: Literal["ask", "skip"] = "ask"
     content_hash: str = ""
     position: Position | None = None
 

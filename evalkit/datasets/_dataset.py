@@ -9,8 +9,7 @@ from evalkit.config.freeze import check_frozen
 from evalkit.config.spec import DatasetSpec
 from evalkit.datasets._files import check_file
 from evalkit.datasets._mapping import Mapper
-from evalkit.datasets._parts import BadValue
-from evalkit.datasets._rows import Row
+from evalkit.datasets._rows import BadValue, Row
 from evalkit.datasets._scan import DatasetInfo, Found, Scan, Scanned, build, is_empty, place
 from evalkit.errors import DatasetError, UnknownName, suggestion
 from evalkit.hashing import MultisetHash

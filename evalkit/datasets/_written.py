@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
-from evalkit.model import JSON, Case
+from evalkit.model import JSON, Case, ScriptedTurn
 
 _PARTS = frozenset({"id", "expected", "context", "tags", "metadata", "inputs", "turns"})
 # a fixed list: what Python knows of Unicode changes with its version
@@ -29,11 +30,25 @@ def case_row(case: Case) -> dict[str, JSON]:
         row["context"] = list(case.context)
     if case.expected is not None:
         row["expected"] = case.expected
+    if case.turns:
+        # what the last answer must be stands in the case's own expectation
+        *before, last = case.turns
+        row["turns"] = [_turn(one) for one in (*before, replace(last, expected=None))]
     if case.tags:
         row["tags"] = dict(case.tags)
     if case.metadata:
         row["metadata"] = dict(case.metadata)
     return row
+
+
+def _turn(turn: ScriptedTurn) -> JSON:
+    """A turn as short as it can be written."""
+    row: dict[str, JSON] = {"user": turn.user}
+    if turn.expected is not None:
+        row["expected"] = turn.expected
+    if turn.metadata:
+        row["metadata"] = dict(turn.metadata)
+    return turn.user if len(row) == 1 else row
 
 
 def line_of(row: Mapping[str, JSON]) -> str:

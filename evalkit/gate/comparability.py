@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from evalkit.gate.beside import is_beside
-from evalkit.gate.looks import ended_early
+from evalkit.gate.looks import chosen_end
 from evalkit.gate.result import Difference
 from evalkit.model import DatasetVersion, Run, RunStatus, ScorerVersion, TargetVersion
 from evalkit.stats.sides import Side
@@ -33,7 +33,7 @@ def differences(baseline: Run, candidate: Run, before: Side, after: Side) -> tup
 def same_data(baseline: Run, candidate: Run, suite: str) -> bool:
     """Whether both runs set out to run the same cases of a suite."""
     before, after = _datasets(baseline, suite), _datasets(candidate, suite)
-    if ended_early(baseline):
+    if chosen_end(baseline):
         return False  # what it did not ask is not lost
     return bool(after) and [(one.version, one.selected) for one in before] == [
         (one.version, one.selected) for one in after

@@ -15,8 +15,9 @@ from evalkit.stats.intervals import NOTHING, Interval, mean_guarded, wilson
 from evalkit.stats.paired_rates import PairedCounts
 
 if TYPE_CHECKING:
-    from evalkit.gate.decide import Bench, Stored
+    from evalkit.gate.bench import Bench
     from evalkit.gate.selection import Cases
+    from evalkit.gate.stored import Stored
 
 LEVEL = 0.95
 NAMED = 200

@@ -94,6 +94,16 @@ class Measured:
         return np.asarray(sums / counts[:, None])
 
 
+NOTHING_MEASURED = Measured(
+    values=np.empty(0),
+    low=np.empty(0),
+    high=np.empty(0),
+    owner=np.empty(0, dtype=np.intp),
+    concerned=np.empty(0, dtype=np.bool_),
+)
+"""No case at all: what a question is asked of when it cannot be judged."""
+
+
 def measure(
     info: MetricInfo,
     side: Side,

@@ -116,14 +116,24 @@ def overall(results: Sequence[GateResult], *, lenient: bool) -> Status:
     return Status.PASS if shown or waived or (lenient and judged) else Status.INCONCLUSIVE
 
 
-def promise(results: Sequence[GateResult], alpha: float) -> str:
-    """How often chance alone blocks an unchanged candidate, at most.
+def promised(results: Sequence[GateResult], alpha: float) -> float | None:
+    """The largest share of unchanged candidates that chance alone fails; ``None``: none was judged.
 
     α for every prove gate that can show harm, and once for all guards together (Holm, Bonferroni).
     """
-    proofs = sum(one.mode == "prove" and one.p_harm is not None for one in results)
-    guards = any(one.mode == "guard" and one.p_harm is not None for one in results)
-    most = min(1.0, alpha * (proofs + guards))
+    judged = [one for one in results if one.status is not Status.ERROR]
+    if not judged:
+        return None
+    proofs = sum(one.mode == "prove" and one.p_harm is not None for one in judged)
+    guards = any(one.mode == "guard" and one.p_harm is not None for one in judged)
+    return min(1.0, alpha * (proofs + guards))
+
+
+def promise(results: Sequence[GateResult], alpha: float) -> str:
+    """The same in words; empty where nothing was judged."""
+    most = promised(results, alpha)
+    if most is None:
+        return ""
     if not most:
         return "every gate checks a fact: chance plays no part"
     return f"an unchanged candidate is failed by chance in at most {100 * most:.3g} % of runs"

@@ -267,7 +267,11 @@ class Fairness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """How a run that was looked at came to its verdict, and what it saved; ``None`` is unknown."""
+    """How a run came to its verdict, and what it saved; ``None`` is unknown, no ``looks`` none.
+
+    ``unchanged`` cases were not asked again since their request is the baseline's; ``added_calls``
+    were made because what was planned did not decide.
+    """
 
     cases: int
     of: int
@@ -275,6 +279,8 @@ class Decided:
     early: bool
     saved_calls: int = 0
     saved_usd: float | None = None
+    unchanged: int = 0
+    added_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ def verdict_text(
         labelled("" if place else "next", command, LABEL)
         for place, command in enumerate(_next(verdict))
     ]
-    if verdict.results:
+    if verdict.promise:
         parts.append(labelled("noise", screen.say(verdict.promise), LABEL))
     return screen.render(parts)
 
@@ -76,9 +76,8 @@ def _runs(
     if len(verdict.baseline) > 1:
         old += f" and {len(verdict.baseline) - 1} repeats"
     parts = [f"baseline {old}", f"→ candidate {_run(verdict.candidate, candidate)}"]
-    pairs = sum(one.paired for one in verdict.compared)
-    if pairs:
-        parts.append(words.counted(pairs, "paired case"))
+    if any(one.paired for one in verdict.compared):
+        parts.append(gate_words.pairs(verdict.compared))
     return [Text(flow([screen.say(one) for one in parts], screen.width))]
 
 
@@ -107,7 +106,7 @@ def _cautions(verdict: Verdict, screen: Screen) -> list[RenderableType]:
 
 def _columns(verdict: Verdict, screen: Screen) -> list[Column]:
     shown = gate_words.worst_first(verdict.results)
-    several = len({one.target for one in shown if one.target}) > 1
+    several = len({(one.suite, one.target) for one in shown if one.target}) > 1
 
     def cells(say: object) -> list[str]:
         assert callable(say)
@@ -119,7 +118,10 @@ def _columns(verdict: Verdict, screen: Screen) -> list[Column]:
         cells=[screen.say(bar(one) if wide else gate_words.interval(one)) for one in shown],
         drop=4,
     )
-    named = [Column(head="target", cells=cells(lambda one: one.target))] if several else []
+    named = []
+    if several:
+        said = cells(lambda one: gate_words.subject(verdict, one))
+        named = [Column(head="target", cells=said, fold=True)]
     return [
         Column(head="", cells=cells(_status)),
         Column(head="gate", cells=cells(gate_words.name), fold=True),
@@ -277,7 +279,7 @@ def diff_text(
     parts: list[RenderableType] = []
     if runs is not None:
         old, new = (_run(one.id, one) for one in runs)
-        pairs = words.counted(sum(one.paired for one in compared), "paired case")
+        pairs = gate_words.pairs(compared)
         about = [screen.say(one) for one in (f"baseline {old}", f"→ candidate {new}", pairs)]
         parts.append(Text(flow(about, screen.width)))
     prompts: set[str] = set()
@@ -315,7 +317,7 @@ def diff_text(
 
 def _moved(moved: Sequence[CaseChange], screen: Screen) -> list[Column]:
     def number(value: float) -> str:
-        return screen.say(words.number(value, 2))
+        return screen.say(words.score(value))
 
     glyph = {"regressed": "▼", "improved": "▲"}
     return [

@@ -17,11 +17,16 @@ ATTACKS = 40
 
 
 def verdict_markdown(
-    verdict: Verdict, *, candidate: Run | None = None, baseline: Run | None = None
+    verdict: Verdict,
+    *,
+    candidate: Run | None = None,
+    baseline: Run | None = None,
+    page: str = "",
 ) -> str:
     """The verdict as a comment on a pull request: what failed open, what passed folded.
 
-    Rows are dropped from the bottom, with a count, before 60,000 characters are reached.
+    Rows are dropped from the bottom, with a count, before 60,000 characters are reached. ``page``
+    is the address of the report: the caller's own, never taken from a run.
     """
     glyph, _, _ = gate_words.GLYPHS[verdict.status]
     ordered = gate_words.worst_first(verdict.results)
@@ -35,26 +40,28 @@ def verdict_markdown(
         *([_text(gate_words.decided(verdict))] if verdict.decided is not None else []),
         *_cautions(verdict),
     ]
+    linked = [f"[Every case, side by side]({page})", ""] if page else []
+    noise = ["", f"<sub>{_text(verdict.promise)}</sub>"] if verdict.promise else []
     tail = [
         "",
+        *linked,
         *_attacks(verdict),
         *_fairness(verdict),
         *_cases(verdict),
         *_commands(verdict),
-        "",
-        f"<sub>{_text(verdict.promise)}</sub>",
+        *noise,
     ]
     room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 4_000
     body: list[str] = []
     if bad:
-        shown, room = _table(bad, room)
+        shown, room = _table(verdict, bad, room)
         body += ["", *shown, ""]
         body += [f"- {_text(gate_words.sentence(one))}" for one in bad[:3]]
         places = [gate_words.place(each) for one in verdict.compared for each in one.places]
         if places:
             body.append(f"- where: {_text(', '.join(dict.fromkeys(places)))}")
     if good:
-        shown, room = _table(good, room)
+        shown, room = _table(verdict, good, room)
         body += [
             "",
             f"<details><summary>{len(good)} passed</summary>",
@@ -74,8 +81,8 @@ def _about(verdict: Verdict, candidate: Run | None, baseline: Run | None) -> str
         return f"{name}{at}"
 
     old = run(verdict.baseline[-1], baseline) if verdict.baseline else "no baseline"
-    pairs = sum(one.paired for one in verdict.compared)
-    return f"{old} → {run(verdict.candidate, candidate)}, {words.count(pairs)} paired cases"
+    pairs = gate_words.pairs(verdict.compared)
+    return f"{old} → {run(verdict.candidate, candidate)}, {pairs}"
 
 
 def _cautions(verdict: Verdict) -> list[str]:
@@ -89,7 +96,7 @@ def _cautions(verdict: Verdict) -> list[str]:
     return ["", *list(said)[:12]] if said else []
 
 
-def _table(results: list[GateResult], room: int) -> tuple[list[str], int]:
+def _table(verdict: Verdict, results: list[GateResult], room: int) -> tuple[list[str], int]:
     lines = [
         "| | gate | rule | base | cand | change | interval | n |",
         "|---|---|---|---:|---:|---:|---|---:|",
@@ -100,7 +107,7 @@ def _table(results: list[GateResult], room: int) -> tuple[list[str], int]:
         changed = gate_words.change(one, one.difference) if one.about == "change" else ""
         cells = (
             f"{glyph} {word}{aside}",
-            f"{gate_words.name(one)} {one.target}",
+            f"{gate_words.name(one)} {gate_words.subject(verdict, one)}",
             gate_words.rule(one),
             gate_words.level(one, one.baseline),
             gate_words.level(one, one.candidate),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from evalkit.config.gate_metrics import known_metrics, metric_info
 from evalkit.config.spec import GateSpec, SuiteSpec
 from evalkit.errors import UsageError
-from evalkit.gate.decide import Stored
 from evalkit.gate.forecast import fewest_cases
+from evalkit.gate.stored import Stored
 from evalkit.runner.plan import Plan
 from evalkit.runner.rules import Rules
 from evalkit.runner.suites import PlannedSuite

@@ -19,8 +19,9 @@ from evalkit.config import (
 )
 from evalkit.config.check import nearest_file
 from evalkit.config.spec import CacheSpec, Cap
+from evalkit.config.suite import golden_names, group_names, suites_in
 from evalkit.config.target import seconds
-from evalkit.errors import ConfigError, Position, UnknownName
+from evalkit.errors import ConfigError, Position, UnknownName, UsageError
 
 FULL = """\
 project: demo
@@ -177,6 +178,32 @@ def test_suites_are_found_by_name_and_by_path(write, project):
     write("suites/support.yml", SUITE)
     with pytest.raises(ConfigError, match="two files hold the suite 'support'"):
         load_suite(loaded, "support")
+
+
+def test_a_folder_of_suites_is_a_group(write, project):
+    write("suites/attacks/one.yaml", "kind: adversarial\n" + SUITE)
+    write("suites/attacks/two.yml", SUITE)
+    write("suites/.hidden/three.yaml", SUITE)
+    write("suites/empty/notes.txt", "")
+    loaded = load_project(project / "evalkit.yaml")
+    assert suite_names(loaded) == ["one", "support", "two"]
+    assert group_names(loaded) == ["attacks"]
+    assert suites_in(loaded, "attacks") == ["one", "two"]
+    assert suites_in(loaded, "one") == ["one"]
+    assert golden_names(loaded) == ["support", "two"]
+    assert load_suite(loaded, "one").path == project / "suites/attacks/one.yaml"
+    with pytest.raises(UnknownName, match="did you mean 'attacks'"):
+        load_suite(loaded, "atacks")
+    with pytest.raises(UsageError, match="'attacks' is a group of 2 suites") as caught:
+        load_suite(loaded, "attacks")
+    assert "name one of them: one, two" in str(caught.value)
+    write("suites/attacks.yaml", SUITE)
+    with pytest.raises(ConfigError, match="'attacks' is a suite and a group of suites"):
+        suites_in(loaded, "attacks")
+    write("suites/two.yaml", SUITE)
+    with pytest.raises(ConfigError, match="two files hold the suite 'two'") as caught:
+        load_suite(loaded, "two")
+    assert "suites/attacks/two.yml" in str(caught.value)
 
 
 PLUGIN = """\
