@@ -35,6 +35,9 @@ def expand(
         str, typer.Option(metavar="NAME", help="The input that is the attack, or 'context'.")
     ] = "",
     twins: Annotated[bool, typer.Option("--twins", help="The harmless twins as well.")] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Leave out cases that a chain cannot change; name them.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace another content by its next version.")
     ] = False,
@@ -58,6 +61,7 @@ def expand(
         seed=seed,
         column=column,
         sorts=SORTS if twins else SORTS[:1],
+        skip=skip,
     )
     done = write(found, attack_spec(found, suite), asked, out.absolute(), force=force)
     said = (
@@ -65,6 +69,8 @@ def expand(
         f" frozen as version {done.frozen.version}, sha256 {done.frozen.sha256[:12]}"
     )
     emit(f"{shown_path(done.path)} {'has' if done.written else 'is unchanged:'} {said}\n")
+    for one in done.skipped:
+        typer.echo(f"left out: {words.clean(one, lines=False)}", err=True)
     if done.written:
         typer.echo("to run it, name it as 'dataset:' of a suite of 'kind: adversarial'", err=True)
     return ExitCode.PASS
