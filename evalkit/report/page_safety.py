@@ -12,6 +12,7 @@ from evalkit.secrets import redact
 Shown = Mapping[str, Any]
 LISTED = 50
 """Attacks of one list that are named."""
+TAGS = (*attacks.SLICES, "lang")
 _OPEN = {"new", "succeeded"}
 
 
@@ -44,7 +45,7 @@ def attacks_shown(view: ReportView) -> Shown | None:
                 else f"evalkit why {first} {old} {run}",
             }
         )
-    return {"level": attacks.level(found), "rows": attacks.lines(found), "lists": lists}
+    return {"level": attacks.level(found), "rows": attacks.lines(found, TAGS), "lists": lists}
 
 
 def fairness_shown(view: ReportView) -> Shown | None:
