@@ -145,6 +145,6 @@ def test_of_several_suites_the_slices_are_joined():
     assert every.aside == "4 undecided, 2 no answer"
     assert rows["transform=base64"].n == "80"
     assert "category=injection" not in rows
-    assert [each.name for each in lines([one, replace(one, target="other")])][0] == (
+    assert next(each.name for each in lines([one, replace(one, target="other")])) == (
         "injection on bot"
     )
