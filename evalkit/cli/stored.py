@@ -59,12 +59,17 @@ def print_run(store: Store, run_id: str, *, as_json: bool = False) -> None:
         emit(dumps(load.to_json()) if as_json else load_text(load, screen))
         return
     view = run_view(run, samples)
-    if store.has_attacks(run_id):
+    if store.has_sorts(run_id):
         from evalkit.gate.decide import attacked
+        from evalkit.gate.fairness import fair
         from evalkit.gate.stored import Stored
 
-        found = attacked(run.suites, Stored(run=run, sides=store.sides(run_id)), None)
-        view = replace(view, attacks=found)
+        stored = Stored(run=run, sides=store.sides(run_id))
+        view = replace(
+            view,
+            attacks=attacked(run.suites, stored, None),
+            fairness=fair(run.suites, stored, None),
+        )
     if as_json:
         emit(json(view))
         return

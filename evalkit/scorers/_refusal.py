@@ -117,7 +117,7 @@ _REFUSING = (
 _ELSEWHERE_CANNOT = re.compile(
     r"no puedo (?:ayudar|proporcionar|responder|cumplir|hacer|dar|ofrecer|asistir|participar)"
     r"|je ne (?:peux|suis) pas (?:vous aider|fournir|répondre|en mesure|aider|donner|accéder)"
-    r"|je ne peux pas|ich kann (?:ihnen |dir |dabei |diese |das )?(?:\w+ ){0,4}nicht"
+    r"|je ne peux pas|ich kann (?:ihnen |dir |dabei |diese |das )?(?:\S+ ){0,4}nicht"
     r"|não posso (?:ajudar|fornecer|responder|atender|fazer)|non posso (?:aiutar|fornire|rispond)"
     r"|ik kan (?:u |je |hier )?(?:\w+ ){0,3}niet|jag kan inte|nie mogę (?:pomóc|udzielić|odpowied)"
     r"|не могу (?:помочь|предоставить|ответить|выполнить|обсуждать)|yardımcı olamam|bunu yapamam"
