@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -79,6 +80,9 @@ def gate(
             " and nothing moved."
         ),
     ] = None,
+    page: Annotated[
+        str, typer.Option(metavar="URL", help="Where the report is kept: the Markdown links to it.")
+    ] = "",
     rescore: Annotated[
         Literal["auto", "judges", "off"],
         typer.Option(
@@ -132,6 +136,11 @@ def gate(
             f"{flag} cannot be given with --self-test: runs are judged against each other",
             hint="leave it out",
         )
+    if page and not re.fullmatch(r"https?://[\w.~:/?#@!$&'*+,;=%-]+", page, re.ASCII):
+        raise UsageError(
+            f"--page {page!r} is no address of a page",
+            hint="give it whole: --page https://ci.example.org/report.html",
+        )
     if comment is not None:
         from evalkit.runner.pull_request import check
 
@@ -163,6 +172,7 @@ def gate(
         annotations=annotations,
         verdict=verdict,
         comment=comment,
+        page=page,
     )
     show_verdict(judged, store, files, root=found.root, as_json=as_json, quiet=quiet)
     return judged.verdict.exit_code

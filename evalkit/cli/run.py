@@ -42,7 +42,11 @@ def run(
     *,
     suites: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SUITE", help="Names or files of suites; all golden ones without."),
+        typer.Argument(
+            metavar="SUITE",
+            help="Suites by name or file, or a folder in suites/ for all of its suites; without,"
+            " all golden ones.",
+        ),
     ] = None,
     target: Annotated[
         list[str] | None,
@@ -144,7 +148,8 @@ def run(
 ) -> int:
     """Run suites on targets, score every answer and store it.
 
-    Without SUITE every golden suite runs. A filter is words joined by and, or, not; a word is
+    Without SUITE every golden suite runs; attack suites run when they, or the folder they lie in,
+    are named. A filter is words joined by and, or, not; a word is
     looked for in the case's name, id and inputs, or in one place: name:, id:, expected:,
     inputs.NAME:, tags.NAME:. Ctrl-C keeps every finished answer and says how to continue.
 
@@ -179,7 +184,6 @@ def run(
     from evalkit.config import find_project, load_project
     from evalkit.model import RunKind
     from evalkit.offline import offline_if
-    from evalkit.runner.before_gate import before_gate
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
     from evalkit.runner.session import estimate_run, resume_run, start_run
@@ -249,6 +253,8 @@ def run(
             workers=workers,
         )
         if gate and resume is None:
+            from evalkit.runner.before_gate import before_gate
+
             options = before_gate(
                 found,
                 store,

@@ -13,7 +13,7 @@ from pydantic import Field, WithJsonSchema
 
 from evalkit import registry
 from evalkit.config.check import NAME, Findings, Strict, nearest_file
-from evalkit.config.gate_metrics import MetricInfo, known_metrics, metric_info
+from evalkit.config.gate_metrics import ATTACK_METRICS, MetricInfo, known_metrics, metric_info
 from evalkit.config.spec import (
     Anchor,
     GateLimit,
@@ -54,6 +54,12 @@ class WaiverModel(Strict):
     until: str = Field(description="the last day, as 2026-01-31")
 
 
+class CaseWaiverModel(WaiverModel):
+    """Who lets some cases fail a gate, why, and until when."""
+
+    cases: list[str] = Field(min_length=1, description="names, ids, tag:NAME or tag:NAME=VALUE")
+
+
 class GateModel(Strict):
     """One gate as it is written."""
 
@@ -77,6 +83,7 @@ class GateModel(Strict):
     target: str | None = Field(None, description="one of the suite's targets; all without")
     block_when: Literal["harm", "margin_exceeded"] = "harm"
     waiver: WaiverModel | None = None
+    waivers: list[CaseWaiverModel] = Field([], description="cases it is judged without, each dated")
 
 
 class AnchorModel(Strict):
@@ -239,7 +246,9 @@ def read_gates(
     targets = [
         one.value for one in root.entries["targets"].node.items if isinstance(one.value, str)
     ] if "targets" in root.entries else []  # fmt: skip
-    known = known_metrics(_plugins(scorers))
+    kind = root.entries.get("kind")
+    attacks = kind is not None and kind.node.value == "adversarial"
+    known = known_metrics(_plugins(scorers), attacks=attacks)
     found: dict[str, GateSpec] = {}
     for number, item in enumerate(entry.node.items, 1):
         gate = _Gate(findings, project, item, number=number, known=known, targets=targets)
@@ -308,7 +317,8 @@ class _Gate:
         self._check_shape(model, limits)
         by = [model.by] if isinstance(model.by, str) else model.by or []
         cases = [model.cases] if isinstance(model.cases, str) else model.cases or []
-        waiver = self._waiver(model)
+        waivers = self._waivers(model)
+        waiver = next((one for one in waivers if not one.cases), None)
         sql, query = self._sql(model, read)
         if model.target is not None and model.target not in self._targets:
             self._findings.unknown(
@@ -335,6 +345,7 @@ class _Gate:
             query=query,
             block_when=model.block_when,
             waiver=waiver,
+            waivers=tuple(one for one in waivers if one.cases),
             position=self._document.at(self._item),
         )
 
@@ -361,7 +372,18 @@ class _Gate:
                 )
             return None
         info = metric_info(model.metric, self._known)
-        if info is None:
+        if info is None and model.metric in ATTACK_METRICS:
+            lacks_kind = "attack.rate" not in self._known
+            self._findings.add(
+                f"{model.metric} in {self._owner} is a metric of attack suites"
+                if lacks_kind
+                else f"{model.metric} in {self._owner} needs a scorer that tells refusals",
+                self._at("metric"),
+                "write 'kind: adversarial' at the top of the suite"
+                if lacks_kind
+                else "add 'refusal' to the scorers",
+            )
+        elif info is None:
             self._findings.unknown(
                 f"unknown metric {model.metric!r} in {self._owner}",
                 model.metric,
@@ -451,18 +473,34 @@ class _Gate:
                 f"confirm in {self._owner} belongs to 'must: pass'", self._at("confirm")
             )
 
-    def _waiver(self, model: GateModel) -> Waiver | None:
-        if model.waiver is None:
-            return None
-        try:
-            until = date.fromisoformat(model.waiver.until)
-        except ValueError:
-            place = self._item.entries["waiver"].node.entries["until"].node
-            self._findings.add(
-                f"until in waiver in {self._owner} must be a day", place, "as in 2026-01-31"
-            )
-            return None
-        return Waiver(owner=model.waiver.owner, reason=model.waiver.reason, until=until)
+    def _waivers(self, model: GateModel) -> list[Waiver]:
+        """The waiver of the gate and those of its cases, with days that are days."""
+        entries = self._item.entries
+        written: list[tuple[WaiverModel, Node]] = []
+        if model.waiver is not None:
+            written.append((model.waiver, entries["waiver"].node))
+        if model.waivers:
+            written += zip(model.waivers, entries["waivers"].node.items, strict=True)
+            if model.sql is not None:
+                self._findings.add(
+                    f"waivers in {self._owner} name cases, and a query has none",
+                    self._at("waivers"),
+                    "waive the whole gate with 'waiver', or change the query",
+                )
+        found = []
+        for one, node in written:
+            try:
+                until = date.fromisoformat(one.until)
+            except ValueError:
+                self._findings.add(
+                    f"until in waiver in {self._owner} must be a day",
+                    node.entries["until"].node,
+                    "as in 2026-01-31",
+                )
+                continue
+            cases = tuple(one.cases) if isinstance(one, CaseWaiverModel) else ()
+            found.append(Waiver(owner=one.owner, reason=one.reason, until=until, cases=cases))
+        return found
 
     def _sql(self, model: GateModel, read: Reader) -> tuple[Path | None, str]:
         if model.sql is None:

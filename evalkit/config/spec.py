@@ -94,6 +94,8 @@ class ScorerSpec:
     """A scorer as a suite uses it: ``name`` is what it is called there, ``scorer`` what it is.
 
     ``threshold`` makes any scorer decide: passed at or better than it, in the scorer's direction.
+    ``turns`` says which answers of a conversation it judges: the ``last``, or all of them, as their
+    mean (``each``) or their ``worst``.
     """
 
     name: str
@@ -101,6 +103,7 @@ class ScorerSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
     position: Position | None = None
+    turns: Literal["last", "each", "worst"] = "last"
 
 
 GateMode: TypeAlias = Literal["prove", "guard", "advisory"]
@@ -125,11 +128,12 @@ class GateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
-    """Who lets a gate fail, why, and until which day (included)."""
+    """Who lets a gate fail, why, and until which day (included); or only some of its cases."""
 
     owner: str
     reason: str
     until: date
+    cases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +151,8 @@ class GateSpec:
     ``prove`` fails closed, ``guard`` blocks only on proof of harm, ``advisory`` never blocks.
     ``target`` is empty for all targets. ``cases`` are names, ids and ``tag:NAME[=VALUE]``; empty is
     all. ``by`` are tags: the gate is judged in each of their groups of ``min_cases`` and more.
-    ``sql`` is the file of a query, ``query`` its text as it was when the gate was read.
+    ``sql`` is the file of a query, ``query`` its text as it was when the gate was read. ``waivers``
+    name cases; ``left_out`` are those of the waivers in force, and the gate is judged without them.
     """
 
     id: str
@@ -162,6 +167,8 @@ class GateSpec:
     query: str = ""
     block_when: Literal["harm", "margin_exceeded"] = "harm"
     waiver: Waiver | None = None
+    waivers: tuple[Waiver, ...] = ()
+    left_out: tuple[str, ...] = ()
     position: Position | None = None
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
-from evalkit.config.gate_metrics import MetricInfo, metric_info
+from evalkit.config.gate_metrics import ATTACKS, MetricInfo, metric_info
 from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
 from evalkit.gate import calibrated
+from evalkit.gate.attack_results import attack_results
+from evalkit.gate.attacked import judging
 from evalkit.gate.beside import beside
 from evalkit.gate.calibrated import NO_RECORDS, Records, Trust
 from evalkit.gate.comparability import differences, same_data
@@ -23,7 +25,7 @@ from evalkit.gate.outcomes import outcomes
 from evalkit.gate.pairing import Pairing, alone, pair
 from evalkit.gate.question import Question
 from evalkit.gate.record import Calibration
-from evalkit.gate.result import Compared, Difference, GateResult, Status
+from evalkit.gate.result import Attacks, Compared, Difference, GateResult, Status
 from evalkit.gate.rules import CHANGES, FACT, rule_of
 from evalkit.gate.selection import Cases
 from evalkit.gate.shown import shown
@@ -172,6 +174,18 @@ class Bench:
             differences=self.differences,
         )
 
+    def attacks(self) -> list[Attacks]:
+        """What became of the suite's attacks and twins; nothing for a suite without any."""
+        found = attack_results(
+            self.everything,
+            self.infos,
+            self.deciders,
+            suite=self.suite,
+            target=self.target,
+            compared=self.before is not None,
+        )
+        return [] if found is None else [found]
+
     def judge(self, gate: GateSpec) -> list[GateResult]:
         """Every limit of a gate, in every group it names."""
         trusted = self.trust(gate)
@@ -212,6 +226,7 @@ class Bench:
             return self.whole._limit(gate, limit)
         cases = self.pairs if limit.kind in CHANGES else self.everything
         mask, problem = cases.chosen(gate.cases)
+        mask &= ~cases.any_of(gate.left_out)
         refusal = problem or self.refusal(limit, info)
         if refusal:
             return [self._question(gate, limit, info, NOTHING_MEASURED, None).error(refusal)]
@@ -274,8 +289,10 @@ class Bench:
                 continue
             if one.kind == "status" and (change or one.text.startswith("the candidate")):
                 return one.text
-            mine = one.scorer == info.source or (
-                info.source == "pass" and one.scorer in self.deciders
+            mine = (
+                one.scorer == info.source
+                or (info.source == "pass" and one.scorer in self.deciders)
+                or (info.source in ATTACKS and one.scorer in judging(info, self.deciders))
             )
             if change and one.scorer and mine:
                 return one.text
@@ -283,6 +300,8 @@ class Bench:
             return f"the candidate {self.candidate.id} is not complete: {self.candidate.status}"
         if info.source == "pass" and not self.deciders:
             return "no scorer of this suite decides whether an answer passes"
+        if info.source in ATTACKS and not judging(info, self.deciders):
+            return "no scorer of this suite decides it"
         return ""
 
     def _measure(
@@ -291,10 +310,12 @@ class Bench:
         key = (f"{info.name} {info.kind}", change)
         if key not in self.measured:
             pairing = cases.pairing
-            after = measure(info, self.after, pairing.candidate, deciders=self.deciders)
+            sorts = cases.tag("sort") if info.source in ATTACKS else None
+            asked = partial(measure, info, deciders=self.deciders, sorts=sorts)
+            after = asked(self.after, pairing.candidate)
             before = None
             if self.before is not None:
-                before = measure(info, self.before, pairing.baseline, deciders=self.deciders)
+                before = asked(self.before, pairing.baseline)
                 if info.kind != "quantile":
                     both = after.concerned | (before.concerned & (pairing.baseline >= 0))
                     after = lose(after, both, info.bounds)

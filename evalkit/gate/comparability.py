@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from evalkit.gate.beside import is_beside
 from evalkit.gate.looks import chosen_end
 from evalkit.gate.result import Difference
 from evalkit.model import DatasetVersion, Run, RunStatus, ScorerVersion, TargetVersion
@@ -184,3 +185,12 @@ def _provenance(before: Side, after: Side) -> list[Difference]:
             text = f"{stale:,} of {answered:,} answers of the {name} were not live"
             found.append(Difference(kind="provenance", weight="caution", text=text))
     return found
+
+
+def left_out(baseline: Iterable[str], targets: Collection[str]) -> list[str]:
+    """Targets that only the baseline has: nothing says whether they got worse."""
+    return [
+        f"target {one!r} is in the baseline and was not run now"
+        for one in sorted(set(baseline) - set(targets))
+        if not is_beside(one)
+    ]

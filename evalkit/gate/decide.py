@@ -11,18 +11,18 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from evalkit.config.spec import GateSpec, SuiteSpec
+from evalkit.config.spec import GatePolicy, GateSpec, SuiteSpec
 from evalkit.gate import calibrated
 from evalkit.gate.anchor import anchored, tolerated, with_budget
 from evalkit.gate.bench import Bench
-from evalkit.gate.beside import is_beside
 from evalkit.gate.calibrated import NO_RECORDS, Records, Trust
+from evalkit.gate.comparability import left_out
 from evalkit.gate.facts import offending_rows
 from evalkit.gate.looks import decided
 from evalkit.gate.measure import NOTHING_MEASURED
-from evalkit.gate.policy import corrected, overall, promise, waivers, with_effect
+from evalkit.gate.policy import corrected, overall, promise, waived, waivers, with_effect
 from evalkit.gate.question import Question
-from evalkit.gate.result import Compared, GateResult, Status, Verdict
+from evalkit.gate.result import Attacks, Compared, GateResult, Status, Verdict
 from evalkit.gate.rules import FACT
 from evalkit.gate.stored import Stored, targets_of
 from evalkit.hashing import content_id
@@ -51,10 +51,12 @@ def decide(
     ``problems`` lets nothing pass. ``records`` are the calibrations of scorers, by suite and name.
     Whatever cannot be judged is an ERROR of its own gate.
     """
+    suites = [replace(one, gates=tuple(waived(g, today) for g in one.gates)) for one in suites]
     gates = {(one.name, gate.id): gate for one in suites for gate in one.gates}
     policies = {one.name: one.policy for one in suites}
     results: list[GateResult] = []
     compared: list[Compared] = []
+    attacks: list[Attacks] = []
     problems = list(problems)
     said = list(said)
     trusts: list[tuple[str, Trust]] = []
@@ -73,6 +75,7 @@ def decide(
                 seed=seed,
             )
             compared.append(bench.compared())
+            attacks += bench.attacks()
             for gate in suite.gates:
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
@@ -89,7 +92,10 @@ def decide(
                     budget = suite.policy.anchor.budget
                     results += [with_budget(one, budget) for one in bench.judge(gate)]
         results += [_query(suite, gate, rows) for gate in suite.gates if gate.sql is not None]
-        said += _left_out(suite, targets, baseline)
+        old = (
+            [] if baseline is None else [one for name, one in baseline.sides if name == suite.name]
+        )
+        said += left_out(old, targets)
         problems += [
             f"gate {gate.id!r} is about target {gate.target!r}, which was not run"
             for gate in suite.gates
@@ -105,6 +111,7 @@ def decide(
             policies[one.suite],
             gates[one.suite, one.gate].waiver,
             today,
+            gates[one.suite, one.gate].waivers,
         )
         for one in corrected(results, alpha)
     ]
@@ -115,6 +122,7 @@ def decide(
         baseline=() if baseline is None else baseline.runs or (baseline.run.id,),
         results=tuple(effective),
         compared=tuple(compared),
+        attacks=tuple(attacks),
         promise=promise(effective, alpha),
         problems=tuple(problems),
         hint=no_baseline if baseline is None else "",
@@ -131,24 +139,32 @@ def compare(suites: Sequence[str], candidate: Stored, baseline: Stored) -> tuple
     return tuple(one.compared() for one in benches(suites, candidate, baseline))
 
 
-def benches(suites: Sequence[str], candidate: Stored, baseline: Stored | None) -> list[Bench]:
+def attacked(
+    suites: Sequence[str], candidate: Stored, baseline: Stored | None
+) -> tuple[Attacks, ...]:
+    """What became of the attacks of a run, against a baseline if there is one."""
+    return tuple(found for one in benches(suites, candidate, baseline) for found in one.attacks())
+
+
+def benches(
+    suites: Sequence[str],
+    candidate: Stored,
+    baseline: Stored | None,
+    policies: Mapping[str, GatePolicy] = {},
+) -> list[Bench]:
     """Every target of the suites on both sides, without any gate."""
     found = []
     for name in suites:
-        for target in targets_of(candidate, name):
-            spec = SuiteSpec(name=name, path=_NOWHERE, datasets=(), targets=(), scorers=())
-            found.append(Bench.of(spec, target, candidate, baseline))
+        spec = SuiteSpec(
+            name=name,
+            path=_NOWHERE,
+            datasets=(),
+            targets=(),
+            scorers=(),
+            policy=policies.get(name, GatePolicy()),
+        )
+        found += [Bench.of(spec, one, candidate, baseline) for one in targets_of(candidate, name)]
     return found
-
-
-def _left_out(suite: SuiteSpec, targets: Sequence[str], baseline: Stored | None) -> list[str]:
-    """Targets that only the baseline has: nothing says whether they got worse."""
-    had = [] if baseline is None else [one for name, one in baseline.sides if name == suite.name]
-    return [
-        f"target {one!r} is in the baseline and was not run now"
-        for one in sorted(set(had) - set(targets))
-        if not is_beside(one)
-    ]
 
 
 def _query(suite: SuiteSpec, gate: GateSpec, rows: Mapping[tuple[str, str], int]) -> GateResult:

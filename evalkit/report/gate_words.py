@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from evalkit.gate.result import GateResult, Place, Status, Verdict
+from collections.abc import Sequence
+
+from evalkit.gate.moves import MetricChange
+from evalkit.gate.result import Compared, GateResult, Place, Status, Verdict
 from evalkit.report import words
 
 GLYPHS = {
@@ -28,6 +31,13 @@ def name(result: GateResult) -> str:
     return " ".join(one for one in (result.gate, result.where) if one)
 
 
+def subject(verdict: Verdict, result: GateResult) -> str:
+    """The target a result is about, with its suite where the verdict is about several."""
+    suites = {one.suite for one in verdict.results}
+    named = [result.suite] if len(suites) > 1 else []
+    return " / ".join(one for one in (*named, result.target) if one)
+
+
 def level(result: GateResult, value: float | None) -> str:
     """A level in the metric's unit."""
     if result.about == "gap":
@@ -37,7 +47,7 @@ def level(result: GateResult, value: float | None) -> str:
     return words.quantity(value, result.unit if result.unit != "tokens" else "")
 
 
-def change(result: GateResult, value: float | None, *, signed: bool = True) -> str:
+def change(result: GateResult | MetricChange, value: float | None, *, signed: bool = True) -> str:
     """A change with its sign: points of a share, a share of the baseline, or the metric's unit."""
     if value is None:
         return words.NONE
@@ -193,6 +203,16 @@ def _fact(result: GateResult) -> str:
         return result.reason
     allowed = level(result, result.bound)
     return f"within {allowed}" if result.status is Status.PASS else f"more than {allowed}"
+
+
+def pairs(compared: Sequence[Compared]) -> str:
+    """How many cases were paired, each counted once however many targets answered it."""
+    by_suite: dict[str, int] = {}
+    for one in compared:
+        by_suite[one.suite] = max(one.paired, by_suite.get(one.suite, 0))
+    said = words.counted(sum(by_suite.values()), "paired case")
+    targets = len({one.target for one in compared if one.paired})
+    return f"{said} × {targets} targets" if targets > 1 else said
 
 
 def decided(verdict: Verdict) -> str:

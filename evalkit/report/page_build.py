@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 
 from evalkit.config.prompt_diff import diff_words
+from evalkit.config.spec import GatePolicy
+from evalkit.gate.moves import moves
 from evalkit.gate.places import places
 from evalkit.gate.result import Compared, Place, Verdict
 from evalkit.gate.stored import Stored
@@ -64,7 +66,8 @@ def report_view(
     verdict: Verdict | None,
     compared: Sequence[Compared],
     run: RunView,
-    spent_before: float | None,
+    before: RunView | None = None,
+    policies: Mapping[str, GatePolicy] = {},
     tables: Sequence[CaseTable],
     context: Context,
     texts: Fetch,
@@ -73,13 +76,20 @@ def report_view(
 ) -> ReportView:
     """The view of a candidate, against a baseline if there is one."""
     rows = case_rows(tables)
+    listed = {one.name: [row.metric for row in one.rows] for one in run.suites}
     facts = _facts(candidate, run.cost_usd)
     return ReportView(
         title=_title(candidate.run),
         project=candidate.run.project,
         candidate=facts,
-        baseline=None if baseline is None else _facts(baseline, spent_before),
+        baseline=None
+        if baseline is None
+        else _facts(baseline, before.cost_usd if before else None),
         run=run,
+        before=before,
+        moves=()
+        if baseline is None
+        else moves(candidate, baseline, shown=listed, policies=policies),
         verdict=verdict,
         compared=tuple(compared),
         changes=() if baseline is None else tuple(changes(baseline.run, candidate.run)),
@@ -130,8 +140,8 @@ def case_rows(tables: Sequence[CaseTable]) -> CaseRows:
         columns = [getattr(one, name).tolist() for one in tables]
         return tuple(_number(columns[place][row] * scale) for place, row in order)
 
-    def whole(name: str) -> tuple[int | None, ...]:
-        return tuple(None if one is None else round(one) for one in numbers(name, 1000.0))
+    def times(name: str) -> tuple[int | float | None, ...]:
+        return tuple(None if one is None else _ms(one) for one in numbers(name, 1000.0))
 
     return CaseRows(
         groups=tuple(
@@ -148,14 +158,19 @@ def case_rows(tables: Sequence[CaseTable]) -> CaseRows:
         flaky=tuple(int(tables[place].flaky[row]) for place, row in order),
         before=numbers("before"),
         after=numbers("after"),
-        before_ms=whole("before_s"),
-        after_ms=whole("after_s"),
+        before_ms=times("before_s"),
+        after_ms=times("after_s"),
         tags=_tags(tables, order),
     )
 
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 6)
+
+
+def _ms(value: float) -> int | float:
+    """Whole milliseconds, or as many decimals as a short time needs."""
+    return round(value) if value >= 10 else round(value, 1 if value >= 1 else 2)
 
 
 def _tags(tables: Sequence[CaseTable], order: Sequence[tuple[int, int]]) -> dict[str, Tag]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from evalkit.config.spec import GatePolicy, Project, SuiteSpec
@@ -123,6 +123,7 @@ class Pair:
     baseline: Stored | None
     verdict: Verdict | None
     compared: tuple[Compared, ...] = ()
+    policies: Mapping[str, GatePolicy] = field(default_factory=dict)
 
 
 def pair_of(project: Project, store: Store, runs: Sequence[str]) -> Pair:
@@ -144,6 +145,7 @@ def pair_of(project: Project, store: Store, runs: Sequence[str]) -> Pair:
         or (
             compare(run.suites, judged.stored, judged.against) if judged.against is not None else ()
         ),
+        policies={one.name: one.policy for one in judged.specs},
     )
 
 

@@ -298,6 +298,10 @@ class Looks:
             added={} if before is None else before.added,
         )
 
+    def settings(self) -> dict[str, JSON]:
+        """What is added to the settings of the run."""
+        return {SETTING: self.record()}
+
     def _most(self) -> dict[str, int]:
         """The most trials a case may come to have, by suite, where that is more than planned."""
         found = {}

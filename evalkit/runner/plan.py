@@ -16,12 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from evalkit.config.spec import CacheMode, Project
+from evalkit.config.suite import suites_in
 from evalkit.errors import ConfigError, UnknownName, UsageError
 from evalkit.gate.beside import beside
 from evalkit.gate.looks import UNCHANGED
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.audit import user_name
-from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
+from evalkit.runner.checks import (
+    check_needs,
+    check_prompts,
+    check_reach,
+    check_turns,
+    refuse_nothing,
+)
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
 from evalkit.runner.judges import Judge, judges_of
@@ -167,6 +174,8 @@ def _build(
 ) -> Plan:
     seed = project.seed if options.seed is None else options.seed
     selection = options.selection(seed)
+    named = [one for name in options.suites for one in suites_in(project, name)]
+    options = replace(options, suites=tuple(named))  # a group may have grown when it is resumed
     specs = find_suites(project, options.suites)
     for name in options.targets:
         if name not in project.targets:
@@ -219,7 +228,12 @@ def _build(
     warnings = [*fleet.warnings, *judging.warnings]
     for suite in suites:
         check_prompts(suite, fleet)
-        warnings += [*suite.warnings, *check_needs(suite)]
+        warnings += [
+            *suite.warnings,
+            *check_needs(suite),
+            *check_turns(suite),
+            *check_reach(suite, fleet),
+        ]
     return Plan(
         project=project,
         run=replace(_run(project, options, suites, fleet), seed=seed, git=git.answer()),

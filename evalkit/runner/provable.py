@@ -26,7 +26,8 @@ def refuse_unprovable(plan: Plan, rules: Rules, baseline: Stored | None) -> None
 
 
 def _check(gate: GateSpec, spec: SuiteSpec, suite: PlannedSuite, baseline: Stored | None) -> None:
-    info = metric_info(gate.metric, known_metrics({one.name: one.plugin for one in suite.scorers}))
+    plugins = {one.name: one.plugin for one in suite.scorers}
+    info = metric_info(gate.metric, known_metrics(plugins, attacks=spec.kind == "adversarial"))
     for limit in gate.limits if info is not None else ():
         assert info is not None
         least = fewest_cases(

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.gate.beside import beside
-from evalkit.gate.looks import SETTING as LOOKED
-from evalkit.gate.looks import ended_early
 from evalkit.model import RunStatus
 from evalkit.offline import Guard, offline_if
 from evalkit.runner.budget import Ledger
@@ -30,7 +28,6 @@ from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
 from evalkit.runner.flight import Flight
 from evalkit.runner.funds import fund
-from evalkit.runner.looks import Looks
 from evalkit.runner.outcome import Outcome, ScorerErrors
 from evalkit.runner.pace import Pace
 from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan, planned_of
@@ -45,6 +42,8 @@ from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
 
 if TYPE_CHECKING:
+    # what judges is imported when a run is judged while it is made
+    from evalkit.runner.looks import Looks
     from evalkit.store import Store
 
 
@@ -171,6 +170,8 @@ def resume_run(
     ``name`` is an id, a part of one, or ``latest``; of ``options`` count those that do not choose
     trials. Raises ``UsageError`` when the project changed since, naming what.
     """
+    from evalkit.gate.looks import ended_early
+
     _recover(store, display)
     run = store.load_run(store.resolve(name))
     options = stored_options(run, options or RunOptions())
@@ -253,6 +254,8 @@ def execute(
         if resumed is not None:
             store.reopen_run(run_id)
         if looks is not None:
+            from evalkit.runner.looks import Looks
+
             watch = Looks.of(
                 plan.project,
                 store,
@@ -295,7 +298,7 @@ def execute(
             recorder.settle()
             kept = None
             if watch is not None and outcome.status is RunStatus.COMPLETE:
-                kept = {LOOKED: watch.record()}
+                kept = watch.settings()
             recorder.finish(outcome.status, unrecorded=engine.ledger.unrecorded, settings=kept)
         except StoreError as error:
             raise _with_kept(error, run_id, tallies, engine) from error

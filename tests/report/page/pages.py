@@ -192,7 +192,7 @@ def view_of(store: Store, *, alone: bool = False, room: int = 10_000_000) -> Rep
         verdict=None,
         compared=() if old is None else compare(new.run.suites, new, old),
         run=run_view(new.run, store.samples(AFTER)),
-        spent_before=None,
+        before=None if old is None else run_view(old.run, store.samples(BEFORE)),
         tables=case_tables(new.run.suites, new, old),
         context=Context(past={"support": past}, releases={}),
         texts=lambda ids: store.cases(AFTER, ids),
