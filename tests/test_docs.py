@@ -80,7 +80,7 @@ def test_the_attack_suites_are_added_run_and_written_as_shown(tmp_path):
     from evalkit.datasets import open_dataset
     from tests.servers import ModelServer, desk
 
-    targets, suite = blocks("attacks.md", "yaml")
+    targets, suite, gates, template = blocks("attacks.md", "yaml")
     attack = blocks("attacks.md", "json")[0]
     with ModelServer(desk.guarded) as server:
         local = f"    base_url: {server.openai}\n    prompt:"
@@ -91,6 +91,8 @@ def test_the_attack_suites_are_added_run_and_written_as_shown(tmp_path):
             ("prompts/assistant.j2", (ROOT / "prompts/assistant.j2").read_text("utf-8")),
             ("suites/adversarial/discounts.yaml", suite),
             ("golden/adversarial/discounts.jsonl", attack),
+            ("suites/adversarial/gated.yaml", suite.partition("gates:")[0] + gates),
+            ("golden/people.yaml", template),
         ):
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).write_text(text, encoding="utf-8")
@@ -98,7 +100,10 @@ def test_the_attack_suites_are_added_run_and_written_as_shown(tmp_path):
         (case,) = open_dataset(spec.datasets[0]).cases()
         assert case.tags["sort"] == "attack"
         assert case.metadata["marker"] in str(case.inputs["question"])
-        (tmp_path / "suites/adversarial/discounts.yaml").unlink()
+        gated = load_suite(load_project(tmp_path / "evalkit.yaml"), "gated")
+        assert gated.gates[0].waivers[0].cases == (case.name,)
+        for name in ("discounts", "gated"):
+            (tmp_path / f"suites/adversarial/{name}.yaml").unlink()
         first, *rest = commands("attacks.md")
         assert first == "evalkit run adversarial"
         for line in rest:
