@@ -242,7 +242,7 @@ def test_code_of_the_project_runs_only_when_allowed(write, project):
         ("def f(:\n", "not valid Python", "checks/own.py:1:7"),
         ("import nowhere_at_all\n", "running 'checks/own.py' failed: ModuleNotFoundError", ":7:11"),
         ("1 / 0\n", "running 'checks/own.py' failed: ZeroDivisionError", ":7:11"),
-        ("x = 1\n", "the file declares no scorer, target, dataset or renderer", ":7:11"),
+        ("x = 1\n", "the file declares no scorer, target, dataset, renderer or transform", ":7:11"),
     ],
 )
 def test_a_plugin_that_fails_is_the_users_mistake(write, code, what, where):
