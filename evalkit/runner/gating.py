@@ -108,7 +108,7 @@ def judge(
             *(leak if named == "rolling" and policy.anchor is None else ()),
         ),
         problems=(*rules.problems, *([missing] if missing else [])),
-        records=load_records(project, wanted),
+        records=load_records(project, wanted, commit=rules.commit),
     )
     if named.startswith("file:"):
         verdict = replace(verdict, against=named)

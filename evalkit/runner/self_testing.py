@@ -44,7 +44,7 @@ def self_test(
     rules = rules_of(project, wanted, policy_ref)
     policy = rules.specs[0].policy if rules.specs else GatePolicy()
     sides = {one.id: store.sides(one.id) for one in runs}
-    records = load_records(project, wanted)
+    records = load_records(project, wanted, commit=rules.commit)
     verdicts, moved = [], []
     for place, one in enumerate(runs):
         others = _nearest(runs, place)[: policy.baseline_runs]
