@@ -60,6 +60,8 @@ def test_an_unchanged_candidate_passes_early(project, server, capsys):
     assert decided["cases"] < 300
     assert len(server.seen) == 500 - decided["saved_calls"] < 400
     assert decided["sentence"].startswith(f"Decided after {decided['cases']} of 500 cases; saved")
+    # what was not asked was neither taken out of the data nor lost
+    assert [verdict["compared"][0][one] for one in ("removed", "lost")] == [[], []]
     (quality,) = verdict["results"]
     assert quality["n"] == decided["cases"]
     assert quality["looks"][-1] == decided["cases"] / 500
