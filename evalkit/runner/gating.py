@@ -63,6 +63,30 @@ def judge(
     A stored baseline that other scorers had judged is scored again as ``rescore`` allows.
     Raises ``Undecided`` when the run had none of the suites.
     """
+    with store.together():
+        return _judge(
+            project,
+            store,
+            candidate,
+            baseline=baseline,
+            suites=suites,
+            policy_ref=policy_ref,
+            rescore=rescore,
+            allow_code=allow_code,
+        )
+
+
+def _judge(
+    project: Project,
+    store: Store,
+    candidate: str,
+    *,
+    baseline: str | None,
+    suites: Sequence[str],
+    policy_ref: str,
+    rescore: Rescore,
+    allow_code: bool,
+) -> Judged:
     run = store.load_run(store.resolve(candidate, kind=RunKind.EVALUATION))
     if run.kind is not RunKind.EVALUATION:
         raise UsageError(
