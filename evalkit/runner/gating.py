@@ -220,6 +220,9 @@ def offending(
     return found
 
 
+_PROMOTED = "file:baselines/main.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Finder:
     """Finds what a candidate is compared with.
@@ -276,9 +279,12 @@ class Finder:
         if others:
             return (
                 f"compare with an earlier run, as --baseline run:{others[0].run_id} or latest~1, or"
-                " make one the baseline: evalkit baseline promote RUN"
+                f" with a promoted one: evalkit baseline promote RUN, then --baseline {_PROMOTED}"
             )
-        return "this is the first run: make it the baseline with evalkit baseline promote latest"
+        return (
+            "this is the first run: keep it with evalkit baseline promote latest, and judge later"
+            f" runs with --baseline {_PROMOTED}"
+        )
 
     def _file(self, name: str) -> Stored:
         root = self.project.root
