@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """Where a verdict is also written; ``comment`` is when a pull request gets one."""
+    """Where a verdict is also written; ``comment`` is when a pull request gets one.
+
+    ``page`` is the address of the report, if it is kept somewhere.
+    """
 
     junit: Path | None = None
     markdown: Path | None = None
@@ -28,6 +31,7 @@ class Files:
     annotations: Path | None = None
     verdict: Path | None = None
     comment: Literal["always", "changes"] | None = None
+    page: str = ""
 
 
 def show_verdict(
@@ -64,7 +68,7 @@ def show_verdict(
             for gate in spec.gates
         }
         _write(files.annotations, verdict_annotations(verdict, places))
-    text = verdict_markdown(verdict, **runs)
+    text = verdict_markdown(verdict, **runs, page=files.page)
     if files.markdown is not None:
         _write(files.markdown, text)
     if files.summary is not None:

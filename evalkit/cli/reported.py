@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.cli.stored import open_store, shown_path
 
 if TYPE_CHECKING:
+    from evalkit.model import Run
     from evalkit.report.page import ReportView
+    from evalkit.report.view import RunView
     from evalkit.runner.gating import Pair
     from evalkit.store import Store
 
@@ -35,6 +38,8 @@ def load_view(
 
 
 def _view(store: Store, root: Path, pair: Pair) -> ReportView:
+    from evalkit.gate.decide import attacked
+    from evalkit.gate.fairness import fair
     from evalkit.gate.table import case_tables
     from evalkit.report.page_build import Context, Past, report_view
     from evalkit.report.view import run_view
@@ -60,8 +65,17 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
         baseline=old,
         verdict=pair.verdict,
         compared=pair.compared,
-        run=run_view(run, store.samples(run.id)),
-        spent_before=None if old is None else _spent(store, old.run.id),
+        run=replace(
+            run_view(run, store.samples(run.id)),
+            attacks=attacked(run.suites, pair.candidate, old)
+            if pair.verdict is None
+            else pair.verdict.attacks,
+            fairness=fair(run.suites, pair.candidate, old)
+            if pair.verdict is None
+            else pair.verdict.fairness,
+        ),
+        before=None if old is None else _view_of(store, old.run),
+        policies=pair.policies,
         tables=case_tables(run.suites, pair.candidate, old),
         context=Context(past=past, releases=tagged_commits(root)),
         texts=lambda ids: store.cases(run.id, ids),
@@ -69,8 +83,15 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
     )
 
 
-def _spent(store: Store, run_id: str) -> float | None:
-    return next((one.cost_usd for one in store.runs() if one.run_id == run_id), None)
+def _view_of(store: Store, run: Run) -> RunView | None:
+    """A baseline as a run of its own; one that came from a file has no trials here."""
+    from evalkit.errors import UnknownName
+    from evalkit.report.view import run_view
+
+    try:
+        return run_view(run, store.samples(run.id))
+    except UnknownName:
+        return None
 
 
 def written(view: ReportView, path: Path, *, split: bool, budget: int) -> Mapping[Path, int]:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,17 @@ def print_run(
         emit(dumps(load.to_json()) if as_json else load_text(load, screen))
         return
     view = view or run_view(run, samples)
+    if store.has_sorts(run_id):
+        from evalkit.gate.decide import attacked
+        from evalkit.gate.fairness import fair
+        from evalkit.gate.stored import Stored
+
+        stored = Stored(run=run, sides=store.sides(run_id))
+        view = replace(
+            view,
+            attacks=attacked(run.suites, stored, None),
+            fairness=fair(run.suites, stored, None),
+        )
     if as_json:
         emit(json(view))
         return

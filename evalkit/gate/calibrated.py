@@ -13,14 +13,16 @@ from types import MappingProxyType
 
 import numpy as np
 
-from evalkit.config.gate_metrics import MetricInfo
+from evalkit.config.gate_metrics import ATTACKS, MetricInfo
+from evalkit.gate.attacked import judging
 from evalkit.gate.record import Calibration
 from evalkit.gate.result import GateResult, Standing, Status
 from evalkit.model import Run
 from evalkit.registry import ScorerPlugin
 from evalkit.stats.agreement import JUDGE_KAPPA, JUDGE_LABELS
-from evalkit.stats.evidence import Resampled
-from evalkit.stats.judged import post_stratified
+from evalkit.stats.evidence import Pivot, Resampled
+from evalkit.stats.intervals import Floats
+from evalkit.stats.judged import MEAN_LABELS, post_stratified, prediction_powered
 from evalkit.stats.sides import Side
 
 Records = Mapping[tuple[str, str], Calibration]
@@ -44,6 +46,13 @@ class Trust:
             return None
         of_picked, of_others = self.record.shares(passing=passing)
         return post_stratified((picked, cases), of_picked, of_others, draws=DRAWS, seed=seed)
+
+    def corrected_mean(self, values: Floats) -> Pivot | None:
+        """The true mean behind the scorer's of each case; ``None`` without enough labels of it."""
+        labels = None if self.record is None else self.record.mean
+        if labels is None or labels.n < MEAN_LABELS or len(values) < 2:
+            return None
+        return prediction_powered(labels, values)
 
 
 FACT = Trust()
@@ -86,13 +95,18 @@ def trust(
 
     What passes by a check of facts and an estimate together is not downgraded for the estimate.
     """
-    names = deciders if info.source == "pass" else (info.source,)
+    names: Sequence[str] = (info.source,)
+    if info.source == "pass":
+        names = deciders
+    elif info.source in ATTACKS:
+        names = judging(info, deciders)
     found = [_of(name, suite, plugins, held, records) for name in names]
     if not found or any(one.standing == "fact" for one in found):
         return FACT
     worst = min(found, key=lambda one: _ORDER.index(one.standing))
     # what several scorers pass together was never held against people
-    return worst if info.source != "pass" else replace(worst, record=None)
+    together = info.source == "pass" or info.source in ATTACKS
+    return replace(worst, record=None) if together else worst
 
 
 _ORDER: tuple[Standing, ...] = ("uncalibrated", "stale", "few", "weak", "calibrated", "fact")

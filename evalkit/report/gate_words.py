@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from evalkit.gate.result import GateResult, Place, Status, Verdict
+from collections.abc import Sequence
+
+from evalkit.gate.moves import MetricChange
+from evalkit.gate.result import Compared, GateResult, Place, Status, Verdict
 from evalkit.report import words
 
 GLYPHS = {
@@ -28,6 +31,13 @@ def name(result: GateResult) -> str:
     return " ".join(one for one in (result.gate, result.where) if one)
 
 
+def subject(verdict: Verdict, result: GateResult) -> str:
+    """The target a result is about, with its suite where the verdict is about several."""
+    suites = {one.suite for one in verdict.results}
+    named = [result.suite] if len(suites) > 1 else []
+    return " / ".join(one for one in (*named, result.target) if one)
+
+
 def level(result: GateResult, value: float | None) -> str:
     """A level in the metric's unit."""
     if result.about == "gap":
@@ -37,11 +47,11 @@ def level(result: GateResult, value: float | None) -> str:
     return words.quantity(value, result.unit if result.unit != "tokens" else "")
 
 
-def change(result: GateResult, value: float | None, *, signed: bool = True) -> str:
+def change(result: GateResult | MetricChange, value: float | None, *, signed: bool = True) -> str:
     """A change with its sign: points of a share, a share of the baseline, or the metric's unit."""
     if value is None:
         return words.NONE
-    sign = "" if not signed else "−" if value < 0 else "+"
+    sign = "−" if value < 0 else "+" if signed else ""
     size = abs(value)
     if result.relative:
         return f"{sign}{_fixed(100 * size)} %"
@@ -195,18 +205,40 @@ def _fact(result: GateResult) -> str:
     return f"within {allowed}" if result.status is Status.PASS else f"more than {allowed}"
 
 
+def pairs(compared: Sequence[Compared]) -> str:
+    """How many cases were paired, each counted once however many targets answered it."""
+    by_suite: dict[str, int] = {}
+    for one in compared:
+        by_suite[one.suite] = max(one.paired, by_suite.get(one.suite, 0))
+    said = words.counted(sum(by_suite.values()), "paired case")
+    targets = len({one.target for one in compared if one.paired})
+    return f"{said} × {targets} targets" if targets > 1 else said
+
+
 def decided(verdict: Verdict) -> str:
-    """After how many cases a run was decided that was looked at, and what that saved."""
+    """How a run came to its verdict that was looked at, or not asked all, and what that saved."""
     one = verdict.decided
     if one is None:
         return ""
-    if not one.early:
-        return f"Looked at {words.counted(one.looks, 'time')}; the intervals hold over all looks."
-    said = f"Decided after {words.count(one.cases)} of {words.counted(one.of, 'case')}"
-    if not one.saved_calls:
-        return f"{said}."
-    money = "" if one.saved_usd is None else f", {words.money(one.saved_usd)}"
-    return f"{said}; saved {words.counted(one.saved_calls, 'call')}{money}."
+    said = []
+    if one.early:
+        said.append(f"Decided after {words.count(one.cases)} of {words.counted(one.of, 'case')}")
+    elif one.added_calls:
+        said.append(f"Extended by {words.counted(one.added_calls, 'call')}")
+    elif one.looks > 1:
+        said.append(
+            f"Looked at {words.counted(one.looks, 'time')}; the intervals hold over all looks"
+        )
+    if one.unchanged:
+        said.append(
+            f"{words.counted(one.unchanged, 'case')} asked what the baseline's run asked and"
+            f" {'has' if one.unchanged == 1 else 'have'} its answers: no change, unless the"
+            " provider has changed since"
+        )
+    if one.saved_calls and said:
+        money = "" if one.saved_usd is None else f", {words.money(one.saved_usd)}"
+        said[-1] += f"; saved {words.counted(one.saved_calls, 'call')}{money}"
+    return "".join(f"{' ' if place else ''}{one}." for place, one in enumerate(said))
 
 
 def place(one: Place) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.config.prompt_diff import Hunk
+from evalkit.gate.moves import MetricChange
 from evalkit.gate.result import Compared, Place, Verdict
 from evalkit.report.view import RunView
 
@@ -139,8 +140,8 @@ class CaseRows:
     flaky: tuple[int, ...] = ()
     before: tuple[float | None, ...] = ()
     after: tuple[float | None, ...] = ()
-    before_ms: tuple[int | None, ...] = ()
-    after_ms: tuple[int | None, ...] = ()
+    before_ms: tuple[int | float | None, ...] = ()
+    after_ms: tuple[int | float | None, ...] = ()
     tags: Mapping[str, Tag] = field(default_factory=dict)
 
 
@@ -170,8 +171,24 @@ class ScoreText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnText:
+    """One turn of a conversation as it is read; ``cut`` counts characters that were left out."""
+
+    user: str
+    text: str
+    error: str = ""
+    cut: int = 0
+    facts: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialText:
-    """One trial of a case as it is read; ``cut`` counts characters that were left out."""
+    """One trial of a case as it is read; ``cut`` counts characters that were left out.
+
+    ``turns`` are those of a conversation that were answered.
+    """
 
     text: str | None
     error: str = ""
@@ -180,11 +197,15 @@ class TrialText:
     context: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     scores: tuple[ScoreText, ...] = ()
+    turns: tuple[TurnText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseText:
-    """Everything of one row that is read when it is opened; ``row`` is its place in the rows."""
+    """Everything of one row that is read when it is opened; ``row`` is its place in the rows.
+
+    ``turns`` are what the user says in a conversation, each with what its answer is judged by.
+    """
 
     row: int
     inputs: tuple[tuple[str, str], ...] = ()
@@ -193,11 +214,35 @@ class CaseText:
     messages: tuple[tuple[str, str], ...] = ()
     before: tuple[TrialText, ...] = ()
     after: tuple[TrialText, ...] = ()
+    turns: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One variant of a pair as it is read: the group, what was asked, answered, and its value."""
+
+    group: str
+    asked: str
+    answer: str
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairView:
+    """Variants of one question side by side; ``outcome`` says that more than words differ."""
+
+    title: str
+    unit: str
+    outcome: bool
+    variants: tuple[Variant, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportView:
-    """What a page shows; without gates there is no ``verdict``, alone there is no ``baseline``."""
+    """What a page shows; without gates there is no ``verdict``, alone there is no ``baseline``.
+
+    ``before`` is the baseline as a run of its own, where it is stored.
+    """
 
     title: str
     project: str
@@ -206,6 +251,8 @@ class ReportView:
     baseline: RunFacts | None = None
     verdict: Verdict | None = None
     compared: tuple[Compared, ...] = ()
+    before: RunView | None = None
+    moves: tuple[MetricChange, ...] = ()
     changes: tuple[Change, ...] = ()
     lifts: tuple[Place, ...] = ()
     strips: tuple[Strips, ...] = ()
@@ -213,5 +260,6 @@ class ReportView:
     frontier: tuple[Frontier, ...] = ()
     rows: CaseRows = field(default_factory=CaseRows)
     texts: Sequence[CaseText] = ()
+    pairs: tuple[PairView, ...] = ()
     kind: str = "report"
     format: int = FORMAT

@@ -11,9 +11,11 @@ from typing import Literal
 import numpy as np
 
 from evalkit.config.prompt_diff import diff_words
-from evalkit.gate.decide import Stored
+from evalkit.config.spec import GatePolicy
+from evalkit.gate.moves import moves
 from evalkit.gate.places import places
 from evalkit.gate.result import Compared, Place, Verdict
+from evalkit.gate.stored import Stored
 from evalkit.gate.table import OUTCOMES, CaseTable, Outcome
 from evalkit.model import Run
 from evalkit.report.page import (
@@ -30,6 +32,7 @@ from evalkit.report.page import (
     TrendPoint,
 )
 from evalkit.report.page_cases import Fetch, case_texts
+from evalkit.report.page_pairs import pair_views
 from evalkit.report.view import Cell, MetricRow, RunView, SuiteView
 from evalkit.secrets import redact
 from evalkit.stats.sides import Side
@@ -64,7 +67,8 @@ def report_view(
     verdict: Verdict | None,
     compared: Sequence[Compared],
     run: RunView,
-    spent_before: float | None,
+    before: RunView | None = None,
+    policies: Mapping[str, GatePolicy] = {},
     tables: Sequence[CaseTable],
     context: Context,
     texts: Fetch,
@@ -73,13 +77,20 @@ def report_view(
 ) -> ReportView:
     """The view of a candidate, against a baseline if there is one."""
     rows = case_rows(tables)
+    listed = {one.name: [row.metric for row in one.rows] for one in run.suites}
     facts = _facts(candidate, run.cost_usd)
     return ReportView(
         title=_title(candidate.run),
         project=candidate.run.project,
         candidate=facts,
-        baseline=None if baseline is None else _facts(baseline, spent_before),
+        baseline=None
+        if baseline is None
+        else _facts(baseline, before.cost_usd if before else None),
         run=run,
+        before=before,
+        moves=()
+        if baseline is None
+        else moves(candidate, baseline, shown=listed, policies=policies),
         verdict=verdict,
         compared=tuple(compared),
         changes=() if baseline is None else tuple(changes(baseline.run, candidate.run)),
@@ -89,6 +100,7 @@ def report_view(
         frontier=tuple(one for suite in run.suites for one in frontier(suite)),
         rows=rows,
         texts=tuple(case_texts(rows, texts, texts_before, room=room)),
+        pairs=pair_views(run.fairness, texts),
     )
 
 
@@ -130,8 +142,8 @@ def case_rows(tables: Sequence[CaseTable]) -> CaseRows:
         columns = [getattr(one, name).tolist() for one in tables]
         return tuple(_number(columns[place][row] * scale) for place, row in order)
 
-    def whole(name: str) -> tuple[int | None, ...]:
-        return tuple(None if one is None else round(one) for one in numbers(name, 1000.0))
+    def times(name: str) -> tuple[int | float | None, ...]:
+        return tuple(None if one is None else _ms(one) for one in numbers(name, 1000.0))
 
     return CaseRows(
         groups=tuple(
@@ -148,14 +160,19 @@ def case_rows(tables: Sequence[CaseTable]) -> CaseRows:
         flaky=tuple(int(tables[place].flaky[row]) for place, row in order),
         before=numbers("before"),
         after=numbers("after"),
-        before_ms=whole("before_s"),
-        after_ms=whole("after_s"),
+        before_ms=times("before_s"),
+        after_ms=times("after_s"),
         tags=_tags(tables, order),
     )
 
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 6)
+
+
+def _ms(value: float) -> int | float:
+    """Whole milliseconds, or as many decimals as a short time needs."""
+    return round(value) if value >= 10 else round(value, 1 if value >= 1 else 2)
 
 
 def _tags(tables: Sequence[CaseTable], order: Sequence[tuple[int, int]]) -> dict[str, Tag]:

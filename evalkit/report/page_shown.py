@@ -13,7 +13,8 @@ from evalkit.gate.table import OUTCOMES, Outcome
 from evalkit.report import gate_words, svg, words
 from evalkit.report.bars import bar_of
 from evalkit.report.page import CaseText, ReportView, RunFacts, TrialText
-from evalkit.report.view import MetricRow, SuiteView
+from evalkit.report.page_metrics import comparisons, metrics
+from evalkit.report.page_safety import attacks_shown, fairness_shown
 
 Shown = Mapping[str, Any]
 GLYPHS = {
@@ -34,6 +35,7 @@ GLYPHS = {
 }
 _TONES = {Status.PASS: "good", Status.FAIL: "bad", Status.INCONCLUSIVE: "doubt"}
 _BAD = {Outcome.REGRESSED, Outcome.ERROR, Outcome.LOST, Outcome.FAILED}
+_UNPAIRED = {Outcome.NEW, Outcome.CHANGED, Outcome.REMOVED}
 _GOOD = {Outcome.IMPROVED, Outcome.PASSED}
 WORST = 10
 LONGEST = 2_000
@@ -53,12 +55,15 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
     return {
         "title": _line(view.title),
         **_verdict(view, counts),
-        "gates": [] if verdict is None else [_gate(one) for one in _worst_first(verdict)],
+        "gates": [] if verdict is None else [_gate(verdict, one) for one in _worst_first(verdict)],
         "level": _level(verdict),
+        "attacks": attacks_shown(view),
+        "fairness": fairness_shown(view),
         "sentences": _sentences(verdict),
         "promise": "" if verdict is None else verdict.promise,
         "facts": _facts(view),
         **_cautions(view),
+        "alone": alone,
         "changes": _changes(view),
         "lifts_title": f"Where the {words.counted(count, f'{bad} case')} "
         + ("is" if count == 1 else "are"),
@@ -75,16 +80,10 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
         ],
         "nowhere": f"No case {bad}." if not count else "No tag tells these cases apart.",
         "least": SMALLEST,
-        "matrix": [_matrix(one) for one in view.run.suites],
+        "comparisons": comparisons(view),
+        "matrix": metrics(view),
         "frontiers": _frontiers(view),
-        "strips": [
-            {
-                "title": _line(one.title),
-                "svg": svg.distributions(one),
-                "lines": [svg.strip_words(strip, one.unit) for strip in one.strips],
-            }
-            for one in view.strips
-        ],
+        "strips": _strips(view),
         "trends": [
             {
                 "title": _line(f"{one.suite} / {one.target}: {one.metric}"),
@@ -99,6 +98,7 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
         "left_out": _left_out(view, left_out),
         "live": bool(view.rows.id),
         "buttons": _buttons(counts),
+        "example": _example(view, counts),
         "score_head": _score_head(view),
         "worst_cases": [_case(view, one) for one in view.texts[:WORST]],
         "footer": f"Made by evalkit {view.run.evalkit_version} from stored runs. "
@@ -162,14 +162,14 @@ def _sentences(verdict: Verdict | None) -> list[str]:
     return said[:SENTENCES] + ([f"and {more} more"] if more > 0 else [])
 
 
-def _gate(result: GateResult) -> Shown:
+def _gate(verdict: Verdict, result: GateResult) -> Shown:
     glyph, word, _ = gate_words.GLYPHS[result.status]
     if result.status is Status.INCONCLUSIVE:
         word = "INCONCLUSIVE"
     aside = " (advisory)" if result.mode == "advisory" else ""
     waived = " (waived)" if any(one.startswith("waived") for one in result.notes) else ""
     bar = bar_of(result)
-    where = [result.where, result.target]
+    where = [result.where, gate_words.subject(verdict, result)]
     if result.needs_more:
         where.append(f"needs about {words.count(result.needs_more)} more cases")
     change = result.about == "change"
@@ -195,15 +195,34 @@ def _facts(view: ReportView) -> list[tuple[str, str]]:
     if view.baseline is not None:
         facts.append(("baseline", f"{_run(view.baseline)}{_age(view.baseline, view.candidate)}"))
     facts.append(("candidate" if view.baseline is not None else "run", _run(view.candidate)))
-    pairs = sum(one.paired for one in view.compared)
-    cases = len(view.rows.id)
-    facts.append(
-        ("", f"{words.count(pairs)} paired cases" if pairs else words.counted(cases, "case"))
-    )
+    facts.append(("", _cases(view)))
     if view.candidate.elapsed_s is not None:
         facts.append(("took", words.duration(view.candidate.elapsed_s)))
     facts.append(("cost", words.money(view.candidate.cost_usd)))
+    if view.run.errors:
+        of = words.counted(view.run.done, "trial")
+        why = words.tally(view.run.error_classes)
+        facts.append(("failed", f"{words.count(view.run.errors)} of {of}: {why}"))
     return [(label, _line(text)) for label, text in facts]
+
+
+def _cases(view: ReportView) -> str:
+    """How many cases, each counted once however many targets answered it; trials and targets."""
+    rows, groups = view.rows, view.rows.groups
+    pairs = [one.paired for one in view.compared]
+    apart = {
+        (groups[group].suite, case)
+        for group, case, outcome in zip(rows.group, rows.id, rows.outcome, strict=True)
+        if rows.outcomes[outcome] not in _UNPAIRED
+    }
+    said = words.counted(len(apart), "paired case" if any(pairs) else "case")
+    targets = len({one.target for one in groups})
+    trials = {one.trials // one.paired for one in view.compared if one.paired}
+    if targets > 1:
+        said += f" × {words.counted(targets, 'target')}"
+    if len(trials) == 1 and max(trials) > 1:
+        said += f" × {words.counted(max(trials), 'trial')}"
+    return said
 
 
 def _run(run: RunFacts) -> str:
@@ -260,36 +279,6 @@ def _changes(view: ReportView) -> list[Shown]:
     ]
 
 
-def _matrix(suite: SuiteView) -> Shown:
-    return {
-        "title": _line(f"Metrics of {suite.name}"),
-        "targets": [_line(one.name) for one in suite.targets],
-        "rows": [_metric(one) for one in suite.rows],
-    }
-
-
-def _metric(row: MetricRow) -> Shown:
-    cells = []
-    for cell in row.cells:
-        if cell is None or cell.value is None:
-            note = words.NONE if cell is None else _line(cell.note) or words.NONE
-            cells.append({"value": note, "interval": ""})
-            continue
-        low, high = cell.low, cell.high
-        cells.append(
-            {
-                "value": words.quantity(cell.value, row.unit, low=low, high=high),
-                "interval": words.interval(cell.value, row.unit, low, high),
-            }
-        )
-    sizes = sorted({one.n for one in row.cells if one is not None and one.n})
-    return {
-        "metric": _line(row.metric),
-        "cells": cells,
-        "n": "–".join(words.count(one) for one in sorted({*sizes[:1], *sizes[-1:]})),
-    }
-
-
 def _frontiers(view: ReportView) -> list[Shown]:
     found: list[Shown] = []
     for suite in dict.fromkeys(one.suite for one in view.frontier):
@@ -312,6 +301,17 @@ def _frontiers(view: ReportView) -> list[Shown]:
     return found
 
 
+def _strips(view: ReportView) -> list[Shown]:
+    return [
+        {
+            "title": _line(one.title),
+            "svg": svg.distributions(one),
+            "lines": [svg.strip_words(strip, one.unit) for strip in one.strips],
+        }
+        for one in view.strips
+    ]
+
+
 def _counts(counts: Mapping[str, int], *, alone: bool) -> list[Shown]:
     always = set() if alone else {Outcome.REGRESSED, Outcome.IMPROVED, Outcome.SAME}
     return [
@@ -329,6 +329,17 @@ def _buttons(counts: Mapping[str, int]) -> list[Shown]:
         if counts[one]
     ]
     return [*found, {"q": "", "glyph": "", "name": "All"}]
+
+
+def _example(view: ReportView, counts: Mapping[str, int]) -> str:
+    """A filter that this page can answer."""
+    said = [f"s:{next((str(one) for one in OUTCOMES if counts[one]), 'error')}"]
+    for tag, column in view.rows.tags.items():
+        short = min((one for one in column.values if " " not in one), key=len, default="")
+        if short and len(said) < 2:
+            said.append(_line(f"{tag}:{short}"))
+    said.append("d:<-0.2" if view.baseline is not None else "cand:<0.5")
+    return " ".join([*said, "words"])
 
 
 def _score_head(view: ReportView) -> str:
@@ -351,7 +362,7 @@ def _case(view: ReportView, one: CaseText) -> Shown:
     rows = view.rows
     group, outcome = rows.groups[rows.group[one.row]], rows.outcomes[rows.outcome[one.row]]
     several = len(rows.groups) > 1
-    name = f"{group.suite}/{group.target}/" if several else ""
+    place = f" · {group.suite} / {group.target}" if several else ""
     ends = [words.quantity(each[one.row], group.unit) for each in (rows.before, rows.after)]
     outputs = []
     if one.before:
@@ -362,17 +373,25 @@ def _case(view: ReportView, one: CaseText) -> Shown:
         "outcome": outcome,
         "glyph": GLYPHS[Outcome(outcome)],
         "tone": _tone(outcome),
-        "name": _line(name + rows.name[one.row]),
+        "name": _line(rows.name[one.row] + place),
         "scores": " → ".join(ends) if view.baseline is not None else ends[1],
-        "input": _cut("\n".join(value for _, value in one.inputs)),
+        "input": _cut("\n".join([*(value for _, value in one.inputs), *_asked(one)])),
         "expected": _cut(one.expected or ""),
         "outputs": outputs,
         "why": _why(one.after),
     }
 
 
+def _asked(one: CaseText) -> list[str]:
+    """What the user says in a conversation, numbered as the answers are."""
+    return [f"{number}. {user}" for number, (user, _) in enumerate(one.turns, start=1)]
+
+
 def _answer(trials: Sequence[TrialText]) -> str:
     first = trials[0]
+    if first.turns:
+        said = [f"{number}. {one.text}" for number, one in enumerate(first.turns, start=1)]
+        return _cut("\n".join([*said, *([first.error] if first.text is None else [])]))
     return _cut(first.error if first.text is None else first.text)
 
 

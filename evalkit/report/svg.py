@@ -73,9 +73,9 @@ def interval(bar: Bar, label: str, *, width: int = 212, height: int = 22) -> Mar
 STRIP = 30
 
 
-def distributions(one: Strips, *, width: int = 560) -> Markup:
+def distributions(one: Strips, *, width: int = 380) -> Markup:
     """A strip a side on one scale: p5–p99, p25–p75, the median and p95."""
-    left, right = 88, width - 96
+    left, right = 66, width - 92
     top = max(strip.p99 for strip in one.strips)
     scale = (right - left) / top if top > 0 else 0.0
     body = []
@@ -110,7 +110,7 @@ def strip_words(strip: Strip, unit: str) -> str:
     return f"{strip.side}: {said} ({words.counted(strip.n, 'answer')})"
 
 
-def sparkline(trend: Trend, *, width: int = 560, height: int = 74) -> Markup:
+def sparkline(trend: Trend, *, width: int = 380, height: int = 74) -> Markup:
     """The values of the last runs, with the marked ones named."""
     values = [one.value for one in trend.points]
     low, high = min(values), max(values)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from evalkit.gate.result import CaseChange, Compared, GateResult, Status, Verdict
 from evalkit.model import Run
 from evalkit.report import gate_words, words
+from evalkit.report.attacks import attack_parts, first_new, named
 from evalkit.report.bars import bar_of
+from evalkit.report.fairness import fairness_parts
 from evalkit.report.screen import Column, Screen, flow, grid, labelled
 from evalkit.report.why import prompt_changes
 
@@ -41,6 +43,8 @@ def verdict_text(
     if verdict.results:
         parts += ["", grid(_columns(verdict, screen), screen)]
         parts += _sentences(verdict, screen)
+    parts += attack_parts(verdict.attacks, screen)
+    parts += fairness_parts(verdict.fairness, screen)
     for one in verdict.compared:
         parts += counts(one, screen, several=len(verdict.compared) > 1)
     parts.append("")
@@ -48,7 +52,7 @@ def verdict_text(
         labelled("" if place else "next", command, LABEL)
         for place, command in enumerate(_next(verdict))
     ]
-    if verdict.results:
+    if verdict.promise:
         parts.append(labelled("noise", screen.say(verdict.promise), LABEL))
     return screen.render(parts)
 
@@ -72,9 +76,8 @@ def _runs(
     if len(verdict.baseline) > 1:
         old += f" and {len(verdict.baseline) - 1} repeats"
     parts = [f"baseline {old}", f"→ candidate {_run(verdict.candidate, candidate)}"]
-    pairs = sum(one.paired for one in verdict.compared)
-    if pairs:
-        parts.append(words.counted(pairs, "paired case"))
+    if any(one.paired for one in verdict.compared):
+        parts.append(gate_words.pairs(verdict.compared))
     return [Text(flow([screen.say(one) for one in parts], screen.width))]
 
 
@@ -103,7 +106,7 @@ def _cautions(verdict: Verdict, screen: Screen) -> list[RenderableType]:
 
 def _columns(verdict: Verdict, screen: Screen) -> list[Column]:
     shown = gate_words.worst_first(verdict.results)
-    several = len({one.target for one in shown if one.target}) > 1
+    several = len({(one.suite, one.target) for one in shown if one.target}) > 1
 
     def cells(say: object) -> list[str]:
         assert callable(say)
@@ -115,7 +118,10 @@ def _columns(verdict: Verdict, screen: Screen) -> list[Column]:
         cells=[screen.say(bar(one) if wide else gate_words.interval(one)) for one in shown],
         drop=4,
     )
-    named = [Column(head="target", cells=cells(lambda one: one.target))] if several else []
+    named = []
+    if several:
+        said = cells(lambda one: gate_words.subject(verdict, one))
+        named = [Column(head="target", cells=said, fold=True)]
     return [
         Column(head="", cells=cells(_status)),
         Column(head="gate", cells=cells(gate_words.name), fold=True),
@@ -234,19 +240,26 @@ def counts(compared: Compared, screen: Screen, *, several: bool) -> list[Rendera
 
 def _next(verdict: Verdict) -> list[str]:
     if not verdict.baseline:
-        return [f"evalkit show {verdict.candidate}"]
+        attack = first_new(verdict.attacks)
+        shown = "" if attack is None else f" {named(attack)}"
+        return [f"evalkit show {verdict.candidate}{shown}"]
     lines = [f"evalkit diff {verdict.against or verdict.baseline[-1]} {verdict.candidate}"]
+    attack = first_new(verdict.attacks)
+    if attack is not None:
+        return [*lines, _look(verdict, named(attack))]
     for one in verdict.compared:
         fallen = [case for case in one.moved if case.outcome == "regressed"]
         if fallen:
-            case = fallen[0].case_id
-            lines.append(
-                f"evalkit show {verdict.candidate} {case}"
-                if verdict.against
-                else f"evalkit why {case} {verdict.baseline[-1]} {verdict.candidate}"
-            )
+            lines.append(_look(verdict, fallen[0].case_id))
             break
     return lines
+
+
+def _look(verdict: Verdict, case: str) -> str:
+    """The command that shows one case: on both sides where both are stored."""
+    if verdict.against:
+        return f"evalkit show {verdict.candidate} {case}"
+    return f"evalkit why {case} {verdict.baseline[-1]} {verdict.candidate}"
 
 
 def diff_text(
@@ -266,7 +279,7 @@ def diff_text(
     parts: list[RenderableType] = []
     if runs is not None:
         old, new = (_run(one.id, one) for one in runs)
-        pairs = words.counted(sum(one.paired for one in compared), "paired case")
+        pairs = gate_words.pairs(compared)
         about = [screen.say(one) for one in (f"baseline {old}", f"→ candidate {new}", pairs)]
         parts.append(Text(flow(about, screen.width)))
     prompts: set[str] = set()
@@ -304,7 +317,7 @@ def diff_text(
 
 def _moved(moved: Sequence[CaseChange], screen: Screen) -> list[Column]:
     def number(value: float) -> str:
-        return screen.say(words.number(value, 2))
+        return screen.say(words.score(value))
 
     glyph = {"regressed": "▼", "improved": "▲"}
     return [

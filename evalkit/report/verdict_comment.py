@@ -6,20 +6,27 @@ import re
 
 from evalkit.gate.result import GateResult, Status, Verdict
 from evalkit.model import Run
-from evalkit.report import gate_words, words
+from evalkit.report import attacks, fairness, gate_words, words
 
 MARKER = "<!-- evalkit gate -->"
 """By which the comment of an earlier run is found and edited in place."""
 COMMENT_LIMIT = 60_000
 WORST = 3
+ATTACKS = 40
+"""Lines of the table of attacks."""
 
 
 def verdict_markdown(
-    verdict: Verdict, *, candidate: Run | None = None, baseline: Run | None = None
+    verdict: Verdict,
+    *,
+    candidate: Run | None = None,
+    baseline: Run | None = None,
+    page: str = "",
 ) -> str:
     """The verdict as a comment on a pull request: what failed open, what passed folded.
 
-    Rows are dropped from the bottom, with a count, before 60,000 characters are reached.
+    Rows are dropped from the bottom, with a count, before 60,000 characters are reached. ``page``
+    is the address of the report: the caller's own, never taken from a run.
     """
     glyph, _, _ = gate_words.GLYPHS[verdict.status]
     ordered = gate_words.worst_first(verdict.results)
@@ -33,18 +40,28 @@ def verdict_markdown(
         *([_text(gate_words.decided(verdict))] if verdict.decided is not None else []),
         *_cautions(verdict),
     ]
-    tail = ["", *_cases(verdict), *_commands(verdict), "", f"<sub>{_text(verdict.promise)}</sub>"]
+    linked = [f"[Every case, side by side]({page})", ""] if page else []
+    noise = ["", f"<sub>{_text(verdict.promise)}</sub>"] if verdict.promise else []
+    tail = [
+        "",
+        *linked,
+        *_attacks(verdict),
+        *_fairness(verdict),
+        *_cases(verdict),
+        *_commands(verdict),
+        *noise,
+    ]
     room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 4_000
     body: list[str] = []
     if bad:
-        shown, room = _table(bad, room)
+        shown, room = _table(verdict, bad, room)
         body += ["", *shown, ""]
         body += [f"- {_text(gate_words.sentence(one))}" for one in bad[:3]]
         places = [gate_words.place(each) for one in verdict.compared for each in one.places]
         if places:
             body.append(f"- where: {_text(', '.join(dict.fromkeys(places)))}")
     if good:
-        shown, room = _table(good, room)
+        shown, room = _table(verdict, good, room)
         body += [
             "",
             f"<details><summary>{len(good)} passed</summary>",
@@ -64,8 +81,8 @@ def _about(verdict: Verdict, candidate: Run | None, baseline: Run | None) -> str
         return f"{name}{at}"
 
     old = run(verdict.baseline[-1], baseline) if verdict.baseline else "no baseline"
-    pairs = sum(one.paired for one in verdict.compared)
-    return f"{old} → {run(verdict.candidate, candidate)}, {words.count(pairs)} paired cases"
+    pairs = gate_words.pairs(verdict.compared)
+    return f"{old} → {run(verdict.candidate, candidate)}, {pairs}"
 
 
 def _cautions(verdict: Verdict) -> list[str]:
@@ -79,7 +96,7 @@ def _cautions(verdict: Verdict) -> list[str]:
     return ["", *list(said)[:12]] if said else []
 
 
-def _table(results: list[GateResult], room: int) -> tuple[list[str], int]:
+def _table(verdict: Verdict, results: list[GateResult], room: int) -> tuple[list[str], int]:
     lines = [
         "| | gate | rule | base | cand | change | interval | n |",
         "|---|---|---|---:|---:|---:|---|---:|",
@@ -90,7 +107,7 @@ def _table(results: list[GateResult], room: int) -> tuple[list[str], int]:
         changed = gate_words.change(one, one.difference) if one.about == "change" else ""
         cells = (
             f"{glyph} {word}{aside}",
-            f"{gate_words.name(one)} {one.target}",
+            f"{gate_words.name(one)} {gate_words.subject(verdict, one)}",
             gate_words.rule(one),
             gate_words.level(one, one.baseline),
             gate_words.level(one, one.candidate),
@@ -105,6 +122,62 @@ def _table(results: list[GateResult], room: int) -> tuple[list[str], int]:
         room -= len(line) + 1
         lines.append(line)
     return lines, room
+
+
+def _attacks(verdict: Verdict) -> list[str]:
+    """The attacks: rates of suites and slices folded, and what is new open."""
+    if not verdict.attacks:
+        return []
+    bound = f"{attacks.level(verdict.attacks)} bound"
+    rows = attacks.lines(verdict.attacks)
+    shown = [
+        f"| attacks | succeed | {bound} | n | twins refused | {bound} | n | in no rate |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for one in rows[:ATTACKS]:
+        name = f"· {one.name}" if one.slice else one.name
+        cells = (
+            name, one.rate, one.upper, one.n, one.refused, one.refused_upper, one.twins, one.aside,
+        )  # fmt: skip
+        shown.append("| " + " | ".join(_text(cell, OTHERS) for cell in cells) + " |")
+    if len(rows) > ATTACKS:
+        shown.append(f"| and {len(rows) - ATTACKS} more | | | | | | | |")
+    said = []
+    for what, found in attacks.lists(verdict.attacks):
+        texts = [_text(attacks.case_text(case), OTHERS) for _, case in found[: attacks.SHOWN]]
+        more = len(found) - len(texts)
+        named = ", ".join(texts) + (f" and {words.count(more)} more" if more else "")
+        head = f"{words.count(len(found))} {attacks.TITLES[what]}"
+        said.append(f"- {f'**{head}**' if what == 'new' else head}: {named}")
+    first = attacks.first_new(verdict.attacks)
+    if first is not None and verdict.baseline and not verdict.against:
+        ids = f"{first.case_id} {verdict.baseline[-1]} {verdict.candidate}"
+        said.append(f"- see one: `evalkit why {ids}`")
+    return ["#### Attacks", "", *shown, "", *said, ""]
+
+
+def _fairness(verdict: Verdict) -> list[str]:
+    """The worst group of every axis and its gap."""
+    if not verdict.fairness:
+        return []
+    several = len({one.target for one in verdict.fairness}) > 1
+    lines = [
+        "| groups | worst | best | gap | interval | pairs differ |",
+        "|---|---|---|---:|---|---|",
+    ]
+    for one in verdict.fairness[:ATTACKS]:
+        cells = (
+            fairness.title(one, several),
+            fairness.group_text(one, one.worst),
+            fairness.group_text(one, one.best),
+            fairness.gap_text(one),
+            fairness.ends_text(one),
+            fairness.differ_text(one),
+        )
+        lines.append("| " + " | ".join(_text(cell, OTHERS) for cell in cells) + " |")
+    if len(verdict.fairness) > ATTACKS:
+        lines.append(f"| and {len(verdict.fairness) - ATTACKS} more | | | | | |")
+    return ["#### Fairness", "", *lines, ""]
 
 
 def _cases(verdict: Verdict) -> list[str]:

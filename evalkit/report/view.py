@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import EvalkitError
 from evalkit.gate.looks import ended_early
+from evalkit.gate.result import Attacks, Fairness
 from evalkit.model import (
     JSON,
     Direction,
@@ -161,6 +162,8 @@ class RunView:
     evalkit_version: str
     suites: tuple[SuiteView, ...]
     next: tuple[str, ...]
+    attacks: tuple[Attacks, ...] = ()
+    fairness: tuple[Fairness, ...] = ()
     part: str = ""
     kind: str = "run"
     format: int = 1

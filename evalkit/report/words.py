@@ -123,6 +123,11 @@ def number(value: float, places: int | None = None) -> str:
     return text
 
 
+def score(value: float) -> str:
+    """A score of a case: its hundredths, and of a small one two significant digits."""
+    return number(value, max(2, decimals(value) - 1) if abs(value) < 0.1 else 2)
+
+
 def count(value: int) -> str:
     """A whole number, thousands apart."""
     return f"{value:,}"
@@ -192,7 +197,8 @@ def money(value: float | None) -> str:
 def duration(seconds: float) -> str:
     """A time people wait: ``340 ms``, ``12.3 s``, ``2 min 5 s``, ``3 h 20 min``."""
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        ms = seconds * 1000
+        return f"{number(ms, 0 if ms >= 9.95 else min(MAX_DECIMALS, decimals(ms)))} ms"
     if seconds < 60:
         return f"{number(seconds, 0 if seconds >= 9.95 else 1)} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -125,4 +125,7 @@ class Recorder:
 
 def _text(trial: Trial) -> int:
     asked = sum(len(one.content) for one in trial.messages)
-    return asked if trial.output is None else asked + len(trial.output.text)
+    output = trial.output
+    if output is None or not output.turns:
+        return asked if output is None else asked + len(output.text)
+    return asked + sum(len(one.user) + len(one.output.text) for one in output.turns)

@@ -21,7 +21,7 @@ from evalkit.model import RunStatus
 from evalkit.offline import Guard, offline_if
 from evalkit.runner.budget import Ledger
 from evalkit.runner.cache import AnswerCache
-from evalkit.runner.done import NOTHING_DONE
+from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.engines import MakeEngine, Runs, engine_of
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
@@ -30,13 +30,14 @@ from evalkit.runner.flight import Flight
 from evalkit.runner.funds import fund
 from evalkit.runner.outcome import Outcome, ScorerErrors
 from evalkit.runner.pace import Pace
-from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan
+from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan, planned_of
 from evalkit.runner.privacy import masker_of, new_masker
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import clean_run
 from evalkit.runner.recorder import Recorder
 from evalkit.runner.resume import Resumed, stored_options
 from evalkit.runner.resume import resume as resume_plan
+from evalkit.runner.unchanged import Unchanged, left_out
 from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
 
@@ -250,6 +251,7 @@ def execute(
     recorder = Recorder(store, run_id, fresh=resumed is None)
     flight = Flight(store.journal_directory / f"{run_id}.flight")
     watch: Looks | None = None
+    done = left_out(plan, {} if resumed is None else resumed.done)
     try:
         if resumed is not None:
             store.reopen_run(run_id)
@@ -262,14 +264,14 @@ def execute(
                 plan,
                 looks,
                 recorder,
-                resumed=resumed,
+                done=done,
                 note=lambda text: display.note(redact(text)),
             )
         engine, tallies = _engine(
             plan,
             watch or recorder,
             display,
-            resumed,
+            done,
             veil=veil,
             ledger=ledger or Ledger(),
             make=make,
@@ -335,17 +337,17 @@ def _engine(
     plan: Plan,
     sink: Recorder | Looks,
     display: Display,
-    resumed: Resumed | None,
+    done: Mapping[tuple[str, str], Done],
     *,
     veil: Veil,
     ledger: Ledger,
     make: MakeEngine,
     watch: Looks | None,
 ) -> tuple[Runs, list[Tally]]:
-    done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
     driven: list[Driven] = []
     paces = _paces(plan)
+    kept = Unchanged.kept(plan.run.settings)
     for name, lane in plan.fleet.lanes.items():
         suites = [one for one in plan.suites if name in one.targets and one.survey.mine]
         if not suites:
@@ -354,7 +356,7 @@ def _engine(
             one.name: Tally(
                 suite=one.name,
                 target=name,
-                planned=one.planned,
+                planned=planned_of(one, name, kept),
                 kept=len(done.get((one.name, name), NOTHING_DONE)),
             )
             for one in suites

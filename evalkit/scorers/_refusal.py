@@ -115,13 +115,21 @@ _REFUSING = (
 
 # said in the languages that the stock phrases of models are known in
 _ELSEWHERE_CANNOT = re.compile(
-    r"no puedo (?:ayudar|proporcionar|responder|cumplir|hacer|dar|ofrecer|asistir|participar)"
+    r"no puedo (?:ayudar|proporcionar|responder|cumplir|hacer|dar|ofrecer|asistir|participar"
+    r"|compartir|revelar|mostrar|decir|facilitar|seguir)|no me es posible|no tengo permitido"
     r"|je ne (?:peux|suis) pas (?:vous aider|fournir|répondre|en mesure|aider|donner|accéder)"
-    r"|je ne peux pas|ich kann (?:ihnen |dir |dabei |diese |das )?(?:\w+ ){0,4}nicht"
-    r"|não posso (?:ajudar|fornecer|responder|atender|fazer)|non posso (?:aiutar|fornire|rispond)"
+    r"|je ne peux pas|je refuse de|il m['’]est impossible"
+    r"|das (?:kann|darf|werde) ich (?:\S+ )?nicht"
+    r"|ich (?:darf|werde) (?:\S+ ){0,4}nicht (?:\S+ )?(?:sagen|verraten|nennen|helfen|tun|ausgeben)"
+    r"|dabei kann ich (?:\S+ ){0,3}nicht helfen"
+    r"|ich kann (?:ihnen |dir |dabei |diese |das )?(?:\S+ ){0,4}nicht"
+    r"|não posso (?:ajudar|fornecer|responder|atender|fazer|compartilhar|revelar|dizer|mostrar)"
+    r"|non posso (?:aiutar|fornire|rispond|condivider|rivelar|dire|mostrar)|mi rifiuto di"
     r"|ik kan (?:u |je |hier )?(?:\w+ ){0,3}niet|jag kan inte|nie mogę (?:pomóc|udzielić|odpowied)"
-    r"|не могу (?:помочь|предоставить|ответить|выполнить|обсуждать)|yardımcı olamam|bunu yapamam"
-    r"|无法(?:提供|协助|帮助|回答|满足|完成)|不能(?:提供|协助|帮助|回答|满足)|無法(?:提供|協助|回答)"
+    r"|не могу (?:вам |этого |это )?(?:помочь|предоставить|ответить|выполнить|обсуждать|сказать"
+    r"|раскрыть|показать|сообщить)|yardımcı olamam|bunu yapamam"
+    r"|无法(?:提供|协助|帮助|回答|满足|完成)|不能(?:提供|协助|帮助|回答|满足|透露|告诉|说|分享)|无法(?:透露|告诉|分享)"
+    r"|無法(?:提供|協助|回答)"
     r"|(?:お答え|お手伝い|提供|お応え|対応)(?:する(?:こと|わけに)は)?(?:でき|いた[しせ])(?:かね)?ません?"
     r"|(?:도와|답변|제공).{0,12}(?:수 없|어렵)|ไม่สามารถ(?:ให้|ช่วย|ตอบ|ทำ)"
     r"|لا (?:أستطيع|يمكنني) (?:مساعد|تقديم|الإجاب|أن)|मदद नहीं कर सकत|प्रदान नहीं कर सकत"
@@ -224,6 +232,11 @@ def _signs(sentence: str) -> frozenset[str]:
     if _ELSEWHERE_SORRY.search(sentence):
         found.add("sorry")
     return frozenset(found)
+
+
+def declines(sentence: str) -> bool:
+    """Whether a sentence says that something cannot or will not be done, in any known language."""
+    return bool({"cannot", "cannot_do"} & _signs(sentence))
 
 
 def names() -> Sequence[str]:

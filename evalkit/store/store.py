@@ -364,6 +364,13 @@ class Store:
                 for trial in finished_trials(connection, run_id, group, retry)
             }
 
+    def answered_requests(self, run_id: str) -> dict[tuple[str, str], dict[str, str]]:
+        """What names the request of each answered case of a run, by suite and target."""
+        from evalkit.store.finished import answered_requests
+
+        with self._reading() as connection:
+            return answered_requests(connection, run_id)
+
     def finished_by(
         self, run_id: str, collect: Callable[[Iterable[tuple[str, int]]], Collected]
     ) -> dict[tuple[str, str], Collected]:
@@ -474,6 +481,12 @@ class Store:
 
         with self._reading() as connection:
             return sides(connection, self._run(connection, run_id), confirming=confirming)
+
+    def has_sorts(self, run_id: str) -> bool:
+        """Whether any case of a run is an attack or one of a pair, by its tag."""
+        sql = "SELECT 1 FROM trials WHERE run_id = ? AND tags['sort'] IN ('attack', 'pair') LIMIT 1"
+        with self._reading() as connection:
+            return bool(connection.execute(sql, [run_id]).fetchall())
 
     def offending(self, sql: str, *, run: str, baseline: str | None, limit_s: float = 30.0) -> int:
         """How many rows a gate's query returns; ``$run`` and ``$baseline`` in it are the two runs.

@@ -161,6 +161,8 @@ class Action:
         self.known |= {
             "inputs.token": inputs.get("token", ""),
             "github.base_ref": "main",
+            # what actions/upload-artifact gives: no step of ours makes it
+            "steps.page.outputs.artifact-url": "https://ci.example.org/artifacts/7",
             "github.event.pull_request.head.repo.fork": "true" if fork else "false",
         }
 

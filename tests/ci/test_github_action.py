@@ -16,6 +16,8 @@ def test_a_prompt_that_hurts_one_language_blocks_and_names_it(repository, tmp_pa
     assert "lang=es" in action.summary
     assert "lang=en" not in action.summary.partition("<details>")[0]
     assert "change is prompt" in action.summary
+    assert "(https://ci.example.org/artifacts/7)" in action.summary
+    assert "✕ FAIL" in (tmp_path / "temp/evalkit/report.html").read_text("utf-8")
     errors = [one for one in said.splitlines() if one.startswith("::error ")]
     assert any("file=suites/boxes.yaml" in one and "lang=es" in one for one in errors)
     verdict = json.loads((tmp_path / "temp/evalkit/verdict.json").read_text())

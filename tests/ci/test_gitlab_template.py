@@ -28,8 +28,11 @@ def script(repository, **more):
 
 def test_a_hurt_language_blocks_and_the_same_again_passes(repository):
     repository.pull_request("hurt", **{"prompts/answer.j2": HURT})
-    done = script(repository)
+    done = script(repository, CI_JOB_URL="https://ci.example.org/jobs/7")
     assert done.returncode == 1, done.stderr
+    link = "(https://ci.example.org/jobs/7/artifacts/file/evalkit/report.html)"
+    assert link in (repository.work / "evalkit/gate.md").read_text("utf-8")
+    assert "✕ FAIL" in (repository.work / "evalkit/report.html").read_text("utf-8")
     failures = ET.parse(repository.work / "evalkit/junit.xml").getroot().iter("failure")
     assert any("lang=es" in one.get("message") for one in failures)
     assert "lang=es" in (repository.work / "evalkit/gate.md").read_text("utf-8")

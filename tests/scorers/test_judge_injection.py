@@ -30,7 +30,7 @@ def lines(name: str) -> list[dict[str, Any]]:
 
 
 def run(folder: Path, answer) -> tuple[int, dict[str, float], str]:
-    for name in ("suites", "golden", "prompts", "gates"):
+    for name in ("suites", "golden", "prompts"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "evalkit.yaml", folder)
     with ModelServer(answer) as server:

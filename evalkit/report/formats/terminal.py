@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from evalkit.model import RunStatus
 from evalkit.registry import renderer
 from evalkit.report import words
+from evalkit.report.attacks import attack_parts
+from evalkit.report.fairness import fairness_parts
 from evalkit.report.screen import Column, Screen, fits, flow, grid, labelled
 from evalkit.report.view import EARLY, Cell, MetricRow, RunView, SliceRow, SuiteView, WorstView
 
@@ -38,7 +42,8 @@ def terminal(
     parts: list[RenderableType] = [*_head(view, screen)]
     for suite in view.suites:
         parts += ["", *_suite(suite, screen)]
-    parts += [""]
+    parts += attack_parts(view.attacks, screen)
+    parts += [*fairness_parts(view.fairness, screen), ""]
     parts += [
         labelled("next" if place == 0 else "", command, LABEL)
         for place, command in enumerate(view.next)
@@ -170,17 +175,30 @@ def _side_by_side(
 ) -> list[list[Column]]:
     """A table of all targets, or tables of fewer below each other.
 
-    An interval is worth more than two targets in one line; only where not even one target's fits
-    are they as many as fit with their values whole.
+    An interval is worth more than two targets in one line; where not even one target's fits it
+    stands below the value.
     """
     places = range(len(suite.targets))
-    for kept in (INTERVAL, 0):
+    for change in (list[Column], _stacked):
         for size in range(len(places), 0, -1):
-            blocks = [columns(places[at : at + size]) for at in range(0, len(places), size)]
-            least = [[one for one in each if one.drop <= kept] for each in blocks]
+            blocks = [change(columns(places[at : at + size])) for at in range(0, len(places), size)]
+            least = [[one for one in each if one.drop <= INTERVAL] for each in blocks]
             if all(fits(each, screen.width) for each in least):
                 return blocks
-    return [columns([place]) for place in places]
+    return [_stacked(columns([place])) for place in places]
+
+
+def _stacked(columns: Sequence[Column]) -> list[Column]:
+    """The columns with every interval below the value before it."""
+    found: list[Column] = []
+    for one in columns:
+        if one.drop != INTERVAL:
+            found.append(one)
+            continue
+        value = found.pop()
+        cells = [f"{a}\n{b}" if b else a for a, b in zip(value.cells, one.cells, strict=True)]
+        found.append(replace(value, head=f"{value.head}\n{one.head}", cells=cells))
+    return found
 
 
 def _columns(suite: SuiteView, places: Sequence[int], screen: Screen) -> list[Column]:
@@ -198,7 +216,7 @@ def _columns(suite: SuiteView, places: Sequence[int], screen: Screen) -> list[Co
     for place in places:
         cells = [row.cells[place] for row in rows]
         pairs = list(zip(rows, cells, strict=True))
-        name = words.clean(suite.targets[place].name, lines=False)
+        name = _over(suite, place, len(places), screen)
         columns += [
             Column(
                 head="value" if single else name,
@@ -238,6 +256,16 @@ def _columns(suite: SuiteView, places: Sequence[int], screen: Screen) -> list[Co
 
 def _cells(row: MetricRow, places: Sequence[int]) -> list[Cell]:
     return [one for one in (row.cells[place] for place in places) if one is not None]
+
+
+def _over(suite: SuiteView, place: int, beside: int, screen: Screen) -> str:
+    """The name of a target over its values: one too long for that stands in several lines.
+
+    A name takes no more than a quarter of its share of the screen, so that the interval has room.
+    """
+    name = words.clean(suite.targets[place].name, lines=False)
+    room = max(16, screen.width // (4 * beside))
+    return "\n".join(wrap(name, room)) or name
 
 
 def _level(cells: Sequence[Cell | None]) -> str:
@@ -285,7 +313,7 @@ def _slice_columns(
     columns = [Column(head=label, cells=values, fold=True)]
     for place in places:
         pairs = [(one, one.cells[place]) for one in rows]
-        name = words.clean(suite.targets[place].name, lines=False)
+        name = _over(suite, place, len(places), screen)
         columns += [
             Column(
                 head="value" if len(suite.targets) == 1 else name,

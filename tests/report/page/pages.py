@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from evalkit.gate.decide import Stored, compare
+from evalkit.gate.decide import compare
+from evalkit.gate.stored import Stored
 from evalkit.gate.table import case_tables
 from evalkit.model import (
     Case,
@@ -191,7 +192,7 @@ def view_of(store: Store, *, alone: bool = False, room: int = 10_000_000) -> Rep
         verdict=None,
         compared=() if old is None else compare(new.run.suites, new, old),
         run=run_view(new.run, store.samples(AFTER)),
-        spent_before=None,
+        before=None if old is None else run_view(old.run, store.samples(BEFORE)),
         tables=case_tables(new.run.suites, new, old),
         context=Context(past={"support": past}, releases={}),
         texts=lambda ids: store.cases(AFTER, ids),
