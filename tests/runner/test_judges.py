@@ -72,7 +72,7 @@ def test_every_answer_is_judged_and_its_cost_stands_on_the_score(small: SmallPro
 
 
 def test_a_judge_is_asked_as_often_at_once_as_its_own_limits_allow(small: SmallProject) -> None:
-    slow = verdict("pass").__class__(text=verdict("pass").text, pieces=None, first_s=0.05)
+    slow = verdict("pass").__class__(text=verdict("pass").text, pieces=None, first_s=0.25)
     with ModelServer() as server, ModelServer(slow) as grader:
         write(small, server.openai, judge(grader.openai, limits={"concurrency": 24}), 96)
         small.run()
