@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,8 @@ def _view_of(store: Store, run: Run) -> RunView | None:
     from evalkit.report.view import run_view
 
     try:
-        return run_view(run, store.samples(run.id))
+        # of a baseline the page shows metrics alone
+        return run_view(run, replace(store.samples(run.id), tags={}))
     except UnknownName:
         return None
 
