@@ -12,8 +12,10 @@ from evalkit.model import (
     Output,
     Request,
     Score,
+    ScriptedTurn,
     Target,
     ToolCall,
+    Turn,
     Usage,
     corpus,
     mean,
@@ -23,7 +25,7 @@ from evalkit.model import (
     rate,
     total,
 )
-from evalkit.registry import dataset, renderer, scorer, target
+from evalkit.registry import dataset, renderer, scorer, target, transform
 
 __version__ = "0.1.0"
 
@@ -42,9 +44,11 @@ __all__ = [
     "Request",
     "Score",
     "ScorerCard",
+    "ScriptedTurn",
     "Target",
     "TargetError",
     "ToolCall",
+    "Turn",
     "Unscorable",
     "Usage",
     "__version__",
@@ -59,4 +63,5 @@ __all__ = [
     "scorer",
     "target",
     "total",
+    "transform",
 ]

@@ -7,7 +7,6 @@ A ``Case`` is rendered by a prompt into ``Message``s; a target answers a ``Reque
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +17,10 @@ from typing import Literal, Protocol, TypeAlias
 
 from evalkit.errors import ErrorClass
 from evalkit.hashing import content_id
+from evalkit.script import JSON as JSON  # noqa: PLC0414 - the same name for everybody
+from evalkit.script import ScriptedTurn as ScriptedTurn  # noqa: PLC0414 - the same
+from evalkit.script import asked_of, identity_of, references_of
 
-JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 Direction: TypeAlias = Literal["higher", "lower", "neutral"]
 
@@ -38,7 +39,8 @@ class Case:
 
     ``id`` is the hash of what is asked and expected, never a position; ``name`` is the label its
     author gave it. ``inputs`` are the variables a prompt may use; ``expected`` is a text, a list of
-    acceptable texts, or any JSON value; ``tags`` put the case into slices.
+    acceptable texts, or any JSON value; ``tags`` put the case into slices. With ``turns`` the case
+    is a conversation, and ``expected`` is what its last answer is judged by.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Case:
     tags: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, JSON] = field(default_factory=dict)
     row: int = 0
+    turns: tuple[ScriptedTurn, ...] = ()
 
     @classmethod
     def of(
@@ -61,13 +64,17 @@ class Case:
         metadata: Mapping[str, JSON] | None = None,
         name: str | None = None,
         row: int = 0,
+        turns: Sequence[ScriptedTurn] = (),
     ) -> Case:
-        """Build a case and derive its identity from inputs, context and expectation.
+        """Build a case and derive its identity from inputs, context, turns and expectation.
 
-        Name, tags, metadata and row are left out of the identity: relabelling changes no diff.
+        Name, tags, metadata and row are left out of the identity: relabelling changes no diff. What
+        the last turn expects is what the case expects.
         """
+        if turns and expected is None:
+            expected = turns[-1].expected
         return cls(
-            id=content_id({"inputs": inputs, "context": list(context), "expected": expected}),
+            id=content_id(identity_of(inputs, context, turns, expected)),
             name=name,
             inputs=inputs,
             expected=expected,
@@ -75,25 +82,23 @@ class Case:
             tags=tags or {},
             metadata=metadata or {},
             row=row,
+            turns=tuple(turns),
         )
 
     @cached_property
     def input_id(self) -> str:
         """The hash of what is asked alone; tells a changed expectation from a new case."""
-        return content_id({"inputs": self.inputs, "context": list(self.context)})
+        return content_id(asked_of(self.inputs, self.context, self.turns))
+
+    @property
+    def said(self) -> str | None:
+        """What the user says last in a conversation; ``None`` for a single question."""
+        return self.turns[-1].user if self.turns else None
 
     @cached_property
     def references(self) -> tuple[str, ...]:
         """Every acceptable answer as text, best first; empty when nothing is expected."""
-        if self.expected is None:
-            return ()
-        if isinstance(self.expected, list):
-            return tuple(_as_text(one) for one in self.expected)
-        return (_as_text(self.expected),)
-
-
-def _as_text(value: JSON) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return references_of(self.expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +185,18 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One turn of a conversation as it went: what the target was sent, and what it answered.
+
+    ``user`` is the text of the message that was sent, as the prompt made it; ``output`` has the
+    numbers of this call alone.
+    """
+
+    user: str
+    output: Output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """What a target answered, with what it took.
 
@@ -189,6 +206,10 @@ class Output:
     known. ``model`` is the name the provider reported. An answer from the cache has the tokens and
     the cost of its ``origin``, and no time at all: what is spent on a trial is its ``Spend``.
     ``allowances`` are for whoever paces the next call, and are not stored.
+
+    Of a conversation, ``turns`` are its turns in order, and the rest is said of the whole: text,
+    tool calls and context are those of the last answer; usage, cost and ``latency_s`` are sums, and
+    unknown where one part is; ``ttft_s`` is the longest that any turn took to its first piece.
     """
 
     text: str
@@ -206,6 +227,7 @@ class Output:
     extra: Mapping[str, JSON] = field(default_factory=dict)
     origin: Origin | None = None
     allowances: tuple[Allowance, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +255,8 @@ class Request:
     """What a target is asked: the rendered messages, and the case for targets that take no prompt.
 
     ``seed`` differs per trial and is the same on every machine; ``timeout_s`` bounds one attempt.
+    In a conversation ``messages`` are all of it so far, the last of them from the user, and
+    ``answers`` are what the target said to the turns before.
     """
 
     case: Case
@@ -240,6 +264,7 @@ class Request:
     trial: int = 0
     seed: int | None = None
     timeout_s: float | None = None
+    answers: tuple[str, ...] = ()
 
 
 class Target(Protocol):
@@ -294,7 +319,9 @@ class Evidence:
 
     ``source`` is ``output``, ``context:<index>`` or ``expected``; ``start`` and ``end`` count
     characters in it. A row of source ``judge:<target>`` is what a judge said: ``text`` its label,
-    ``reason`` its reason.
+    ``reason`` its reason. Where the turns of a conversation were judged, ``turn:<number>:`` stands
+    in front, from 1; a row of source ``turn:<number>`` is what that turn got: ``value`` its score,
+    ``text`` passed, failed, scored, unscored or error, ``reason`` its reason.
     """
 
     source: str
@@ -377,7 +404,8 @@ class Trial:
 
     ``queue_s`` is the wait for a slot or a rate limit before the last attempt, ``total_s``
     everything from the first queueing to the end, retries and waits included. ``failed_legs`` are
-    the calls of a route that came to no answer. In a load test a request is queued when it is due,
+    the calls of a route that came to no answer, ``turns_before`` the turns of a conversation that
+    were answered before the one that failed. In a load test a request is queued when it is due,
     and ``step`` is the step it was due in. ``after_kill`` marks a trial that was under way when an
     earlier start of the run was killed.
     """
@@ -404,6 +432,12 @@ class Trial:
     failed_legs: tuple[Leg, ...] = ()
     step: int | None = None
     after_kill: bool = False
+    turns_before: tuple[Turn, ...] = ()
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns that were answered, whatever came of the trial; none of a single question."""
+        return self.turns_before if self.output is None else self.output.turns
 
     @property
     def key(self) -> tuple[str, str, str, int]:

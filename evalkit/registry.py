@@ -2,8 +2,9 @@
 
 ``evalkit/scorers/exact_match.py`` holds the scorer ``exact_match`` and is imported only when a
 suite asks for it. Other packages add theirs through the entry-point groups ``evalkit.scorers``,
-``evalkit.targets``, ``evalkit.datasets`` and ``evalkit.renderers``; a project names its own Python
-files under ``plugins:`` in ``evalkit.yaml``. Keyword-only parameters are the configuration schema.
+``evalkit.targets``, ``evalkit.datasets``, ``evalkit.renderers`` and ``evalkit.transforms``; a
+project names its own Python files under ``plugins:`` in ``evalkit.yaml``. Keyword-only parameters
+are the configuration schema.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from evalkit.cards import ScorerCard
 from evalkit.errors import ConfigError, UnknownName
@@ -38,6 +39,7 @@ class Kind(StrEnum):
     TARGET = "target"
     DATASET = "dataset"
     RENDERER = "renderer"
+    TRANSFORM = "transform"
 
 
 _PACKAGES = {
@@ -45,6 +47,7 @@ _PACKAGES = {
     Kind.TARGET: "evalkit.targets",
     Kind.DATASET: "evalkit.datasets",
     Kind.RENDERER: "evalkit.report.formats",
+    Kind.TRANSFORM: "evalkit.datasets._transforms",
 }
 _MARK = "__evalkit_plugin__"
 
@@ -194,7 +197,7 @@ class TargetPlugin(Plugin):
     ``needs_prompt`` says that a configuration must name a prompt: not so for kinds that take one
     but can also work from the case's inputs alone. ``cacheable`` says that the configuration tells
     what answers, as a model's name does: not so for code, or an application behind a URL, which
-    change without a word.
+    change without a word. ``calls_tools`` is false for a kind whose answers never hold a tool call.
     """
 
     network: bool = False
@@ -202,6 +205,7 @@ class TargetPlugin(Plugin):
     needs_prompt: bool = True
     children: str | None = None
     cacheable: bool = False
+    calls_tools: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +224,19 @@ class RendererPlugin(Plugin):
     """A renderer of a report view into text."""
 
     suffix: str = ""
+
+
+Stage: TypeAlias = Literal["words", "letters", "code", "frame", "wrap", "turns"]
+"""What a transform works on, in the order in which several can follow each other."""
+STAGES: tuple[Stage, ...] = typing.get_args(Stage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformPlugin(Plugin):
+    """A step that turns the text of an attack into another; ``repeats`` may follow itself."""
+
+    stage: Stage
+    repeats: bool = False
 
 
 def _mark(obj: Obj, plugin: Plugin) -> Obj:
@@ -255,7 +272,8 @@ def scorer(
 
     With ``batch`` it takes a sequence of ``(case, output)`` pairs and returns as many results, each
     a ``Score`` or an ``Unscorable``. ``needs`` names fields of the case that must be there
-    (``expected``, ``context``, ``inputs.<name>``). Raise ``Unscorable`` where no number is honest.
+    (``expected``, ``context``, ``inputs.<name>``), or ``tools``, a need of the target: answers of
+    one that cannot call any are unscored. Raise ``Unscorable`` where no number is honest.
     ``deadline_s`` is the time one answer may take, or one batch: 60 seconds unless you say more.
     After it the score is an error, and after three of them the scorer is asked no more.
     """
@@ -299,6 +317,7 @@ def target(
     needs_prompt: bool | None = None,
     children: str | None = None,
     cacheable: bool = False,
+    calls_tools: bool = True,
     version: int = 1,
     code: bool = False,
 ) -> Callable[[Obj], Obj]:
@@ -321,6 +340,7 @@ def target(
                 needs_prompt=takes_prompt and not code if needs_prompt is None else needs_prompt,
                 children=children,
                 cacheable=cacheable,
+                calls_tools=calls_tools,
                 version=version,
                 code=code,
             ),
@@ -365,6 +385,34 @@ def renderer(*, suffix: str = "", name: str | None = None) -> Callable[[Obj], Ob
         return _mark(
             obj,
             RendererPlugin(kind=Kind.RENDERER, name=name or obj.__name__, obj=obj, suffix=suffix),
+        )
+
+    return wrap
+
+
+def transform(
+    *, stage: Stage, name: str | None = None, version: int = 1, repeats: bool = False
+) -> Callable[[Obj], Obj]:
+    """Declare a transform: ``(text, dice, *, parameters)`` that returns the attack's new text.
+
+    It may also return a list of texts, the turns of a conversation, or a ``Changed``. ``dice`` is
+    all the chance there is: the same case, seed and parameters give the same text for ever; raise
+    ``version`` when they do not any more. ``words`` need plain text, ``letters`` change how it is
+    written, ``code`` encodes it; then come ``frame``, ``wrap`` and ``turns``. Raise ``ValueError``
+    for a text or a parameter it cannot work on.
+    """
+
+    def wrap(obj: Obj) -> Obj:
+        return _mark(
+            obj,
+            TransformPlugin(
+                kind=Kind.TRANSFORM,
+                name=name or obj.__name__,
+                obj=obj,
+                version=version,
+                stage=stage,
+                repeats=repeats,
+            ),
         )
 
     return wrap
@@ -445,7 +493,7 @@ def load_file(path: Path) -> list[Plugin]:
     found = [one for kind in Kind for one in _marked(module, kind).values()]
     if not found:
         raise ConfigError(
-            "the file declares no scorer, target, dataset or renderer",
+            "the file declares no scorer, target, dataset, renderer or transform",
             where=path,
             hint="decorate a function with @evalkit.scorer(...)",
         )

@@ -118,9 +118,47 @@ def test_the_query_runs(tmp_path):
 
     evalkit("init", ".")
     evalkit("run", "--quiet")
-    rows = json.loads(evalkit("sql", block("sql"), "--json"))
+    rows = json.loads(evalkit("sql", block("sql", 1), "--json"))
     assert {row["target"] for row in rows} == {"span", "sentence"}
     assert all(row["usd"] == 0 for row in rows)
+
+
+def test_the_conversation_is_had_judged_and_queried(tmp_path, monkeypatch):
+    from tests.runner.test_conversations import clerk
+    from tests.servers import ModelServer
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("suites", "prompts", "golden"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "golden" / "order.jsonl").write_text(block("json", 1), "utf-8")
+    (tmp_path / "prompts" / "clerk.j2").write_text(block("jinja", 1), "utf-8")
+    suite = "dataset: golden/order.jsonl\n" + block_that_begins("targets: \\[clerk\\]")
+    (tmp_path / "suites" / "orders.yaml").write_text(suite, "utf-8")
+    with ModelServer(clerk) as server:
+        (tmp_path / "evalkit.yaml").write_text(
+            "project: shop\ntargets:\n  clerk: {kind: openai_compatible, model: m,"
+            f" base_url: '{server.openai}', prompt: prompts/clerk.j2}}\n",
+            "utf-8",
+        )
+
+        def evalkit(*arguments):
+            command = [sys.executable, "-m", "evalkit", *arguments]
+            return subprocess.run(
+                command, capture_output=True, text=True, check=True, timeout=120
+            ).stdout
+
+        evalkit("run", "orders", "--quiet")
+        asked = server.seen[-1].body["messages"]
+    assert [one["role"] for one in asked] == ["system"] + ["user", "assistant"] * 2 + ["user"]
+    assert asked[1]["content"] == "<message>My order is 4711.</message>"
+    rows = json.loads(evalkit("sql", block("sql"), "--json"))
+    assert [one["output"] for one in rows] == ["Noted.", "4711", "9422"]
+    scores = json.loads(evalkit("sql", "SELECT name, passed FROM scores", "--json"))
+    assert [(one["name"], one["passed"]) for one in scores] == [
+        ("exact_match", True),
+        ("every_answer", True),
+        ("knows", True),
+    ]
 
 
 def test_the_gates_load(project):

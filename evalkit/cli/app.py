@@ -31,6 +31,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "policy": "Take over gates that were written for other tools.",
         "plan": "Show what the gates can see, before any money is spent.",
         "load": "Measure how a target holds up under load.",
+        "attack": "List, add, freeze and expand attack suites.",
     },
     "Trust": {
         "review": "Label answers, one at a time, and take in labels and decisions.",

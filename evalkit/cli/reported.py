@@ -38,6 +38,7 @@ def load_view(
 
 
 def _view(store: Store, root: Path, pair: Pair) -> ReportView:
+    from evalkit.gate.decide import attacked
     from evalkit.gate.table import case_tables
     from evalkit.report.page_build import Context, Past, report_view
     from evalkit.report.view import run_view
@@ -63,7 +64,12 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
         baseline=old,
         verdict=pair.verdict,
         compared=pair.compared,
-        run=run_view(run, store.samples(run.id)),
+        run=replace(
+            run_view(run, store.samples(run.id)),
+            attacks=pair.verdict.attacks
+            if pair.verdict is not None
+            else attacked(run.suites, pair.candidate, old),
+        ),
         before=None if old is None else _view_of(store, old.run),
         policies=pair.policies,
         tables=case_tables(run.suites, pair.candidate, old),

@@ -42,7 +42,11 @@ def run(
     *,
     suites: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SUITE", help="Names or files of suites; all golden ones without."),
+        typer.Argument(
+            metavar="SUITE",
+            help="Suites by name or file, or a folder in suites/ for all of its suites; without,"
+            " all golden ones.",
+        ),
     ] = None,
     target: Annotated[
         list[str] | None,
@@ -144,7 +148,8 @@ def run(
 ) -> int:
     """Run suites on targets, score every answer and store it.
 
-    Without SUITE every golden suite runs. A filter is words joined by and, or, not; a word is
+    Without SUITE every golden suite runs; attack suites run when they, or the folder they lie in,
+    are named. A filter is words joined by and, or, not; a word is
     looked for in the case's name, id and inputs, or in one place: name:, id:, expected:,
     inputs.NAME:, tags.NAME:. Ctrl-C keeps every finished answer and says how to continue.
 
@@ -179,7 +184,6 @@ def run(
     from evalkit.config import find_project, load_project
     from evalkit.model import RunKind
     from evalkit.offline import offline_if
-    from evalkit.runner.before_gate import before_gate
     from evalkit.runner.plan import RunOptions
     from evalkit.runner.progress import choose_display
     from evalkit.runner.session import estimate_run, resume_run, start_run
@@ -249,6 +253,8 @@ def run(
             workers=workers,
         )
         if gate and resume is None:
+            from evalkit.runner.before_gate import before_gate
+
             options = before_gate(
                 found,
                 store,
@@ -312,9 +318,10 @@ def _gated(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Confirm what failed once where a gate asks for it, then judge."""
+    """Confirm what failed once where a gate asks for it, judge, and ask on while that is wanted."""
     from evalkit.cli.judged import show_verdict
     from evalkit.runner.confirm import confirm
+    from evalkit.runner.extend import extend
     from evalkit.runner.gating import judge
     from evalkit.runner.rules import rules_of
     from evalkit.secrets import redact
@@ -325,16 +332,24 @@ def _gated(
         for line in again.lines():
             typer.echo(redact(line), err=True)
         return again.exit_code
-    judged = judge(
-        project,
-        store,
-        run_id,
-        baseline=baseline,
-        policy_ref=policy_ref,
-        allow_code=options.allow_code,
-    )
+    ended = ExitCode.PASS
+    while True:
+        judged = judge(
+            project,
+            store,
+            run_id,
+            baseline=baseline,
+            policy_ref=policy_ref,
+            allow_code=options.allow_code,
+        )
+        more = None if ended else extend(project, store, judged.verdict, options, display=display)
+        if more is None:
+            break
+        ended = more.made_code
+        for line in more.lines() if ended else ():
+            typer.echo(redact(line), err=True)
     show_verdict(judged, store, root=project.root, as_json=as_json, quiet=quiet)
-    return judged.verdict.exit_code
+    return ended or judged.verdict.exit_code
 
 
 def _print_estimate(estimate: Estimate, *, as_json: bool) -> None:

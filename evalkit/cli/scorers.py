@@ -66,7 +66,8 @@ def list_scorers(
         for one in ones:
             typer.echo(f"  {one.name:{width}}  {one.summary}")
         typer.echo()
-    typer.echo("Any of them decides with threshold. All about one: evalkit scorers show NAME")
+    typer.echo("Any of them decides with threshold, and judges every turn of a conversation with")
+    typer.echo("turns: each, or worst. All about one: evalkit scorers show NAME")
     if not allow_code:
         typer.echo("Scorers of the project's own files are listed with --allow-code.")
     return ExitCode.PASS

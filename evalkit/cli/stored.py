@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def print_run(store: Store, run_id: str, *, as_json: bool = False) -> None:
     from evalkit.report.screen import Screen
     from evalkit.report.view import run_view
 
-    run = store.load_run(run_id)
+    run, samples = store.summary(run_id)
     screen = Screen.of(sys.stdout)
     if run.kind == "load" and (steps := store.load_steps(run_id)):
         from evalkit.report.load import load_view
@@ -57,7 +58,13 @@ def print_run(store: Store, run_id: str, *, as_json: bool = False) -> None:
         load = load_view(run, steps)
         emit(dumps(load.to_json()) if as_json else load_text(load, screen))
         return
-    view = run_view(run, store.samples(run_id))
+    view = run_view(run, samples)
+    if store.has_attacks(run_id):
+        from evalkit.gate.decide import attacked
+        from evalkit.gate.stored import Stored
+
+        found = attacked(run.suites, Stored(run=run, sides=store.sides(run_id)), None)
+        view = replace(view, attacks=found)
     if as_json:
         emit(json(view))
         return

@@ -23,6 +23,22 @@ from evalkit.errors import ConfigError, Position, suggestion
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 """What a target or a scorer may be called."""
 
+OWASP = r"^LLM(0[1-9]|10)(:2025)?$"
+"""An id of the OWASP Top 10 for LLM applications, 2025."""
+
+ATLAS = r"^AML\.T[0-9]{4}(\.[0-9]{3})?$"
+"""An id of a technique of MITRE ATLAS."""
+
+SHA256 = r"^[0-9a-f]{64}$"
+"""The whole hash of a file."""
+
+_PATTERNS = {
+    NAME: "must be a name of letters, digits, '-', '_' and '.', at most 64",
+    OWASP: "must be an id from LLM01 to LLM10",
+    ATLAS: "must be an id as AML.T0051 or AML.T0051.001",
+    SHA256: "must be a hash of 64 digits and letters from a to f",
+}
+
 _CARD = ".card.yaml"
 _SECRET = re.compile(r"key|token|secret|password|authorization|credential", re.IGNORECASE)
 
@@ -303,9 +319,7 @@ def _expected(error: ErrorDetails) -> str:
         return "must not be empty"
     if kind == "string_pattern_mismatch":
         pattern = str(context.get("pattern"))
-        if pattern == NAME:
-            return "must be a name of letters, digits, '-', '_' and '.', at most 64"
-        return f"must match the pattern {pattern}"
+        return _PATTERNS.get(pattern, f"must match the pattern {pattern}")
     if kind == "value_error":
         return str(context.get("error", error["msg"]))
     message = error["msg"]

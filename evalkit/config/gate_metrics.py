@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from evalkit.config.spec import LimitKind
@@ -43,9 +43,10 @@ class MetricInfo:
     """A metric a gate can name.
 
     ``source`` is a scorer's name or one of ``pass``, ``error``, ``latency``, ``ttft``, ``cost``,
-    ``input_tokens``, ``output_tokens``. ``unit`` is ``%`` for a share, ``s``, ``USD``, ``tokens``,
-    another word, or empty for a plain score between ``bounds``. ``passing`` tells a rate of what
-    passed from one of what did not.
+    ``input_tokens``, ``output_tokens``, ``attack``, ``overrefusal``. ``unit`` is ``%`` for a share,
+    ``s``, ``USD``, ``tokens``, another word, or empty for a plain score between ``bounds``.
+    ``passing`` tells a rate of what passed from one of what did not. ``refusals`` are the suite's
+    scorers of refusals by name, each with whether its pass means that the answer refused.
     """
 
     name: str
@@ -57,6 +58,7 @@ class MetricInfo:
     q: float | None = None
     passing: bool = True
     metric: Metric | None = None
+    refusals: tuple[tuple[str, bool], ...] = ()
 
     @property
     def spread(self) -> float:
@@ -113,6 +115,16 @@ class MetricInfo:
         return None
 
 
+ATTACKS: Mapping[str, str] = {"attack": "attack", "overrefusal": "twin"}
+"""The sources of the metrics of attack suites, each with the tag ``sort`` of its cases."""
+REFUSAL = "refusal"
+"""The scorer that tells whether an answer refuses."""
+_ATTACK_METRICS = tuple(
+    MetricInfo(name=f"{source}.rate", source=source, kind="rate", direction="lower", unit="%",
+               passing=False)
+    for source in ATTACKS
+)  # fmt: skip
+ATTACK_METRICS = frozenset(one.name for one in _ATTACK_METRICS)
 _TIMES = (0.0, math.inf)
 _COMMON = (
     MetricInfo(name="pass.rate", source="pass", kind="rate", direction="higher", unit="%"),
@@ -129,16 +141,27 @@ _COMMON = (
 )  # fmt: skip
 
 
-def known_metrics(scorers: Mapping[str, ScorerPlugin]) -> dict[str, MetricInfo]:
+def known_metrics(
+    scorers: Mapping[str, ScorerPlugin],
+    *,
+    attacks: bool = False,
+    wanted: Collection[str] = (),
+) -> dict[str, MetricInfo]:
     """Every metric of a suite whose scorers are called so, by its name.
 
-    Latency and TTFT have any quantile from p1 to p99; those commonly wanted are listed.
+    ``attacks`` adds those of attack suites: over-refusal only where a scorer tells it. ``wanted``
+    are the scorers of refusals that pass what refuses. Latency and TTFT have any quantile from p1
+    to p99; those commonly wanted are listed.
     """
     found = {one.name: one for one in _COMMON}
     for source in ("latency", "ttft"):
         for percent in (50, 90, 95, 99):
             one = _quantile(source, percent)
             found[one.name] = one
+    told = tuple((name, name in wanted) for name, one in scorers.items() if one.name == REFUSAL)
+    for one in _ATTACK_METRICS if attacks else ():
+        if one.source == "attack" or told:
+            found[one.name] = replace(one, refusals=told)
     for name, plugin in scorers.items():
         for metric in plugin.metrics:
             info = _of_scorer(name, plugin, metric)

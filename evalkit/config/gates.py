@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -12,7 +13,7 @@ from pydantic import Field, WithJsonSchema
 
 from evalkit import registry
 from evalkit.config.check import NAME, Findings, Strict, nearest_file
-from evalkit.config.gate_metrics import MetricInfo, known_metrics, metric_info
+from evalkit.config.gate_metrics import ATTACK_METRICS, MetricInfo, known_metrics, metric_info
 from evalkit.config.spec import (
     Anchor,
     GateLimit,
@@ -53,6 +54,12 @@ class WaiverModel(Strict):
     until: str = Field(description="the last day, as 2026-01-31")
 
 
+class CaseWaiverModel(WaiverModel):
+    """Who lets some cases fail a gate, why, and until when."""
+
+    cases: list[str] = Field(min_length=1, description="names, ids, tag:NAME or tag:NAME=VALUE")
+
+
 class GateModel(Strict):
     """One gate as it is written."""
 
@@ -76,6 +83,7 @@ class GateModel(Strict):
     target: str | None = Field(None, description="one of the suite's targets; all without")
     block_when: Literal["harm", "margin_exceeded"] = "harm"
     waiver: WaiverModel | None = None
+    waivers: list[CaseWaiverModel] = Field([], description="cases it is judged without, each dated")
 
 
 class AnchorModel(Strict):
@@ -89,15 +97,19 @@ class SequentialModel(Strict):
     """When a gated run may end before all cases were asked."""
 
     looks: int = Field(10, ge=2, le=50, description="how often the run is looked at")
-    spending: Literal["rho2", "obrien_fleming", "pocock"] = Field(
-        "rho2", description="how much of alpha each look may use up"
+    spending: Literal["rho2", "obrien_fleming", "pocock", "anytime"] = Field(
+        "rho2", description="how much of alpha each look may use up; anytime: bets, always valid"
     )
     min_cases: int = Field(30, ge=10, description="no look before so many cases of a suite")
     stop: Literal["both", "fail"] = Field("both", description="what ends a run early")
 
 
 # read by itself, so that a wrong key in it is told as everywhere else
-_LOOKS_SCHEMA = WithJsonSchema({"anyOf": [SequentialModel.model_json_schema(), {"const": "off"}]})
+_LOOKS_SCHEMA = WithJsonSchema(
+    {"anyOf": [SequentialModel.model_json_schema(), {"enum": ["off", "anytime"]}]}
+)
+ANYTIME_LOOKS = 20
+"""How often a run is looked at that can be looked at for nothing."""
 
 
 class PolicyModel(Strict):
@@ -107,12 +119,19 @@ class PolicyModel(Strict):
     baseline: str = Field("merge-base", pattern=BASELINES)
     baseline_runs: int = Field(5, ge=1, le=100, description="stored repeats pooled at most")
     estimand: Literal["auto", "suite", "population"] = "auto"
-    on_inconclusive: Literal["block", "warn", "pass"] = "block"
+    on_inconclusive: Literal["block", "warn", "pass", "extend"] = Field(
+        "block", description="extend: ask again up to max_calls, then as 'then' says"
+    )
+    max_calls: int = Field(0, ge=1, le=10_000_000, description="of a target, with extend")
+    then: Literal["block", "warn", "pass"] = Field("block", description="after extend")
+    unchanged: Literal["ask", "skip"] = Field(
+        "ask", description="skip: what asks the same as the baseline is not asked again"
+    )
     max_missing: float | str = Field("2%", description="share of cases that may lack a result")
     cluster: str = Field("", description="a tag whose cases hang together")
     anchor: AnchorModel | None = None
-    sequential: Annotated[dict[str, Any] | Literal["off"], _LOOKS_SCHEMA] = Field(
-        "off", description="looks at a gated run before its end, as {looks: 10}; or off"
+    sequential: Annotated[dict[str, Any] | Literal["off", "anytime"], _LOOKS_SCHEMA] = Field(
+        "off", description="looks at a gated run before its end, as {looks: 10}; anytime; or off"
     )
 
 
@@ -139,10 +158,13 @@ def read_policy(findings: Findings, root: Node, gates: Sequence[GateSpec] = ()) 
             findings.add("budget in anchor in gate must be a share of 1", place, "as in 3%")
         else:
             anchor = Anchor(ref=model.anchor.ref, budget=budget)
-    sequential = _sequential(findings, entry, model)
+    sequential = _extended(findings, entry, model, _sequential(findings, entry, model))
     read = {"max_missing": missing, "anchor": anchor, "sequential": sequential}
+    given = model.model_dump(exclude={"max_calls", "then"})
+    if model.on_inconclusive == "extend":
+        given["on_inconclusive"] = model.then
     return GatePolicy(
-        **{**model.model_dump(), **read},
+        **{**given, **read},
         content_hash=content_id(parts),
         position=findings.document.at(entry),
     )
@@ -152,14 +174,53 @@ def _sequential(findings: Findings, gate: Entry, policy: PolicyModel) -> Sequent
     if policy.sequential == "off":
         return None
     node = gate.node.entries["sequential"].node
-    model = findings.check(SequentialModel, node, "sequential in gate")
     if policy.cluster:
         findings.add(
             "sequential in gate cannot be used with cluster",
             node,
             "leave one of them out: what looks at clusters would risk is not known",
         )
+    if policy.sequential == "anytime":
+        return Sequential(spending="anytime", looks=ANYTIME_LOOKS)
+    model = findings.check(SequentialModel, node, "sequential in gate")
     return None if model is None else Sequential(**model.model_dump())
+
+
+def _extended(
+    findings: Findings, gate: Entry, policy: PolicyModel, looks: Sequential | None
+) -> Sequential | None:
+    """The looks with what may be added at the end, which is the first where there were none."""
+    entries = gate.node.entries
+    if policy.on_inconclusive != "extend":
+        for name in ("max_calls", "then"):
+            if name in entries:
+                findings.add(
+                    f"{name} in gate says how a run is extended, and on_inconclusive does not",
+                    entries[name].node,
+                    "write on_inconclusive: extend",
+                )
+        return looks
+    node = entries["on_inconclusive"].node
+    if "max_calls" not in entries:
+        findings.add(
+            "on_inconclusive: extend in gate has no end",
+            node,
+            "add the most calls, max_calls: 1000",
+        )
+    elif policy.cluster:
+        findings.add(
+            "on_inconclusive: extend in gate cannot be used with cluster",
+            node,
+            "leave one of them out: what looks at clusters would risk is not known",
+        )
+    elif looks is not None and looks.spending == "anytime":
+        findings.add(
+            "on_inconclusive: extend in gate cannot be used with sequential: anytime",
+            node,
+            "bets are placed on cases, and a case asked again is no new one: use {looks: 10}",
+        )
+    # most of α is for what was planned
+    return replace(looks or Sequential(looks=1, spending="pocock"), max_calls=policy.max_calls)
 
 
 def file_text(path: Path) -> str | None:
@@ -185,7 +246,9 @@ def read_gates(
     targets = [
         one.value for one in root.entries["targets"].node.items if isinstance(one.value, str)
     ] if "targets" in root.entries else []  # fmt: skip
-    known = known_metrics(_plugins(scorers))
+    kind = root.entries.get("kind")
+    attacks = kind is not None and kind.node.value == "adversarial"
+    known = known_metrics(_plugins(scorers), attacks=attacks)
     found: dict[str, GateSpec] = {}
     for number, item in enumerate(entry.node.items, 1):
         gate = _Gate(findings, project, item, number=number, known=known, targets=targets)
@@ -254,7 +317,8 @@ class _Gate:
         self._check_shape(model, limits)
         by = [model.by] if isinstance(model.by, str) else model.by or []
         cases = [model.cases] if isinstance(model.cases, str) else model.cases or []
-        waiver = self._waiver(model)
+        waivers = self._waivers(model)
+        waiver = next((one for one in waivers if not one.cases), None)
         sql, query = self._sql(model, read)
         if model.target is not None and model.target not in self._targets:
             self._findings.unknown(
@@ -281,6 +345,7 @@ class _Gate:
             query=query,
             block_when=model.block_when,
             waiver=waiver,
+            waivers=tuple(one for one in waivers if one.cases),
             position=self._document.at(self._item),
         )
 
@@ -307,7 +372,18 @@ class _Gate:
                 )
             return None
         info = metric_info(model.metric, self._known)
-        if info is None:
+        if info is None and model.metric in ATTACK_METRICS:
+            lacks_kind = "attack.rate" not in self._known
+            self._findings.add(
+                f"{model.metric} in {self._owner} is a metric of attack suites"
+                if lacks_kind
+                else f"{model.metric} in {self._owner} needs a scorer that tells refusals",
+                self._at("metric"),
+                "write 'kind: adversarial' at the top of the suite"
+                if lacks_kind
+                else "add 'refusal' to the scorers",
+            )
+        elif info is None:
             self._findings.unknown(
                 f"unknown metric {model.metric!r} in {self._owner}",
                 model.metric,
@@ -397,18 +473,34 @@ class _Gate:
                 f"confirm in {self._owner} belongs to 'must: pass'", self._at("confirm")
             )
 
-    def _waiver(self, model: GateModel) -> Waiver | None:
-        if model.waiver is None:
-            return None
-        try:
-            until = date.fromisoformat(model.waiver.until)
-        except ValueError:
-            place = self._item.entries["waiver"].node.entries["until"].node
-            self._findings.add(
-                f"until in waiver in {self._owner} must be a day", place, "as in 2026-01-31"
-            )
-            return None
-        return Waiver(owner=model.waiver.owner, reason=model.waiver.reason, until=until)
+    def _waivers(self, model: GateModel) -> list[Waiver]:
+        """The waiver of the gate and those of its cases, with days that are days."""
+        entries = self._item.entries
+        written: list[tuple[WaiverModel, Node]] = []
+        if model.waiver is not None:
+            written.append((model.waiver, entries["waiver"].node))
+        if model.waivers:
+            written += zip(model.waivers, entries["waivers"].node.items, strict=True)
+            if model.sql is not None:
+                self._findings.add(
+                    f"waivers in {self._owner} name cases, and a query has none",
+                    self._at("waivers"),
+                    "waive the whole gate with 'waiver', or change the query",
+                )
+        found = []
+        for one, node in written:
+            try:
+                until = date.fromisoformat(one.until)
+            except ValueError:
+                self._findings.add(
+                    f"until in waiver in {self._owner} must be a day",
+                    node.entries["until"].node,
+                    "as in 2026-01-31",
+                )
+                continue
+            cases = tuple(one.cases) if isinstance(one, CaseWaiverModel) else ()
+            found.append(Waiver(owner=one.owner, reason=one.reason, until=until, cases=cases))
+        return found
 
     def _sql(self, model: GateModel, read: Reader) -> tuple[Path | None, str]:
         if model.sql is None:

@@ -13,13 +13,17 @@
 A line that is only ``system:``, ``user:`` or ``assistant:`` starts a message. The source is split
 before anything is rendered, so no value can start one. Blank lines around a message are layout, not
 content.
+
+In a conversation the last message, when it is a user's, is the form of every turn: ``{{ turn }}``
+stands for what the user says, and so does the one variable of it that the case does not give. A
+prompt that ends otherwise is followed by the turns as they are.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +50,9 @@ from evalkit.hashing import content_id
 from evalkit.model import JSON, Message
 
 PromptRole = Literal["system", "user", "assistant"]
+
+TURN = "turn"
+"""The variable that stands for what a user says in a turn of a conversation."""
 
 VERSION_HEX = 12
 _HEADER = re.compile(r"(system|user|assistant):[ \t]*\Z")
@@ -91,6 +98,11 @@ class Prompt:
         return frozenset(name for one in self._compiled for name in one.needed)
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name a render may read, needed or not."""
+        return frozenset(name for one in self._compiled for name in one.names)
+
+    @cached_property
     def _compiled(self) -> tuple[_Compiled, ...]:
         return tuple(_Compiled(self.path, one) for one in self.parts)
 
@@ -110,6 +122,28 @@ class Prompt:
                 Message(role=one.role, content=one.render(variables, budget.write))
                 for one in self._compiled
             )
+
+    def render_turns(
+        self, variables: Mapping[str, JSON], turns: Sequence[str]
+    ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        """The messages before a conversation, and the user's message of each turn.
+
+        Raises ``PromptError`` as ``render``, and when the prompt leaves no place for the turns.
+        """
+        last = self._compiled[-1]
+        with Rendering() as budget:
+            if last.role != "user":
+                before = self._compiled
+                said = turns
+            else:
+                before = self._compiled[:-1]
+                place = last.place_of_turn(variables)
+                said = [last.render({**variables, place: one}, budget.write) for one in turns]
+            head = [
+                Message(role=one.role, content=one.render(variables, budget.write))
+                for one in before
+            ]
+        return tuple(head), tuple(Message(role="user", content=one) for one in said)
 
 
 def load_prompt(path: Path) -> Prompt:
@@ -250,10 +284,34 @@ class _Compiled:
         column = found.start() + 1 if found else len(text) - len(text.lstrip()) + 1
         return Position(self._path, self._part.line + max(line, 1) - 1, column)
 
+    @property
+    def names(self) -> Iterator[str]:
+        return (name for name, _ in self._uses)
+
     def require(self, available: Collection[str]) -> None:
         for name, line in self._uses:
             if name in self.needed and name not in available:
                 raise self._missing(name, line, available)
+
+    def place_of_turn(self, given: Collection[str]) -> str:
+        """The variable that stands for a turn: ``turn``, or the only one that is not given."""
+        if TURN in self.needed:
+            return TURN
+        open_ones = sorted(self.needed - set(given))
+        if len(open_ones) == 1:
+            return open_ones[0]
+        what = (
+            f"the case does not give {', '.join(map(repr, open_ones))}, and only one variable can"
+            " stand for the turns of a conversation"
+            if open_ones
+            else "the prompt leaves no place for the turns of a conversation: it ends with a"
+            " message of the user's that is complete without them"
+        )
+        raise PromptError(
+            what,
+            where=self._at(1),
+            hint="write {{ turn }} where the user speaks, or end the prompt with another message",
+        )
 
     def render(self, variables: Mapping[str, JSON], write: Any) -> str:
         # shared: the context's own merge of the same two looks up every global one by one

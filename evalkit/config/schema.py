@@ -182,7 +182,12 @@ def _scorer(plugin: ScorerPlugin, definitions: Schema) -> Schema:
         "anyOf": [limits, {"type": "null"}],
         "description": "a score at or better than this passes",
     }
-    schema["properties"] = {**schema.get("properties", {}), "threshold": threshold}
+    turns = {
+        "enum": ["last", "each", "worst"],
+        "description": "which answers of a conversation are judged",
+    }
+    common = {"threshold": threshold, "turns": turns}
+    schema["properties"] = {**schema.get("properties", {}), **common}
     return schema
 
 

@@ -94,6 +94,8 @@ class ScorerSpec:
     """A scorer as a suite uses it: ``name`` is what it is called there, ``scorer`` what it is.
 
     ``threshold`` makes any scorer decide: passed at or better than it, in the scorer's direction.
+    ``turns`` says which answers of a conversation it judges: the ``last``, or all of them, as their
+    mean (``each``) or their ``worst``.
     """
 
     name: str
@@ -101,6 +103,7 @@ class ScorerSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
     position: Position | None = None
+    turns: Literal["last", "each", "worst"] = "last"
 
 
 GateMode: TypeAlias = Literal["prove", "guard", "advisory"]
@@ -125,11 +128,12 @@ class GateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
-    """Who lets a gate fail, why, and until which day (included)."""
+    """Who lets a gate fail, why, and until which day (included); or only some of its cases."""
 
     owner: str
     reason: str
     until: date
+    cases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +151,8 @@ class GateSpec:
     ``prove`` fails closed, ``guard`` blocks only on proof of harm, ``advisory`` never blocks.
     ``target`` is empty for all targets. ``cases`` are names, ids and ``tag:NAME[=VALUE]``; empty is
     all. ``by`` are tags: the gate is judged in each of their groups of ``min_cases`` and more.
-    ``sql`` is the file of a query, ``query`` its text as it was when the gate was read.
+    ``sql`` is the file of a query, ``query`` its text as it was when the gate was read. ``waivers``
+    name cases; ``left_out`` are those of the waivers in force, and the gate is judged without them.
     """
 
     id: str
@@ -162,6 +167,8 @@ class GateSpec:
     query: str = ""
     block_when: Literal["harm", "margin_exceeded"] = "harm"
     waiver: Waiver | None = None
+    waivers: tuple[Waiver, ...] = ()
+    left_out: tuple[str, ...] = ()
     position: Position | None = None
 
 
@@ -170,13 +177,16 @@ class Sequential:
     """When a gated run may end before all its cases were asked.
 
     It is looked at ``looks`` times, from ``min_cases`` cases on, and ``spending`` says how much of
-    α each look may use up. ``stop`` names what ends it: ``both`` answers, or only a FAIL.
+    α each look may use up; ``anytime`` judges by bets that hold whenever they are looked at.
+    ``stop`` names what ends it: ``both`` answers, or only a FAIL. When the end decides nothing,
+    trials are added until each target was called ``max_calls`` times; 0 adds none.
     """
 
     looks: int = 10
-    spending: Literal["rho2", "obrien_fleming", "pocock"] = "rho2"
+    spending: Literal["rho2", "obrien_fleming", "pocock", "anytime"] = "rho2"
     min_cases: int = 30
     stop: Literal["both", "fail"] = "both"
+    max_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +195,8 @@ class GatePolicy:
 
     ``alpha`` is the chance of error of one direction and family, ``cluster`` a tag whose cases hang
     together, ``max_missing`` the share of cases that may lack a result, ``anchor`` the release that
-    drift is counted from, ``sequential`` whether a run may end early. ``content_hash`` covers the
+    drift is counted from, ``sequential`` whether a run may end early or be extended, ``unchanged``
+    whether a case is asked that asks what the baseline's run asked. ``content_hash`` covers the
     policy, every gate and every query.
     """
 
@@ -198,6 +209,7 @@ class GatePolicy:
     cluster: str = ""
     anchor: Anchor | None = None
     sequential: Sequential | None = None
+    unchanged: Literal["ask", "skip"] = "ask"
     content_hash: str = ""
     position: Position | None = None
 

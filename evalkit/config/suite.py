@@ -1,7 +1,11 @@
-"""``suites/*.yaml``: datasets, targets, scorers and gates, checked against what exists."""
+"""``suites/*.yaml``: datasets, targets, scorers and gates, checked against what exists.
+
+A folder in ``suites/`` is a group: its name stands for every suite in it.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +18,7 @@ from evalkit.config.spec import GatePolicy, GateSpec, Project, SuiteSpec
 from evalkit.config.suite_dataset import read_datasets
 from evalkit.config.suite_scorer import read_scorers
 from evalkit.config.tree import Node, parse_yaml, read_yaml, shown_path
-from evalkit.errors import ConfigError, UnknownName
+from evalkit.errors import ConfigError, UnknownName, UsageError
 from evalkit.hashing import content_id
 
 SUFFIXES = (".yaml", ".yml")
@@ -36,11 +40,66 @@ class SuiteModel(Strict):
 
 
 def suite_names(project: Project) -> list[str]:
-    """The names of the project's suites, sorted."""
+    """The names of the project's suites, those in groups too, sorted."""
+    return sorted({one.stem for one in _files(project)})
+
+
+def group_names(project: Project) -> list[str]:
+    """The names of the folders that hold suites, sorted."""
+    folders = {one.parent for one in _files(project)} - {project.suites_dir}
+    return sorted(one.name for one in folders)
+
+
+def suites_in(project: Project, name: str) -> list[str]:
+    """The suites of a group, sorted; the name alone when no group is called so.
+
+    Raises ``ConfigError`` when a suite has the group's name.
+    """
+    folder = project.suites_dir / name
+    found = sorted({one.stem for one in _files(project) if one.parent == folder})
+    if not found or "/" in name:
+        return [name]
+    twins = [one for one in _files(project) if one.stem == name]
+    if twins:
+        raise ConfigError(
+            f"{name!r} is a suite and a group of suites",
+            where=shown_path(twins[0]),
+            hint=f"rename the file or the folder {shown_path(folder)}",
+        )
+    return found
+
+
+def golden_names(project: Project) -> list[str]:
+    """The names of the golden suites: what runs when none is named.
+
+    A suite that says at the start of a line that it is adversarial is not read any further.
+    """
+    by_name: dict[str, list[Path]] = {}
+    for one in _files(project):
+        by_name.setdefault(one.stem, []).append(one)
+    return sorted(
+        name for name, files in by_name.items() if len(files) > 1 or not _is_attack(files[0])
+    )
+
+
+_ATTACK = re.compile(rb"^kind:[ \t]*[\"']?adversarial\b", re.MULTILINE)
+
+
+def _is_attack(file: Path) -> bool:
+    try:
+        return _ATTACK.search(file.read_bytes()) is not None
+    except OSError:
+        return False  # whoever loads it says what is wrong
+
+
+def _files(project: Project) -> list[Path]:
+    """The files of all suites: in the folder of suites and in the folders in it."""
     if not project.suites_dir.is_dir():
         return []
-    files = project.suites_dir.iterdir()
-    return sorted({one.stem for one in files if one.suffix in SUFFIXES and one.is_file()})
+    found = list(project.suites_dir.iterdir())
+    groups = [one for one in found if one.is_dir() and not one.name.startswith(".")]
+    found += [file for group in groups for file in group.iterdir()]
+    return sorted(one for one in found if one.suffix in SUFFIXES and one.is_file())
 
 
 def load_suite(project: Project, name_or_path: str) -> SuiteSpec:
@@ -123,16 +182,25 @@ def _file(project: Project, name_or_path: str) -> Path:
                 return path.absolute()
         hint = nearest_file(project.root / given, project.root)
         raise ConfigError("the suite does not exist", where=shown_path(given), hint=hint)
-    found = [project.suites_dir / f"{name_or_path}{suffix}" for suffix in SUFFIXES]
-    found = [one for one in found if one.is_file()]
+    found = [one for one in _files(project) if one.stem == name_or_path]
     if not found:
-        known = suite_names(project)
+        groups = group_names(project)
+        if name_or_path in groups:
+            inside = suites_in(project, name_or_path)
+            raise UsageError(
+                f"{name_or_path!r} is a group of {len(inside)} suites, and this takes one",
+                where=shown_path(project.suites_dir / name_or_path),
+                hint=f"name one of them: {', '.join(inside[:12])}",
+            )
+        known = [*suite_names(project), *groups]
         raise UnknownName("suite", name_or_path, known, where=shown_path(project.suites_dir))
     if len(found) > 1:
+        here = found[1].parent == found[0].parent
+        names = [one.name if here else shown_path(one) for one in found[:2]]
         raise ConfigError(
             f"two files hold the suite {name_or_path!r}",
             where=shown_path(found[1]),
-            hint=f"keep one of {found[0].name} and {found[1].name}",
+            hint=f"keep one of {names[0]} and {names[1]}, or rename one",
         )
     return found[0]
 

@@ -25,7 +25,7 @@ from evalkit.config.tree import Node
 from evalkit.errors import UnknownName, suggestion
 from evalkit.registry import DatasetPlugin, Kind
 
-FIELDS = ("id", "expected", "context", "tags", "metadata")
+FIELDS = ("id", "expected", "context", "tags", "metadata", "turns")
 NAMED_FIELDS = ("inputs", "tags", "metadata")
 HUB = "huggingface"
 ColumnType = Literal["text", "integer", "number", "boolean", "json"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -33,10 +33,14 @@ class ScorerModel(Strict):
     name: str | None = Field(None, alias="as", pattern=NAME)
 
 
-class ThresholdModel(Strict):
-    """The one option that every scorer has."""
+class CommonModel(Strict):
+    """The options that every scorer has."""
 
     threshold: float | None = Field(None, allow_inf_nan=False)
+    turns: Literal["last", "each", "worst"] = "last"
+
+
+_COMMON = tuple(CommonModel.model_fields)
 
 
 def read_scorers(findings: Findings, project: Project, node: Node) -> tuple[ScorerSpec, ...]:
@@ -127,10 +131,10 @@ class _Scorer:
                 f"as in '{scorer}: {{threshold: 0.4}}'",
             )
             return None
-        threshold = self._threshold(plugin, options.entries.get("threshold"), owner)
+        common = self._common(plugin, options, owner)
         model = options_model(plugin)
-        own = {key: one for key, one in options.entries.items() if key != "threshold"}
-        check_option_names(findings, owner, own, [*key_names(model), "threshold"])
+        own = {key: one for key, one in options.entries.items() if key not in _COMMON}
+        check_option_names(findings, owner, own, [*key_names(model), *_COMMON])
         known = {key: one for key, one in own.items() if key in key_names(model)}
         node = Node(options.line, options.column, known, options.size)
         checked = findings.check(model, node, owner, at=at)
@@ -146,7 +150,8 @@ class _Scorer:
             name=name.removeprefix("builtin:"),
             scorer=scorer,
             options=self._located(given, known),
-            threshold=threshold,
+            threshold=common.threshold,
+            turns=common.turns,
             position=findings.document.at(at),
         )
 
@@ -161,21 +166,23 @@ class _Scorer:
                     self._findings.add(f"no file {str(value)!r}", written[key].node, hint)
         return options
 
-    def _threshold(self, plugin: ScorerPlugin, entry: Entry | None, owner: str) -> float | None:
-        if entry is None:
-            return None
-        node = Node(self._item.line, self._item.column, {"threshold": entry})
-        model = self._findings.check(ThresholdModel, node, owner)
-        if model is None or model.threshold is None:
-            return None
+    def _common(self, plugin: ScorerPlugin, options: Node, owner: str) -> CommonModel:
+        """What every scorer may be told; the defaults where it is wrong, and noted."""
+        given = {key: one for key, one in options.entries.items() if key in _COMMON}
+        node = Node(self._item.line, self._item.column, given)
+        model = self._findings.check(CommonModel, node, owner) if given else None
+        if model is None:
+            return CommonModel()
+        if model.threshold is None:
+            return model
         low, high = plugin.range
         if not low <= model.threshold <= high:
             self._findings.add(
                 f"threshold in {owner} is outside its range",
-                entry.node,
+                given["threshold"].node,
                 f"it goes from {low:g} to {high:g}, {_better(plugin)}",
             )
-        return model.threshold
+        return model
 
 
 def _better(plugin: ScorerPlugin) -> str:

@@ -5,7 +5,8 @@ and what is wrong with it; ``cases()`` streams the cases. Each public file of th
 """
 
 from evalkit.datasets._dataset import Dataset, open_dataset
+from evalkit.datasets._dice import Changed, Dice
 from evalkit.datasets._rows import Row
 from evalkit.datasets._scan import DatasetInfo, RowIssue
 
-__all__ = ["Dataset", "DatasetInfo", "Row", "RowIssue", "open_dataset"]
+__all__ = ["Changed", "Dataset", "DatasetInfo", "Dice", "Row", "RowIssue", "open_dataset"]

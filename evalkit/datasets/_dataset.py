@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from evalkit.config.freeze import check_frozen
 from evalkit.config.spec import DatasetSpec
 from evalkit.datasets._files import check_file
 from evalkit.datasets._mapping import Mapper
-from evalkit.datasets._parts import BadValue
-from evalkit.datasets._rows import Row
+from evalkit.datasets._rows import BadValue, Row
 from evalkit.datasets._scan import DatasetInfo, Found, Scan, Scanned, build, is_empty, place
 from evalkit.errors import DatasetError, UnknownName, suggestion
 from evalkit.hashing import MultisetHash
@@ -20,7 +20,8 @@ from evalkit.registry import DatasetPlugin, Kind, get, names
 def open_dataset(spec: DatasetSpec) -> Dataset:
     """The dataset of a specification; its file exists, its reader, options and map are known.
 
-    Raises ``DatasetError`` or ``UnknownName``; no row is read yet.
+    Raises ``DatasetError`` or ``UnknownName``, and ``ConfigError`` for a file that was frozen and
+    edited since; no row is read yet.
     """
     plugin = _reader(spec)
     known = plugin.parameters
@@ -34,6 +35,7 @@ def open_dataset(spec: DatasetSpec) -> Dataset:
     Mapper(spec)
     if plugin.suffixes:
         check_file(Path(spec.source))
+        check_frozen(Path(spec.source))
     return Dataset(spec, plugin)
 
 

@@ -8,8 +8,8 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from evalkit.config.spec import DatasetSpec
-from evalkit.datasets._parts import FILL, BadValue, Fill, Part, Parts
-from evalkit.datasets._rows import shown
+from evalkit.datasets._parts import FILL, Fill, Part, Parts
+from evalkit.datasets._rows import BadValue, shown
 from evalkit.datasets._types import CONVERT, Convert
 from evalkit.errors import DatasetError, suggestion
 from evalkit.model import JSON
@@ -21,6 +21,7 @@ _WHOLE = {
     "tags": Part.TAGS,
     "metadata": Part.METADATA,
     "inputs": Part.INPUTS,
+    "turns": Part.TURNS,
 }
 _UNDER = {"inputs": Part.INPUT, "tags": Part.TAG, "metadata": Part.METADATUM}
 _FIELDS = (*_WHOLE, *(f"{one}.<name>" for one in _UNDER))
@@ -75,8 +76,8 @@ class Mapper:
     """Turns rows into ``Parts`` as one ``DatasetSpec`` says.
 
     A mapped field takes its column; the fields ``id``, ``expected``, ``context``, ``tags``,
-    ``metadata`` and columns such as ``tags.lang`` take the column of their own name when they are
-    not mapped; every other column is an input variable, unless the map names inputs.
+    ``metadata``, ``turns`` and columns such as ``tags.lang`` take the column of their own name when
+    they are not mapped; every other column is an input variable, unless the map names inputs.
     Raises ``DatasetError`` for an unknown field or type in the map.
     """
 
@@ -134,16 +135,19 @@ class Mapper:
             fill, name, convert = role
             fill(found, name, column, value if convert is None else self._converted(column, value))
         self.rows += 1
+        lacks: BadValue | None = None
         for one in self._mapped:
             mapped = _lookup(row, one.column)
             if mapped is _ABSENT:
                 hint = self._miss(one.column, row, number, line)
-                if one.part in {Part.INPUT, Part.INPUTS}:
-                    raise BadValue(f"there is no column {one.column!r} in the row", hint)
+                if one.part in {Part.INPUT, Part.INPUTS} and lacks is None:
+                    lacks = BadValue(f"there is no column {one.column!r} in the row", hint)
                 continue
             if one.column in self._types:
                 mapped = self._converted(one.column, mapped)
             FILL[one.part](found, one.name, one.column, mapped)
+        if lacks is not None and not found.turns:
+            raise lacks
         return found
 
     def _converted(self, column: str, value: JSON) -> JSON:

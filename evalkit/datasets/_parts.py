@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeAlias
 
-from evalkit.datasets._rows import shown
-from evalkit.model import JSON
+from evalkit.datasets._rows import BadValue, shown
+from evalkit.datasets._turns import turns_of
+from evalkit.model import JSON, ScriptedTurn
 
 
 class Part(Enum):
@@ -23,15 +24,7 @@ class Part(Enum):
     INPUT = auto()
     TAG = auto()
     METADATUM = auto()
-
-
-class BadValue(ValueError):
-    """A value that cannot fill its part: what is wrong, and what to do."""
-
-    def __init__(self, what: str, hint: str):
-        super().__init__(what)
-        self.what = what
-        self.hint = hint
+    TURNS = auto()
 
 
 @dataclass(slots=True)
@@ -45,6 +38,7 @@ class Parts:
     metadata: dict[str, JSON] = field(default_factory=dict)
     name: str | None = None
     empty_expected: bool = False
+    turns: tuple[ScriptedTurn, ...] = ()
 
 
 Fill: TypeAlias = Callable[[Parts, str, str, JSON], None]
@@ -89,6 +83,10 @@ def _fill_metadatum(found: Parts, name: str, _: str, value: JSON) -> None:
     found.metadata[name] = value
 
 
+def _fill_turns(found: Parts, _: str, column: str, value: JSON) -> None:
+    found.turns = turns_of(value, column)
+
+
 FILL: Mapping[Part, Fill] = {
     Part.ID: _fill_id,
     Part.EXPECTED: _fill_expected,
@@ -99,6 +97,7 @@ FILL: Mapping[Part, Fill] = {
     Part.INPUT: _fill_input,
     Part.TAG: _fill_tag,
     Part.METADATUM: _fill_metadatum,
+    Part.TURNS: _fill_turns,
 }
 """How each part takes a value; raises ``BadValue``."""
 

@@ -20,6 +20,15 @@ MAX_ROW_BYTES = 64 << 20
 """The longest row read into memory; beyond it the file is not what its name says."""
 
 
+class BadValue(ValueError):
+    """A value that cannot fill its part of a case: what is wrong, and what to do."""
+
+    def __init__(self, what: str, hint: str):
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
 class NotJSON(ValueError):
     """Text that a lenient JSON parser would take, and that would not come back as written."""
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 from evalkit.config.spec import DatasetSpec
 from evalkit.datasets._mapping import Mapper, Missing
-from evalkit.datasets._parts import BadValue, Part, Parts
-from evalkit.datasets._rows import shown
+from evalkit.datasets._parts import Part, Parts
+from evalkit.datasets._rows import BadValue, shown
 from evalkit.datasets._seen import Seen
 from evalkit.errors import DatasetError, Position, suggestion
 from evalkit.hashing import MultisetHash, canonical
@@ -91,13 +91,17 @@ def build(mapper: Mapper, values: Mapping[str, JSON], row: int, line: int) -> Fo
     """The case of one row; raises ``BadValue``."""
     parts = mapper.parts(values, row, line)
     inputs = parts.inputs
-    if not _has_input(inputs) and (inputs or not parts.context):
+    if parts.turns:
+        inputs = _of_conversation(parts)
+    elif not _has_input(inputs) and (inputs or not parts.context):
         which = ", ".join(map(repr, inputs)) or "no column is left for one"
         raise BadValue(f"the row has no input ({which})", "fill an input column, or remove the row")
     try:
         if parts.metadata:
             # The identity leaves metadata out, so nothing else would notice a NaN there.
             canonical(parts.metadata)
+        for turn in parts.turns:
+            canonical(turn.metadata)
         case = Case.of(
             inputs,
             expected=parts.expected,
@@ -106,15 +110,33 @@ def build(mapper: Mapper, values: Mapping[str, JSON], row: int, line: int) -> Fo
             metadata=parts.metadata,
             name=parts.name,
             row=row,
+            turns=parts.turns,
         )
     except (ValueError, TypeError, RecursionError) as error:
         raise _not_json(parts) from error
     return Found(case, parts.empty_expected)
 
 
+def _of_conversation(parts: Parts) -> dict[str, JSON]:
+    """The inputs of a case with turns: an empty cell is none, since the turns say what is asked."""
+    last = parts.turns[-1].expected
+    if parts.expected is not None and last is not None:
+        raise BadValue(
+            "what the last answer must be is said twice, in 'expected' and in the last turn",
+            "keep one of them",
+        )
+    return {name: one for name, one in parts.inputs.items() if _has_input({name: one})}
+
+
 def _not_json(parts: Parts) -> BadValue:
     """Which value of a row has no identity, because it has no place in JSON."""
-    given = (*parts.inputs.items(), ("expected", parts.expected), *parts.metadata.items())
+    turns = ((f"turn {at}", [one.expected, one.metadata]) for at, one in enumerate(parts.turns, 1))
+    given = (
+        *parts.inputs.items(),
+        ("expected", parts.expected),
+        *parts.metadata.items(),
+        *turns,
+    )
     for name, value in given:
         try:
             canonical(value)
@@ -134,7 +156,8 @@ def _has_input(inputs: Mapping[str, JSON]) -> bool:
 
 
 def _has_nul(case: Case) -> bool:
-    for value in (*case.inputs.values(), *case.context, case.expected):
+    said = [one.user for one in case.turns]
+    for value in (*case.inputs.values(), *case.context, case.expected, *said):
         if isinstance(value, str) and "\0" in value:
             return True
     return False

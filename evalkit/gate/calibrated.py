@@ -13,7 +13,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from evalkit.config.gate_metrics import MetricInfo
+from evalkit.config.gate_metrics import ATTACKS, MetricInfo
+from evalkit.gate.attacked import judging
 from evalkit.gate.record import Calibration
 from evalkit.gate.result import GateResult, Standing, Status
 from evalkit.model import Run
@@ -86,13 +87,18 @@ def trust(
 
     What passes by a check of facts and an estimate together is not downgraded for the estimate.
     """
-    names = deciders if info.source == "pass" else (info.source,)
+    names: Sequence[str] = (info.source,)
+    if info.source == "pass":
+        names = deciders
+    elif info.source in ATTACKS:
+        names = judging(info, deciders)
     found = [_of(name, suite, plugins, held, records) for name in names]
     if not found or any(one.standing == "fact" for one in found):
         return FACT
     worst = min(found, key=lambda one: _ORDER.index(one.standing))
     # what several scorers pass together was never held against people
-    return worst if info.source != "pass" else replace(worst, record=None)
+    together = info.source == "pass" or info.source in ATTACKS
+    return replace(worst, record=None) if together else worst
 
 
 _ORDER: tuple[Standing, ...] = ("uncalibrated", "stale", "few", "weak", "calibrated", "fact")

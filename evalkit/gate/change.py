@@ -13,16 +13,15 @@ import numpy as np
 
 from evalkit.gate.measure import Measured
 from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
-from evalkit.gate.result import GateResult, Status
+from evalkit.gate.result import GateResult
+from evalkit.stats.betting import AnytimeMean, tuned_bet
 from evalkit.stats.clusters import can_prove, clustered_guarded_t
 from evalkit.stats.corpus import corpus_difference
-from evalkit.stats.cost import INDIFFERENCE, guarded_log_ratio
 from evalkit.stats.evidence import Evidence
-from evalkit.stats.intervals import Floats, Interval, quantile_rank
+from evalkit.stats.intervals import Floats, Interval
 from evalkit.stats.paired_means import guarded_t
 from evalkit.stats.paired_rates import PairedCounts
-from evalkit.stats.planning import cases_to_pass, structural_cases
-from evalkit.stats.quantiles import quantile_log_ratio, samples_for_ratio
+from evalkit.stats.planning import cases_to_pass, structural_cases, structural_p
 from evalkit.stats.sides import Bools
 from evalkit.stats.suite import suite_difference, suite_look
 
@@ -58,6 +57,9 @@ def max_change(question: Question) -> GateResult:
         p_pass, reason = 1.0, f"{n:,} cases can never rule it out, {claims.fewest:,} can"
     elif claims.too_few:
         p_pass = 1.0
+    elif claims.fewest and question.fractions:
+        # at a look the level is smaller, and the fewest cases with which it can be reached are more
+        p_pass = max(p_pass, structural_p(n, margin / question.info.spread))
     whole = claims.interval(question.level)
     value, worse, better = _observed(question, before, after, gone, sign)
     low, high = _facing(whole, sign)
@@ -109,9 +111,11 @@ def _claims(question: Question, before: Measured, after: Measured, sign: int) ->
     spread = question.info.spread
     worst, best = _goodness(before, after, sign)
     bounded = math.isfinite(spread) and 0 < margin / spread < 1
-    fewest = structural_cases(margin / spread, alpha=question.alpha) if bounded else 0
+    fewest = structural_cases(margin / spread, alpha=question.policy.alpha) if bounded else 0
     if question.clusters is not None:
         return _clustered(question, worst, best, fewest)
+    if question.bets:
+        return _bets(question, before, worst, best, fewest)
     if _suite_estimand(question, before):
         return _suite(question, before, after, sign, guarded_t(worst, spread=spread))
     counts = _counts(before, after, sign) if question.info.kind == "rate" else None
@@ -127,6 +131,33 @@ def _claims(question: Question, before: Measured, after: Measured, sign: int) ->
         fewest=fewest,
         too_few="" if whole else "what is missing on an open scale cannot be bounded",
     )
+
+
+def _bets(question: Question, before: Measured, worst: Floats, best: Floats, fewest: int) -> Claims:
+    """Bets on the cases in the order of their turns: what they won holds whenever it is looked at.
+
+    Half of the money goes on the stake that fits the margin and the noise of stored repeats.
+    """
+    assert question.order is not None
+    spread, margin = question.info.spread, question.limit.value
+    noise = _noise(before, round(len(question.after.owner) / max(question.after.cases, 1)))
+    tuned = None if noise is None else tuned_bet(margin / spread, noise / spread**2) / spread
+
+    def evidence(ends: Floats) -> AnytimeMean:
+        assert question.order is not None
+        return AnytimeMean(values=ends[question.order], low=-spread, high=spread, tuned=tuned)
+
+    return Claims(worst=evidence(worst), best=evidence(best), method="bets", fewest=fewest)
+
+
+def _noise(before: Measured, own: int) -> float | None:
+    """The variance of a case's difference between unchanged runs; ``None`` without repeats."""
+    moments = before.moments(before.low)
+    if not before.cases or (moments.trials < 2).any():
+        return None
+    within = moments.variances
+    noise = float(np.mean(within / moments.trials) + np.mean(within) / max(own, 1))
+    return noise or None
 
 
 def _goodness(before: Measured, after: Measured, sign: int) -> tuple[Floats, Floats]:
@@ -174,9 +205,12 @@ def _suite(
 
     def evidence(ends: tuple[Floats, Floats]) -> Evidence:
         new, old = after.moments(sign * ends[1]), before.moments(sign * ends[0])
+        if question.same is not None:
+            # the same trials on both sides do not differ, however much they vary
+            new, old = new.certain(question.same), old.certain(question.same)
         if look is None:
             return suite_difference(new, old, spread=spread)
-        total = max(round(new.n / look.shares[-1]), new.n)
+        total = max(round(new.n / look.seen), new.n)
         found = suite_look(new, old, range(new.n), spread=spread, of=total)
         known.append(found.fraction)
         return found.evidence
@@ -267,121 +301,3 @@ def _needed(
     half = None if whole.low is None else good - whole.low
     more = more_cases(n, half, margin + min(good, 0.0), question.alpha)
     return None if more is None else max(more, least) or None
-
-
-def max_ratio(question: Question) -> GateResult:
-    """``max_rise`` of a bill or a number of tokens, as a share of the baseline's; paired.
-
-    PASS: p of "the ratio of the means is 1 + r or more" ≤ α; else FAIL: p of "it is at most 1.02" ≤
-    α, since rises up to 2 % are not called one.
-    """
-    before, after = question.before, question.after
-    if before is None:
-        return question.error("there is no baseline")
-    n = after.cases
-    gone = before.incomplete() | after.incomplete()
-    missing = int(gone.sum())
-    if n and missing == n:
-        return question.error(f"{question.info.name} is unknown", missing=missing)
-    refused = too_much_missing(question, missing, n)
-    if refused is not None or not n:
-        return refused or question.error("no case was asked on both sides")
-    old, new = before.means(before.values)[~gone], after.means(after.values)[~gone]
-    bills = math.fsum(old.tolist()), math.fsum(new.tolist())
-    levels = {"baseline": bills[0] / len(old), "candidate": bills[1] / len(new)}
-    if not bills[0]:
-        free = question.result(about="fact", missing=missing, reason="free on both sides", **levels)
-        if not bills[1] and not missing:
-            return replace(free, status=Status.PASS)
-        return question.error("the baseline cost nothing: a rise has no share", **levels)
-    if not bills[1] and not missing:
-        return question.result(status=Status.PASS, reason="the candidate costs nothing", **levels)
-    if not bills[1]:
-        return question.error("nothing but unknown costs", missing=missing, **levels)
-    evidence = guarded_log_ratio(new, old)
-    top = math.log1p(question.limit.value)
-    ends = evidence.interval(question.level)
-    rise = math.expm1(evidence.value)
-    low, high = (None if one is None else math.expm1(one) for one in (ends.low, ends.high))
-    half = None if ends.high is None else ends.high - evidence.value
-    distance = top - max(evidence.value, 0.0)
-    return settled(
-        question.result(
-            about="change",
-            difference=rise,
-            relative=True,
-            low=low,
-            high=None if missing else high,
-            bound=question.limit.value,
-            missing=missing,
-            worse=int((new > old).sum()),
-            better=int((new < old).sum()),
-            p_pass=1.0 if missing else evidence.p_below(top),
-            p_harm=evidence.p_above(min(top, INDIFFERENCE)),
-            needs_more=more_cases(n, half, distance, question.alpha),
-            method="paired log-ratio",
-            reason="what is missing of a bill cannot be bounded" if missing else "",
-            **levels,
-        ),
-        question.alpha,
-    )
-
-
-def max_slower(question: Question) -> GateResult:
-    """``max_rise`` of a quantile of latency, as a share of the baseline's; live answers only.
-
-    PASS: p of "the ratio is 1 + r or more" ≤ α; else FAIL: p of "not slower" ≤ α. An answer that
-    never came counts as slower than all others for PASS.
-    """
-    before, after = question.before, question.after
-    q = question.info.q
-    assert q is not None
-    if before is None:
-        return question.error("there is no baseline")
-    gone = int((before.incomplete() | after.incomplete()).sum())
-    refused = too_much_missing(question, gone, after.cases)
-    if refused is not None:
-        return refused
-    old, new = before.values[~np.isnan(before.values)], after.values[~np.isnan(after.values)]
-    least = samples_for_ratio(q)
-    if not len(old) or not len(new):
-        return question.error("no live answer was timed on both sides")
-    if min(old.min(), new.min()) <= 0:
-        return question.error("a time of 0 has no ratio")
-    levels = {
-        "baseline": float(np.sort(old)[quantile_rank(len(old), q) - 1]),
-        "candidate": float(np.sort(new)[quantile_rank(len(new), q) - 1]),
-    }
-    top = math.log1p(question.limit.value)
-    evidence = quantile_log_ratio(new, old, q, seed=question.seed)
-    worst = evidence
-    if gone:
-        slow, fast = max(old.max(), new.max()) * 10, min(old.min(), new.min()) / 10
-        worst = quantile_log_ratio(
-            np.where(np.isnan(after.values), slow, after.values),
-            np.where(np.isnan(before.values), fast, before.values),
-            q,
-            seed=question.seed,
-        )
-    ends = evidence.interval(question.level)
-    low, high = (None if one is None else math.expm1(one) for one in (ends.low, ends.high))
-    few = min(len(old), len(new)) < least
-    return settled(
-        question.result(
-            about="change",
-            difference=math.expm1(evidence.value),
-            relative=True,
-            low=low,
-            high=high,
-            bound=question.limit.value,
-            missing=gone,
-            p_pass=1.0 if few else worst.p_below(top),
-            p_harm=1.0 if few else evidence.p_above(0.0),
-            p_lost=worst.p_above(0.0) if gone and not few else None,
-            needs_more=least - min(len(old), len(new)) if few else None,
-            method="bootstrap of order statistics",
-            reason=f"{least:,} live answers a side are needed" if few else "",
-            **levels,
-        ),
-        question.alpha,
-    )

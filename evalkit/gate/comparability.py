@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from evalkit.gate.looks import ended_early
+from evalkit.gate.beside import is_beside
+from evalkit.gate.looks import chosen_end
 from evalkit.gate.result import Difference
 from evalkit.model import DatasetVersion, Run, RunStatus, ScorerVersion, TargetVersion
 from evalkit.stats.sides import Side
@@ -32,7 +33,7 @@ def differences(baseline: Run, candidate: Run, before: Side, after: Side) -> tup
 def same_data(baseline: Run, candidate: Run, suite: str) -> bool:
     """Whether both runs set out to run the same cases of a suite."""
     before, after = _datasets(baseline, suite), _datasets(candidate, suite)
-    if ended_early(baseline):
+    if chosen_end(baseline):
         return False  # what it did not ask is not lost
     return bool(after) and [(one.version, one.selected) for one in before] == [
         (one.version, one.selected) for one in after
@@ -184,3 +185,12 @@ def _provenance(before: Side, after: Side) -> list[Difference]:
             text = f"{stale:,} of {answered:,} answers of the {name} were not live"
             found.append(Difference(kind="provenance", weight="caution", text=text))
     return found
+
+
+def left_out(baseline: Iterable[str], targets: Collection[str]) -> list[str]:
+    """Targets that only the baseline has: nothing says whether they got worse."""
+    return [
+        f"target {one!r} is in the baseline and was not run now"
+        for one in sorted(set(baseline) - set(targets))
+        if not is_beside(one)
+    ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.config.spec import GateSpec, SuiteSpec
-from evalkit.gate.decide import FACT, Bench, Stored, targets_of
+from evalkit.gate.bench import Bench
 from evalkit.gate.facts import to_confirm
+from evalkit.gate.rules import FACT
+from evalkit.gate.stored import Stored, targets_of
 
 
 def unconfirmed(

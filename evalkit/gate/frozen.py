@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from evalkit.errors import UsageError
-from evalkit.gate.decide import Stored
+from evalkit.gate.stored import Stored
 from evalkit.hashing import content_id
 from evalkit.model import (
     DatasetVersion,

@@ -11,7 +11,10 @@ from evalkit.registry import ScorerPlugin
 
 def metrics_of(run: Run, suite: str) -> dict[str, MetricInfo]:
     """Every metric that a gate can name on a suite of a run."""
-    return known_metrics(plugins_of(run, suite))
+    wanted = {
+        one.name for one in run.scorers if one.suite == suite and "|wanted:yes|" in one.signature
+    }
+    return known_metrics(plugins_of(run, suite), attacks=True, wanted=wanted)
 
 
 def plugins_of(run: Run, suite: str) -> dict[str, ScorerPlugin]:

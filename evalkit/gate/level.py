@@ -9,6 +9,7 @@ import numpy as np
 from evalkit.gate.measure import Measured
 from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
 from evalkit.gate.result import GateResult, Status
+from evalkit.stats.betting import AnytimeMean
 from evalkit.stats.clusters import can_prove, clustered_t
 from evalkit.stats.evidence import Evidence, Resampled
 from evalkit.stats.intervals import (
@@ -126,6 +127,9 @@ def _claims(question: Question, *, floor: bool) -> Claims:
             method="clustered t",
             too_few="fewer than 8 clusters prove nothing" if few else "",
         )
+    if question.bets:
+        ends = (_bets(worst, question), _bets(best, question))
+        return Claims(worst=ends[0], best=ends[1], method="bets")
     if info.kind == "rate":
         return Claims(worst=SharedRate.of(worst), best=SharedRate.of(best), method="exact binomial")
     bounds = info.bounds
@@ -151,6 +155,13 @@ def _corrected(question: Question, share: float, cases: int) -> Resampled | None
         return None
     n = cases if question.clusters is None else len(np.unique(question.clusters))
     return question.trust.corrected(share * n, n, passing=question.info.passing, seed=question.seed)
+
+
+def _bets(values: Floats, question: Question) -> AnytimeMean:
+    """Bets on the cases in the order of their turns; see ``AnytimeMean``."""
+    assert question.order is not None
+    low, high = question.info.bounds
+    return AnytimeMean(values=values[question.order], low=low, high=high)
 
 
 def _clustered(values: Floats, question: Question) -> Evidence | None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.config.gate_metrics import MetricInfo
+from evalkit.config.gate_metrics import ATTACKS, MetricInfo
+from evalkit.gate.attacked import outcomes_of
 from evalkit.stats.intervals import Floats
 from evalkit.stats.repeats import CaseMoments, case_moments
 from evalkit.stats.sides import Bools, Numbers, Side
@@ -93,13 +94,31 @@ class Measured:
         return np.asarray(sums / counts[:, None])
 
 
+NOTHING_MEASURED = Measured(
+    values=np.empty(0),
+    low=np.empty(0),
+    high=np.empty(0),
+    owner=np.empty(0, dtype=np.intp),
+    concerned=np.empty(0, dtype=np.bool_),
+)
+"""No case at all: what a question is asked of when it cannot be judged."""
+
+
 def measure(
-    info: MetricInfo, side: Side, chosen: Numbers, *, deciders: Sequence[str] = ()
+    info: MetricInfo,
+    side: Side,
+    chosen: Numbers,
+    *,
+    deciders: Sequence[str] = (),
+    sorts: Sequence[str | None] | None = None,
 ) -> Measured:
     """The metric on the chosen case numbers; −1 is a case the side has not.
 
-    ``deciders`` are the scorers that say whether an answer passes; see ``deciding``.
+    ``deciders`` are the scorers that say whether an answer passes; see ``deciding``. ``sorts`` has
+    the tag ``sort`` of every chosen case where the side's own tags are not what counts.
     """
+    if info.source in ATTACKS:
+        return _attacks(info, side, chosen, deciders, sorts)
     values, concerns = _trials(info, side, deciders)
     scores = side.scores.get(info.source)
     stats = scores.stats if info.kind == "corpus" and scores is not None else None
@@ -181,6 +200,34 @@ def _trials(info: MetricInfo, side: Side, deciders: Sequence[str]) -> tuple[Floa
     values = np.where(decided, (scores.passed == wanted).astype(float), np.nan)
     undecided = ~decided & ~np.isnan(scores.values)
     return values, ~scores.unscored & ~undecided
+
+
+def _attacks(
+    info: MetricInfo,
+    side: Side,
+    chosen: Numbers,
+    deciders: Sequence[str],
+    sorts: Sequence[str | None] | None,
+) -> Measured:
+    """One value a case: 1 where the attack succeeded or the twin was refused, NaN if unknown."""
+    own = side.tags.get("sort", [None] * len(side.cases))
+    if sorts is None:
+        sorts = [own[one] if one >= 0 else None for one in chosen.tolist()]
+    concerned = np.fromiter((one == ATTACKS[info.source] for one in sorts), np.bool_, len(chosen))
+    found = outcomes_of(info, side, deciders).values
+    rows = np.flatnonzero(concerned)
+    places = chosen[rows]
+    column = (
+        np.where(places >= 0, found[places], np.nan) if len(found) else np.full(len(rows), np.nan)
+    )
+    gone = np.isnan(column)
+    return Measured(
+        values=column,
+        low=np.where(gone, 0.0, column),
+        high=np.where(gone, 1.0, column),
+        owner=rows.astype(np.intp),
+        concerned=concerned,
+    )
 
 
 def _passes(side: Side, deciders: Sequence[str]) -> tuple[Floats, Bools]:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from evalkit.config.gate_metrics import MetricInfo
 from evalkit.config.spec import GateLimit, GatePolicy, GateSpec
-from evalkit.gate.decide import Bench, Stored, benches
+from evalkit.gate.bench import Bench
+from evalkit.gate.decide import benches
 from evalkit.gate.result import GateResult
+from evalkit.gate.stored import Stored
 from evalkit.model import Direction
 
 _ASIDE = 0.1

@@ -39,13 +39,37 @@ def _lost(result: GateResult) -> float:
     return _known(result.p_harm if result.p_lost is None else result.p_lost)
 
 
+def waived(gate: GateSpec, today: date) -> GateSpec:
+    """The gate without the cases that someone lets fail today."""
+    cases = [case for one in gate.waivers if today <= one.until for case in one.cases]
+    return replace(gate, left_out=tuple(dict.fromkeys(cases)))
+
+
 def with_effect(
-    result: GateResult, policy: GatePolicy, waiver: Waiver | None, today: date
+    result: GateResult,
+    policy: GatePolicy,
+    waiver: Waiver | None,
+    today: date,
+    cases: Sequence[Waiver] = (),
 ) -> GateResult:
-    """The result with what it does to the verdict, its waiver applied."""
+    """The result with what it does to the verdict, its waivers applied: of the gate, of ``cases``.
+
+    The cases of a waiver in force were left out; an ended one makes the gate fail unless it passes.
+    """
+    for one in cases:
+        named = _named(one.cases)
+        if today <= one.until:
+            said = f"without {named}, waived by {one.owner} until {one.until}: {one.reason}"
+            result = replace(result, notes=(*result.notes, said))
+    ended = next((one for one in cases if today > one.until), None)
     if result.status is Status.PASS:
-        note = (f"the waiver of {waiver.owner} is not needed any more",) if waiver else ()
-        return replace(result, effect=_passing(result), notes=(*result.notes, *note))
+        unneeded = [f"the waiver of {waiver.owner} is not needed any more"] if waiver else []
+        unneeded += [
+            f"the waiver of {one.owner} for {_named(one.cases)} is not needed any more"
+            for one in cases
+            if today > one.until
+        ]
+        return replace(result, effect=_passing(result), notes=(*result.notes, *unneeded))
     if result.mode == "advisory":
         return replace(result, effect="none")
     if waiver is not None and today <= waiver.until:
@@ -54,10 +78,18 @@ def with_effect(
     if waiver is not None:
         reason = f"the waiver of {waiver.owner} ended on {waiver.until}"
         return replace(result, status=Status.FAIL, effect="blocks", reason=reason)
+    if ended is not None:
+        reason = f"the waiver of {ended.owner} for {_named(ended.cases)} ended on {ended.until}"
+        return replace(result, status=Status.FAIL, effect="blocks", reason=reason)
     if result.status is not Status.INCONCLUSIVE:
         return replace(result, effect="blocks")
     closed = result.mode == "prove" and policy.on_inconclusive == "block"
     return replace(result, effect="undecided" if closed else "none")
+
+
+def _named(cases: Sequence[str]) -> str:
+    more = f" and {len(cases) - 3} more" if len(cases) > 3 else ""
+    return ", ".join(cases[:3]) + more
 
 
 def _passing(result: GateResult) -> Effect:
@@ -84,14 +116,24 @@ def overall(results: Sequence[GateResult], *, lenient: bool) -> Status:
     return Status.PASS if shown or waived or (lenient and judged) else Status.INCONCLUSIVE
 
 
-def promise(results: Sequence[GateResult], alpha: float) -> str:
-    """How often chance alone blocks an unchanged candidate, at most.
+def promised(results: Sequence[GateResult], alpha: float) -> float | None:
+    """The largest share of unchanged candidates that chance alone fails; ``None``: none was judged.
 
     α for every prove gate that can show harm, and once for all guards together (Holm, Bonferroni).
     """
-    proofs = sum(one.mode == "prove" and one.p_harm is not None for one in results)
-    guards = any(one.mode == "guard" and one.p_harm is not None for one in results)
-    most = min(1.0, alpha * (proofs + guards))
+    judged = [one for one in results if one.status is not Status.ERROR]
+    if not judged:
+        return None
+    proofs = sum(one.mode == "prove" and one.p_harm is not None for one in judged)
+    guards = any(one.mode == "guard" and one.p_harm is not None for one in judged)
+    return min(1.0, alpha * (proofs + guards))
+
+
+def promise(results: Sequence[GateResult], alpha: float) -> str:
+    """The same in words; empty where nothing was judged."""
+    most = promised(results, alpha)
+    if most is None:
+        return ""
     if not most:
         return "every gate checks a fact: chance plays no part"
     return f"an unchanged candidate is failed by chance in at most {100 * most:.3g} % of runs"
@@ -101,9 +143,9 @@ def waivers(gates: Mapping[tuple[str, str], GateSpec], today: date) -> tuple[str
     """A line for every waiver that is in force or has ended."""
     found = []
     for gate in gates.values():
-        if gate.waiver is not None:
-            state = "in force until" if today <= gate.waiver.until else "ended on"
-            found.append(
-                f"waiver of {gate.waiver.owner} for {gate.id}: {state} {gate.waiver.until}"
-            )
+        whole = () if gate.waiver is None else (gate.waiver,)
+        for one in (*whole, *gate.waivers):
+            state = "in force until" if today <= one.until else "ended on"
+            what = f"{_named(one.cases)} in {gate.id}" if one.cases else gate.id
+            found.append(f"waiver of {one.owner} for {what}: {state} {one.until}")
     return tuple(found)

@@ -14,7 +14,7 @@ from evalkit.gate.measure import Measured
 from evalkit.gate.result import GateResult, Status
 from evalkit.stats.evidence import Evidence
 from evalkit.stats.intervals import Interval
-from evalkit.stats.sides import Numbers
+from evalkit.stats.sides import Bools, Numbers
 
 POWER_Z = 0.8416
 """The 80 % quantile of the normal: how likely ``needs_more`` should be enough."""
@@ -27,7 +27,9 @@ class Question:
     Both sides list the same cases; ``before`` is ``None`` where there is no baseline. ``runs``
     counts the stored baseline runs that were pooled, ``clusters`` has the cluster of every case,
     ``trust`` says how far people's labels carry the metric. At a ``look`` the interval is the
-    repeated one; ``information`` is what it knows where that is not the share of cases.
+    repeated one; ``information`` is what it knows where that is not the share of cases. ``order``
+    has the cases as they had their turn where bets are placed on them, ``same`` marks cases whose
+    answers are the baseline's on both sides.
     """
 
     gate: GateSpec
@@ -45,11 +47,26 @@ class Question:
     seed: int = 0
     look: Look | None = None
     information: float | None = None
+    order: Numbers | None = None
+    same: Bools | None = None
+
+    @property
+    def bets(self) -> bool:
+        """Whether the claim is judged by bets: on the mean of what has two ends."""
+        rated = self.info.kind == "rate" and self.trust.record is not None
+        plain = self.info.kind in {"rate", "mean"} and not self.limit.relative
+        level = self.limit.kind in {"min", "max"}
+        return (
+            self.order is not None
+            and plain
+            and math.isfinite(self.info.spread)
+            and not (rated and level)
+        )
 
     @property
     def alpha(self) -> float:
         """The one-sided chance of error of this test alone: at a look what the look may use up."""
-        if self.look is None:
+        if self.look is None or self.bets:
             return self.policy.alpha
         return self.look.level(self.fractions, self.policy.alpha)
 
@@ -60,8 +77,8 @@ class Question:
 
     @property
     def fractions(self) -> tuple[float, ...]:
-        """The share of the information at every look so far; empty without looks."""
-        if self.look is None:
+        """The share of the information at every look so far; empty without, and for bets."""
+        if self.look is None or self.bets:
             return ()
         parts = (self.suite, self.target, self.gate.id, self.limit.kind, self.where)
         return self.look.fractions("\n".join(parts), self.information)

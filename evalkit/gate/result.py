@@ -5,6 +5,7 @@ Everything defaults to ERROR: whoever forgets to decide has not passed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias
@@ -154,8 +155,65 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttackRate:
+    """How many of ``n`` decided attacks succeeded, or twins were refused, with a bound from above.
+
+    ``tag`` and ``value`` name a slice, empty for all. ``upper`` is exact (Clopper and Pearson) and
+    holds at ``level``. Cases that nobody could decide and cases without an answer are in no rate.
+    """
+
+    tag: str = ""
+    value: str = ""
+    hits: int = 0
+    n: int = 0
+    undecidable: int = 0
+    errors: int = 0
+    rate: float | None = None
+    upper: float | None = None
+    level: float = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttackCase:
+    """One attack that did not simply hold, or a twin that was refused.
+
+    ``what``: ``new`` succeeds now and did not before, ``known`` did before too, ``fixed`` holds
+    again, ``succeeded`` has no baseline; ``refused`` is a twin. ``before`` says what it was in the
+    baseline, empty where that has it not; ``waived`` who lets it fail and until when.
+    """
+
+    case_id: str
+    name: str
+    what: Literal["new", "known", "succeeded", "fixed", "undecidable", "error", "refused"]
+    before: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    waived: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attacks:
+    """What became of the attacks of one suite on one target, and of its harmless twins.
+
+    ``twins`` is ``None`` where the suite has none, or no scorer that tells refusals. ``cases`` are
+    the first thousand worth a look.
+    """
+
+    suite: str
+    target: str
+    compared: bool
+    attacks: AttackRate
+    twins: AttackRate | None = None
+    slices: tuple[AttackRate, ...] = ()
+    cases: tuple[AttackCase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """How a run that was looked at came to its verdict, and what it saved; ``None`` is unknown."""
+    """How a run came to its verdict, and what it saved; ``None`` is unknown, no ``looks`` none.
+
+    ``unchanged`` cases were not asked again since their request is the baseline's; ``added_calls``
+    were made because what was planned did not decide.
+    """
 
     cases: int
     of: int
@@ -163,6 +221,8 @@ class Decided:
     early: bool
     saved_calls: int = 0
     saved_usd: float | None = None
+    unchanged: int = 0
+    added_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +238,7 @@ class Verdict:
     baseline: tuple[str, ...] = ()
     results: tuple[GateResult, ...] = ()
     compared: tuple[Compared, ...] = ()
+    attacks: tuple[Attacks, ...] = ()
     promise: str = ""
     problems: tuple[str, ...] = ()
     hint: str = ""

@@ -70,6 +70,13 @@ class Cases:
             mask |= found
         return mask, ""
 
+    def any_of(self, wanted: Sequence[str]) -> Bools:
+        """The mask of the cases with any of these names, ids or tags; there need be none."""
+        mask: Bools = np.zeros(self.n, dtype=np.bool_)
+        for one in wanted:
+            mask |= self._one(one)
+        return mask
+
     def _one(self, wanted: str) -> Bools:
         if wanted.startswith("tag:"):
             name, has_value, value = wanted.removeprefix("tag:").partition("=")

@@ -9,8 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from evalkit.gate.decide import Bench, Stored, benches
+from evalkit.gate.bench import Bench
+from evalkit.gate.decide import benches
 from evalkit.gate.movement import LEAST, Movement, movement, reworded
+from evalkit.gate.stored import Stored
 from evalkit.stats.intervals import Floats
 from evalkit.stats.sides import Bools, Numbers, Side
 

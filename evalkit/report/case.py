@@ -64,6 +64,10 @@ def case_text(trials: Sequence[Trial], screen: Screen) -> str:
     ]
     if case.expected is not None:
         parts.append(field("expected", case.expected, screen))
+    if case.turns:
+        from evalkit.report.dialogue import script_parts
+
+        parts += script_parts(case, screen)
     messages: object = None
     for one in trials:
         parts += ["", *_trial(one, screen, repeated=one.messages == messages)]
@@ -114,10 +118,16 @@ def _trial(trial: Trial, screen: Screen, *, repeated: bool) -> list[RenderableTy
     head.append(f"{_one_line(trial.suite)} / {_one_line(trial.target)}", style="bold default")
     head.append(f"  trial {trial.index}", style="not bold default")
     parts: list[RenderableType] = [head]
-    if repeated:
+    # the first turn of a conversation stands among the others
+    sent = trial.messages[:-1] if trial.case.turns else trial.messages
+    if repeated and sent:
         parts.append(field("messages", "as above", screen))
     else:
-        parts += [field(one.role, one.content, screen) for one in trial.messages]
+        parts += [field(one.role, one.content, screen) for one in sent]
+    if trial.case.turns:
+        from evalkit.report.dialogue import turn_parts
+
+        parts += turn_parts(trial, screen)
     if trial.output is None:
         status = f" (HTTP {trial.http_status})" if trial.http_status else ""
         what = f"{trial.error_class or 'error'}{status}: {trial.error or 'no reason given'}"
@@ -142,13 +152,15 @@ def _output(output: Output, trial: Trial, screen: Screen) -> list[RenderableType
         for piece in one.score.evidence
         if piece.source == "output"
     ]
-    parts = [field("output", highlighted(output.text, cited), screen)]
-    parts += [
-        field("tool call", f"{one.name}({one.arguments})", screen) for one in output.tool_calls
-    ]
-    parts += [
-        field(f"found {place}", passage, screen) for place, passage in enumerate(output.context)
-    ]
+    parts: list[RenderableType] = []
+    if not output.turns:
+        parts.append(field("output", highlighted(output.text, cited), screen))
+        parts += [
+            field("tool call", f"{one.name}({one.arguments})", screen) for one in output.tool_calls
+        ]
+        parts += [
+            field(f"found {place}", passage, screen) for place, passage in enumerate(output.context)
+        ]
     for one in output.legs:
         said = [one.target, one.model or "", words.money(one.cost_usd)]
         if one.latency_s is not None:
@@ -262,6 +274,17 @@ def _scores(records: Sequence[ScoreRecord], screen: Screen) -> RenderableType:
     )
 
 
+def has_place(piece: Evidence) -> bool:
+    """Whether evidence stands in a text: what a judge said, or a turn got, stands in none."""
+    inner = piece.source.split(":", 2)[-1] if piece.source.startswith("turn:") else piece.source
+    return not is_verdict_of_turn(piece) and not inner.startswith("judge:")
+
+
+def is_verdict_of_turn(piece: Evidence) -> bool:
+    """Whether evidence is what one turn of a conversation got."""
+    return piece.source.startswith("turn:") and piece.source.count(":") == 1
+
+
 def _why(record: ScoreRecord, trial: Trial, screen: Screen) -> list[RenderableType]:
     reason = record.reason if record.score is None else record.score.reason
     parts = []
@@ -270,8 +293,11 @@ def _why(record: ScoreRecord, trial: Trial, screen: Screen) -> list[RenderableTy
     if record.score is not None:
         for one in record.score.evidence:
             # what a judge said stands in no text, and has no place in one
-            place = "" if one.source.startswith("judge:") else f" {one.start}–{one.end}"
+            place = f" {one.start}–{one.end}" if has_place(one) else ""
             said = f'{one.source}{place}: "{_one_line(words.cut(one.text, 300))}"'
+            if is_verdict_of_turn(one):
+                value = "" if one.value is None else f" {words.number(one.value)}"
+                said = f"{one.source.replace(':', ' ')}: {_one_line(one.text)}{value}"
             if one.reason:
                 said += f" ({_one_line(one.reason)})"
             parts.append(field("evidence", screen.say(said), screen))

@@ -216,17 +216,29 @@ def pairs(compared: Sequence[Compared]) -> str:
 
 
 def decided(verdict: Verdict) -> str:
-    """After how many cases a run was decided that was looked at, and what that saved."""
+    """How a run came to its verdict that was looked at, or not asked all, and what that saved."""
     one = verdict.decided
     if one is None:
         return ""
-    if not one.early:
-        return f"Looked at {words.counted(one.looks, 'time')}; the intervals hold over all looks."
-    said = f"Decided after {words.count(one.cases)} of {words.counted(one.of, 'case')}"
-    if not one.saved_calls:
-        return f"{said}."
-    money = "" if one.saved_usd is None else f", {words.money(one.saved_usd)}"
-    return f"{said}; saved {words.counted(one.saved_calls, 'call')}{money}."
+    said = []
+    if one.early:
+        said.append(f"Decided after {words.count(one.cases)} of {words.counted(one.of, 'case')}")
+    elif one.added_calls:
+        said.append(f"Extended by {words.counted(one.added_calls, 'call')}")
+    elif one.looks > 1:
+        said.append(
+            f"Looked at {words.counted(one.looks, 'time')}; the intervals hold over all looks"
+        )
+    if one.unchanged:
+        said.append(
+            f"{words.counted(one.unchanged, 'case')} asked what the baseline's run asked and"
+            f" {'has' if one.unchanged == 1 else 'have'} its answers: no change, unless the"
+            " provider has changed since"
+        )
+    if one.saved_calls and said:
+        money = "" if one.saved_usd is None else f", {words.money(one.saved_usd)}"
+        said[-1] += f"; saved {words.counted(one.saved_calls, 'call')}{money}"
+    return "".join(f"{' ' if place else ''}{one}." for place, one in enumerate(said))
 
 
 def place(one: Place) -> str:

@@ -213,6 +213,9 @@ def saturation_words(view: LoadView) -> str:
     elif found.status == "not reached":
         only = "" if len(view.steps) > 1 else " (one step: its latency has nothing to be beside)"
         return f"not reached: {level(found.held)}{unit} were kept up with{only}{peak}"
+    elif found.status == "errors":
+        kept = f"; {level(found.held)}{unit} were kept up with" if found.held is not None else ""
+        return f"unknown: {found.reason}, which load does not explain{kept}"
     elif found.status == "client":
         kept = f"; {level(found.held)}{unit} were kept up with" if found.held is not None else ""
         return f"unknown: the client was the limit first{kept}"

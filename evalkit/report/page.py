@@ -171,8 +171,24 @@ class ScoreText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnText:
+    """One turn of a conversation as it is read; ``cut`` counts characters that were left out."""
+
+    user: str
+    text: str
+    error: str = ""
+    cut: int = 0
+    facts: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialText:
-    """One trial of a case as it is read; ``cut`` counts characters that were left out."""
+    """One trial of a case as it is read; ``cut`` counts characters that were left out.
+
+    ``turns`` are those of a conversation that were answered.
+    """
 
     text: str | None
     error: str = ""
@@ -181,11 +197,15 @@ class TrialText:
     context: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     scores: tuple[ScoreText, ...] = ()
+    turns: tuple[TurnText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseText:
-    """Everything of one row that is read when it is opened; ``row`` is its place in the rows."""
+    """Everything of one row that is read when it is opened; ``row`` is its place in the rows.
+
+    ``turns`` are what the user says in a conversation, each with what its answer is judged by.
+    """
 
     row: int
     inputs: tuple[tuple[str, str], ...] = ()
@@ -194,6 +214,7 @@ class CaseText:
     messages: tuple[tuple[str, str], ...] = ()
     before: tuple[TrialText, ...] = ()
     after: tuple[TrialText, ...] = ()
+    turns: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ import numpy as np
 
 from evalkit.config.prompt_diff import diff_words
 from evalkit.config.spec import GatePolicy
-from evalkit.gate.decide import Stored
 from evalkit.gate.moves import moves
 from evalkit.gate.places import places
 from evalkit.gate.result import Compared, Place, Verdict
+from evalkit.gate.stored import Stored
 from evalkit.gate.table import OUTCOMES, CaseTable, Outcome
 from evalkit.model import Run
 from evalkit.report.page import (

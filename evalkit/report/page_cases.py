@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from evalkit.model import JSON, Evidence, ScoreRecord, Trial
+from evalkit.model import JSON, Evidence, Output, ScoreRecord, Trial, Turn
 from evalkit.report.case import took
-from evalkit.report.page import CaseRows, CaseText, Mark, ScoreText, TrialText
+from evalkit.report.dialogue import turn_took
+from evalkit.report.page import CaseRows, CaseText, Mark, ScoreText, TrialText, TurnText
+from evalkit.report.words import clean
 from evalkit.secrets import redact
 
 Fetch = Callable[[Sequence[str]], Mapping[str, tuple[Trial, ...]]]
@@ -80,9 +82,17 @@ def _case(
         inputs=tuple((_text(name), _shown(value)) for name, value in case.inputs.items()),
         expected=None if case.expected is None else _shown(case.expected),
         context=tuple(map(_text, case.context)),
-        messages=tuple((one.role, _text(one.content)) for one in first.messages),
+        # the first turn of a conversation stands among the others
+        messages=tuple(
+            (one.role, _text(one.content))
+            for one in (first.messages[:-1] if case.turns else first.messages)
+        ),
         before=tuple(map(_trial, old)),
         after=tuple(map(_trial, new)),
+        turns=tuple(
+            (_text(one.user), None if one.expected is None else _shown(one.expected))
+            for one in case.turns
+        ),
     )
 
 
@@ -106,7 +116,8 @@ def _trial(trial: Trial) -> TrialText:
     if trial.output is None:
         status = f" (HTTP {trial.http_status})" if trial.http_status else ""
         error = f"{trial.error_class or 'error'}{status}: {trial.error or 'no reason given'}"
-        return TrialText(text=None, error=_text(error), facts=facts, scores=scores)
+        turns = tuple(map(_turn, trial.turns))
+        return TrialText(text=None, error=_text(error), facts=facts, scores=scores, turns=turns)
     output = trial.output
     whole = redact(output.text)
     return TrialText(
@@ -114,9 +125,27 @@ def _trial(trial: Trial) -> TrialText:
         cut=max(0, len(whole) - LONGEST),
         facts=facts,
         context=tuple(map(_text, output.context)),
-        calls=tuple(_text(f"{one.name}({one.arguments})") for one in output.tool_calls),
+        calls=_calls(output),
         scores=scores,
+        turns=tuple(map(_turn, output.turns)),
     )
+
+
+def _turn(turn: Turn) -> TurnText:
+    output = turn.output
+    whole = redact(output.text)
+    return TurnText(
+        user=_text(turn.user),
+        text=whole[:LONGEST],
+        cut=max(0, len(whole) - LONGEST),
+        facts=tuple(clean(redact(one), lines=False) for one in turn_took(turn)),
+        context=tuple(map(_text, output.context)),
+        calls=_calls(output),
+    )
+
+
+def _calls(output: Output) -> tuple[str, ...]:
+    return tuple(_text(f"{one.name}({one.arguments})") for one in output.tool_calls)
 
 
 def _score(record: ScoreRecord) -> ScoreText:
@@ -156,6 +185,9 @@ def _size(one: CaseText) -> int:
     size += sum(len(text) for _, text in (*one.inputs, *one.messages)) + sum(map(len, one.context))
     for trial in (*one.before, *one.after):
         size += 100 + len(trial.text or trial.error) + sum(map(len, trial.context))
+        size += sum(
+            120 + len(one.user) + len(one.text) + sum(map(len, one.context)) for one in trial.turns
+        )
         size += sum(120 + len(score.reason) for score in trial.scores)
         size += sum(80 + len(mark.text) for score in trial.scores for mark in score.marks)
     return size

@@ -8,6 +8,7 @@ from evalkit.labels import Label
 from evalkit.model import Evidence, ScoreRecord, Trial
 from evalkit.report import words
 from evalkit.report.case import LABEL, SHOWN, field, highlighted
+from evalkit.report.dialogue import script_parts, turn_parts
 from evalkit.report.screen import Column, Screen, flow, grid, labelled
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def page_text(
     parts: list[RenderableType] = ["", head, Text(flow(facts, screen.width), style="dim"), ""]
     for name, value in case.inputs.items():
         parts.append(field(_clean(name), value, screen, limit=limit, more=more))
+    parts += script_parts(case, screen, limit=limit, more=more)
     output = trial.output
     assert output is not None
     passages = output.context or case.context
@@ -73,12 +75,16 @@ def page_text(
     if case.expected is not None:
         parts.append(field("expected", case.expected, screen, limit=limit, more=more))
     pieces = _pieces(trial) if shown else []
-    text: Text | str = highlighted(output.text, pieces, limit=limit, more=more)
-    parts += ["", field("output", text, screen, limit=limit, more=more)]
-    parts += [
-        field("tool call", f"{one.name}({one.arguments})", screen, limit=limit, more=more)
-        for one in output.tool_calls
-    ]
+    parts.append("")
+    if output.turns:
+        parts += turn_parts(trial, screen, cited=shown, numbers=False, limit=limit, more=more)
+    else:
+        text: Text | str = highlighted(output.text, pieces, limit=limit, more=more)
+        parts.append(field("output", text, screen, limit=limit, more=more))
+        parts += [
+            field("tool call", f"{one.name}({one.arguments})", screen, limit=limit, more=more)
+            for one in output.tool_calls
+        ]
     if mine is not None:
         parts += ["", labelled("you said", said(mine), LABEL)]
     parts += ["", Text(screen.say(question), style="bold")]
@@ -146,7 +152,8 @@ def _pieces(trial: Trial) -> list[Evidence]:
         for one in trial.scores
         if one.score is not None
         for piece in one.score.evidence
-        if piece.source == "output" and (piece.value is None or piece.value >= 0.5 or piece.reason)
+        if (piece.source == "output" or piece.source.endswith(":output"))
+        and (piece.value is None or piece.value >= 0.5 or piece.reason)
     ]
     return sorted(found, key=lambda one: -(one.value or 0.0))
 

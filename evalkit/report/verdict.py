@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from evalkit.gate.result import CaseChange, Compared, GateResult, Status, Verdict
 from evalkit.model import Run
 from evalkit.report import gate_words, words
+from evalkit.report.attacks import attack_parts, first_new, named
 from evalkit.report.bars import bar_of
 from evalkit.report.screen import Column, Screen, flow, grid, labelled
 from evalkit.report.why import prompt_changes
@@ -41,6 +42,7 @@ def verdict_text(
     if verdict.results:
         parts += ["", grid(_columns(verdict, screen), screen)]
         parts += _sentences(verdict, screen)
+    parts += attack_parts(verdict.attacks, screen)
     for one in verdict.compared:
         parts += counts(one, screen, several=len(verdict.compared) > 1)
     parts.append("")
@@ -48,7 +50,7 @@ def verdict_text(
         labelled("" if place else "next", command, LABEL)
         for place, command in enumerate(_next(verdict))
     ]
-    if verdict.results:
+    if verdict.promise:
         parts.append(labelled("noise", screen.say(verdict.promise), LABEL))
     return screen.render(parts)
 
@@ -236,17 +238,17 @@ def counts(compared: Compared, screen: Screen, *, several: bool) -> list[Rendera
 
 def _next(verdict: Verdict) -> list[str]:
     if not verdict.baseline:
-        return [f"evalkit show {verdict.candidate}"]
+        attack = first_new(verdict.attacks)
+        shown = "" if attack is None else f" {named(attack)}"
+        return [f"evalkit show {verdict.candidate}{shown}"]
     lines = [f"evalkit diff {verdict.against or verdict.baseline[-1]} {verdict.candidate}"]
+    attack = first_new(verdict.attacks)
+    if attack is not None:
+        return [*lines, _look(verdict, named(attack))]
     for one in verdict.compared:
         fallen = [case for case in one.moved if case.outcome == "regressed"]
         if fallen:
-            case = _named(verdict.compared, fallen[0])
-            lines.append(
-                f"evalkit show {verdict.candidate} {case}"
-                if verdict.against
-                else f"evalkit why {case} {verdict.baseline[-1]} {verdict.candidate}"
-            )
+            lines.append(_look(verdict, _named(verdict.compared, fallen[0])))
             break
     return lines
 
@@ -255,6 +257,13 @@ def _named(compared: Sequence[Compared], case: CaseChange) -> str:
     """The case for a command: by its name, unless another that moved is called so too."""
     called = {one.case_id for each in compared for one in each.moved if one.name == case.name}
     return case.case_id if len(called) > 1 else words.typed(case.name, case.case_id)
+
+
+def _look(verdict: Verdict, case: str) -> str:
+    """The command that shows one case: on both sides where both are stored."""
+    if verdict.against:
+        return f"evalkit show {verdict.candidate} {case}"
+    return f"evalkit why {case} {verdict.baseline[-1]} {verdict.candidate}"
 
 
 def diff_text(

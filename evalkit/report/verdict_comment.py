@@ -6,12 +6,14 @@ import re
 
 from evalkit.gate.result import GateResult, Status, Verdict
 from evalkit.model import Run
-from evalkit.report import gate_words, words
+from evalkit.report import attacks, gate_words, words
 
 MARKER = "<!-- evalkit gate -->"
 """By which the comment of an earlier run is found and edited in place."""
 COMMENT_LIMIT = 60_000
 WORST = 3
+ATTACKS = 40
+"""Lines of the table of attacks."""
 
 
 def verdict_markdown(
@@ -39,14 +41,8 @@ def verdict_markdown(
         *_cautions(verdict),
     ]
     linked = [f"[Every case, side by side]({page})", ""] if page else []
-    tail = [
-        "",
-        *linked,
-        *_cases(verdict),
-        *_commands(verdict),
-        "",
-        f"<sub>{_text(verdict.promise)}</sub>",
-    ]
+    noise = ["", f"<sub>{_text(verdict.promise)}</sub>"] if verdict.promise else []
+    tail = ["", *linked, *_attacks(verdict), *_cases(verdict), *_commands(verdict), *noise]
     room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 4_000
     body: list[str] = []
     if bad:
@@ -118,6 +114,38 @@ def _table(verdict: Verdict, results: list[GateResult], room: int) -> tuple[list
         room -= len(line) + 1
         lines.append(line)
     return lines, room
+
+
+def _attacks(verdict: Verdict) -> list[str]:
+    """The attacks: rates of suites and slices folded, and what is new open."""
+    if not verdict.attacks:
+        return []
+    bound = f"{attacks.level(verdict.attacks)} bound"
+    rows = attacks.lines(verdict.attacks)
+    shown = [
+        f"| attacks | succeed | {bound} | n | twins refused | {bound} | n | in no rate |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for one in rows[:ATTACKS]:
+        name = f"· {one.name}" if one.slice else one.name
+        cells = (
+            name, one.rate, one.upper, one.n, one.refused, one.refused_upper, one.twins, one.aside,
+        )  # fmt: skip
+        shown.append("| " + " | ".join(_text(cell, OTHERS) for cell in cells) + " |")
+    if len(rows) > ATTACKS:
+        shown.append(f"| and {len(rows) - ATTACKS} more | | | | | | | |")
+    said = []
+    for what, found in attacks.lists(verdict.attacks):
+        texts = [_text(attacks.case_text(case), OTHERS) for _, case in found[: attacks.SHOWN]]
+        more = len(found) - len(texts)
+        named = ", ".join(texts) + (f" and {words.count(more)} more" if more else "")
+        head = f"{words.count(len(found))} {attacks.TITLES[what]}"
+        said.append(f"- {f'**{head}**' if what == 'new' else head}: {named}")
+    first = attacks.first_new(verdict.attacks)
+    if first is not None and verdict.baseline and not verdict.against:
+        ids = f"{first.case_id} {verdict.baseline[-1]} {verdict.candidate}"
+        said.append(f"- see one: `evalkit why {ids}`")
+    return ["#### Attacks", "", *shown, "", *said, ""]
 
 
 def _cases(verdict: Verdict) -> list[str]:

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from evalkit.gate.result import GateResult, Status, Verdict
+from evalkit.gate.result import Attacks, GateResult, Status, Verdict
 from evalkit.report import gate_words, words
+from evalkit.report.attacks import TITLES, attack_text, case_text, lists
 
 ANNOTATED = 10
 """GitHub shows so many of one kind for a step."""
@@ -35,6 +36,7 @@ def verdict_junit(verdict: Verdict) -> str:
     What cannot block (advisory, waived, a guard that is not proved) is skipped, with its sentence.
     """
     cases = [_case(one) for one in verdict.results]
+    cases += [_attacks(one) for one in verdict.attacks]
     cases += [
         f'    <testcase classname="evalkit" name="verdict">\n'
         f"      <error message={_attribute(one)}/>\n    </testcase>"
@@ -62,6 +64,20 @@ def _case(result: GateResult) -> str:
     if result.effect != "none":
         tag = "failure" if result.status is Status.FAIL else "error"
     return f"{head}>\n      <{tag} message={_attribute(sentence)}/>\n    </testcase>"
+
+
+def _attacks(found: Attacks) -> str:
+    """What became of attacks; gates alone say whether that is a failure."""
+    said = [attack_text(found)]
+    said += [
+        f"{TITLES[what]}: {', '.join(case_text(case) for _, case in cases)}"
+        for what, cases in lists([found])
+    ]
+    place = _attribute(f"evalkit.{found.suite}.{found.target}")
+    return (
+        f'    <testcase classname={place} name="attacks">\n'
+        f"      <system-out>{chr(10).join(map(_xml, said))}</system-out>\n    </testcase>"
+    )
 
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import EvalkitError
 from evalkit.gate.looks import ended_early
+from evalkit.gate.result import Attacks
 from evalkit.model import (
     JSON,
     Direction,
@@ -161,6 +162,7 @@ class RunView:
     evalkit_version: str
     suites: tuple[SuiteView, ...]
     next: tuple[str, ...]
+    attacks: tuple[Attacks, ...] = ()
     part: str = ""
     kind: str = "run"
     format: int = 1

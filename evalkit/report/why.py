@@ -11,6 +11,7 @@ from evalkit.gate.comparability import target_changes
 from evalkit.model import JSON, PromptVersion, Run, Trial
 from evalkit.report import words
 from evalkit.report.case import LABEL, SHOWN, field, shown
+from evalkit.report.dialogue import script_parts
 from evalkit.report.screen import Column, Screen, flow, grid, labelled
 
 if TYPE_CHECKING:
@@ -114,8 +115,15 @@ def _scorer(change: ScoreChange) -> str:
     return (change.signatures[1] or change.signatures[0]).partition("|")[0] or change.name
 
 
-def _texts(trials: Sequence[Trial]) -> list[str | None]:
-    return sorted({None if one.output is None else one.output.text for one in trials}, key=str)
+def _texts(trials: Sequence[Trial]) -> list[tuple[str, ...] | None]:
+    return sorted({_answers(one) for one in trials}, key=str)
+
+
+def _answers(trial: Trial) -> tuple[str, ...] | None:
+    """Every answer of a trial, several in a conversation; ``None`` when it failed."""
+    if trial.output is None:
+        return None
+    return tuple(one.output.text for one in trial.turns) or (trial.output.text,)
 
 
 def why_json(both: Sequence[Sides], baseline: Run, candidate: Run) -> dict[str, Any]:
@@ -153,6 +161,11 @@ def _trial_json(trial: Trial) -> dict[str, JSON]:
         "trial": trial.index,
         "output": None if trial.output is None else trial.output.text,
         "error": trial.error,
+        **(
+            {"turns": [{"user": one.user, "output": one.output.text} for one in trial.turns]}
+            if trial.case.turns
+            else {}
+        ),
         "scores": {
             one.name: None if one.score is None else one.score.value for one in trial.scores
         },
@@ -173,6 +186,7 @@ def why_text(both: Sequence[Sides], baseline: Run, candidate: Run, screen: Scree
     parts += [field(_line(key), Text(shown(value)), screen) for key, value in case.inputs.items()]
     if case.expected is not None:
         parts.append(field("expected", Text(shown(case.expected)), screen))
+    parts += script_parts(case, screen)
     for one in both:
         parts += ["", *_target(one, baseline, candidate, screen)]
     parts.append("")
@@ -248,9 +262,15 @@ def _sent(trials: Sequence[Trial]) -> tuple[tuple[str, str], ...]:
 
 
 def _outputs(both: Sides, changes: Sequence[ScoreChange], screen: Screen) -> list[RenderableType]:
-    from rich.text import Text
 
-    old, new = _typical(both.before), _furthest(both, changes)
+    first, second = _typical(both.before), _furthest(both, changes)
+    if any(one.case.turns for one in (*both.before[:1], *both.after[:1])):
+        return _turns(
+            first or next(iter(both.before), None), second or next(iter(both.after), None), screen
+        )
+    old, new = (
+        None if one is None or one.output is None else one.output.text for one in (first, second)
+    )
     if old is None or new is None or old == new:
         return [
             field(label, _quoted(text, trials), screen)
@@ -260,15 +280,48 @@ def _outputs(both: Sides, changes: Sequence[ScoreChange], screen: Screen) -> lis
             )
             if trials and not (label == "cand" and old == new)
         ]
+    return _difference("output", old, new, screen)
+
+
+def _difference(label: str, old: str, new: str, screen: Screen) -> list[RenderableType]:
+    """Two texts word by word, or one after the other where a diff would say nothing."""
+    from rich.text import Text
+
     pieces = words_between(words.clean(old), words.clean(new))
     same = sum(len(one.text) for one in pieces if one.kind == "same")
     if 2 * same < ALIKE * (len(old) + len(new)):
         return [
-            field("output", Text("hardly a word is shared: both are shown"), screen),
+            field(label, Text("hardly a word is shared: both are shown"), screen),
             field("base", Text(shown(old)), screen),
             field("cand", Text(shown(new)), screen),
         ]
-    return [field("output", _pieces(pieces, screen), screen)]
+    return [field(label, _pieces(pieces, screen), screen)]
+
+
+def _turns(old: Trial | None, new: Trial | None, screen: Screen) -> list[RenderableType]:
+    """A conversation turn by turn, each answer of the candidate against that of the baseline."""
+    from rich.text import Text
+
+    both = [one for one in (old, new) if one is not None]
+    parts: list[RenderableType] = []
+    for place in range(max((len(one.turns) for one in both), default=0)):
+        number = place + 1
+        turns = [one.turns[place] if place < len(one.turns) else None for one in both]
+        asked = dict.fromkeys(one.user for one in turns if one is not None)
+        parts += [field(f"user {number}", Text(shown(text)), screen) for text in asked]
+        said = [None if one is None else one.output.text for one in turns]
+        texts = [one for one in said if one is not None]
+        if len(texts) == 2 and texts[0] != texts[1]:
+            parts += _difference(f"answer {number}", texts[0], texts[1], screen)
+        elif len(texts) == 1 and len(both) == 2:
+            side = "base" if said[1] is None else "cand"
+            parts.append(field(f"{side} {number}", Text(shown(texts[0]) or '""'), screen))
+        else:
+            parts.append(field(f"answer {number}", Text(shown(texts[0]) or '""'), screen))
+    for one, side in ((old, "base"), (new, "cand")):
+        if one is not None and one.output is None:
+            parts.append(field(side, _quoted(None, [one]), screen))
+    return parts
 
 
 def _quoted(text: str | None, trials: Sequence[Trial]) -> Text:
@@ -281,14 +334,15 @@ def _quoted(text: str | None, trials: Sequence[Trial]) -> Text:
     return Text(shown(text) or '""')
 
 
-def _typical(trials: Sequence[Trial]) -> str | None:
-    """The answer that the most trials gave, the first of them."""
-    texts = [one.output.text for one in trials if one.output is not None]
-    return max(texts, key=texts.count) if texts else None
+def _typical(trials: Sequence[Trial]) -> Trial | None:
+    """The trial with the answer that the most trials gave, the first of them."""
+    answered = [one for one in trials if one.output is not None]
+    texts = [_answers(one) for one in answered]
+    return max(answered, key=lambda one: texts.count(_answers(one))) if answered else None
 
 
-def _furthest(both: Sides, changes: Sequence[ScoreChange]) -> str | None:
-    """The candidate's answer that is furthest from the baseline's scores, the first of them."""
+def _furthest(both: Sides, changes: Sequence[ScoreChange]) -> Trial | None:
+    """The candidate's trial that is furthest from the baseline's scores, the first of them."""
     was = {one.name: one.before for one in changes if one.before is not None}
 
     def distance(trial: Trial) -> float:
@@ -299,10 +353,7 @@ def _furthest(both: Sides, changes: Sequence[ScoreChange]) -> str | None:
         )
 
     answered = [one for one in both.after if one.output is not None]
-    if not answered:
-        return None
-    found = max(answered, key=distance).output
-    return None if found is None else found.text
+    return max(answered, key=distance) if answered else None
 
 
 def _scores(changes: Sequence[ScoreChange], screen: Screen) -> RenderableType:

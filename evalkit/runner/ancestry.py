@@ -67,8 +67,8 @@ def file_at(root: Path, commit: str, name: str) -> bytes | None:
 
 
 def files_at(root: Path, commit: str, folder: str) -> list[str]:
-    """The names of the files directly in a folder at a commit, by its path from ``root``."""
-    listed = _asked(root, "ls-tree", "-z", "--name-only", f"{commit}:./{folder}") or b""
+    """The files below a folder at a commit, by their paths from it."""
+    listed = _asked(root, "ls-tree", "-r", "-z", "--name-only", f"{commit}:./{folder}") or b""
     return [one.decode("utf-8", "surrogateescape") for one in listed.split(b"\0") if one]
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from evalkit.config.spec import Project
 from evalkit.config.tree import shown_path
 from evalkit.errors import EvalkitError, UsageError
-from evalkit.gate.decide import Stored
 from evalkit.gate.frozen import freeze, thaw
 from evalkit.gate.looks import decided
+from evalkit.gate.stored import Stored
 from evalkit.model import Provenance, RunKind, RunStatus
 from evalkit.runner.audit import acting, note
+from evalkit.runner.unchanged import Unchanged
 from evalkit.store import Store
 
 
@@ -110,6 +111,12 @@ def unfit(stored: Stored) -> list[str]:
     early = decided(run, list(stored.sides.values()))
     if early is not None and early.early:
         found.append(f"it was decided after {early.cases:,} of {early.of:,} cases")
+    if early is not None and early.added_calls:
+        found.append(f"it was extended by {early.added_calls:,} calls until it was decided")
+    kept = Unchanged.kept(run.settings)
+    if kept is not None:
+        count = sum(map(len, kept.cases.values()))
+        found.append(f"{count:,} of its cases have the answers of the run {kept.baseline}")
     trials = sum(one.trials for one in stored.sides.values())
     if not trials:
         found.append("it has no answers")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from evalkit.config.spec import GatePolicy, Project
 from evalkit.errors import Undecided, UsageError
-from evalkit.gate.decide import Stored
+from evalkit.gate.stored import Stored
 from evalkit.runner.gating import Finder
 from evalkit.runner.looks import sequential_of
-from evalkit.runner.plan import LooksAsked, RunOptions, build_plan
+from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan
 from evalkit.runner.provable import refuse_unprovable
 from evalkit.runner.rules import Rules, rules_of
+from evalkit.runner.unchanged import Unchanged, unchanged
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -46,14 +47,17 @@ def before_gate(
     named = baseline or policy.baseline
     found, why = finder.find(named)
     refuse_unprovable(plan, rules, found)
-    options = replace(options, looks=_looks(rules, found, named, policy_ref, note))
+    options = replace(
+        options,
+        looks=_looks(rules, plan, found, LooksAsked(baseline=named, policy_ref=policy_ref), note),
+    )
     if found is None:
         if interleave:
             raise Undecided(f"there is nothing to interleave with: {why}")
         note(f"warning: {why}")
         return options
     if not interleave:
-        return options
+        return replace(options, unchanged=_unchanged(plan, store, rules, found, note))
     if all(one.run_id != found.run.id for one in store.runs()):
         raise UsageError(
             f"the baseline {found.run.id} cannot be asked again: its run is not in this store",
@@ -63,11 +67,36 @@ def before_gate(
     return replace(options, interleave=found.run.id)
 
 
+def _unchanged(
+    plan: Plan, store: Store, rules: Rules, baseline: Stored, note: Callable[[str], object]
+) -> Unchanged | None:
+    """What need not be asked again; all is, where the baseline's requests are not known."""
+    if all(one.policy.unchanged == "ask" for one in rules.specs):
+        return None
+    if all(one.run_id != baseline.run.id for one in store.runs()):
+        note(
+            f"all cases are asked: the run {baseline.run.id} of the baseline is not in this store,"
+            " so what it asked is not known"
+        )
+        return None
+    found = unchanged(plan, store, baseline.run, rules.specs, note)
+    if found is None:
+        note("all cases are asked: none asks the same of the same target as the baseline's run")
+        return None
+    count = sum(map(len, found.cases.values()))
+    total = sum(one.survey.mine * len(one.targets) for one in plan.suites)
+    note(
+        f"{count:,} of {total:,} cases ask what the run {baseline.run.id} asked: they are not asked"
+        " again, and their change is 0"
+    )
+    return found
+
+
 def _looks(
     rules: Rules,
+    plan: Plan,
     baseline: Stored | None,
-    named: str,
-    policy_ref: str,
+    asked: LooksAsked,
     note: Callable[[str], object],
 ) -> LooksAsked | None:
     """Whether the run is looked at before its end; its baseline is named once and for all."""
@@ -76,6 +105,14 @@ def _looks(
         note(f"warning: {why}")
     if wanted is None:
         return None
+    if wanted.max_calls:
+        for one in plan.suites:
+            if wanted.max_calls < one.survey.mine * (one.trials + 1):
+                note(
+                    f"warning: max_calls {wanted.max_calls:,} has no room for one more trial of"
+                    f" each of the {one.survey.mine:,} cases of {one.name!r}: it is not extended"
+                )
+    named = asked.baseline
     if baseline is not None and not named.startswith("file:"):
         named = f"run:{baseline.run.id}"
-    return LooksAsked(baseline=named, policy_ref=rules.commit if policy_ref else "")
+    return LooksAsked(baseline=named, policy_ref=rules.commit if asked.policy_ref else "")

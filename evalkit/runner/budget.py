@@ -245,6 +245,15 @@ class Ledger:
                 one.settle(_amount(one, hold), usd if one.unit == "usd" else tokens)
             self._wake()
 
+    def charge(self, purses: Sequence[Purse], spend: Spend) -> None:
+        """Count what was spent without a reservation, by an earlier start of the run."""
+        usd = (spend.usd or 0.0) + spend.assumed_usd
+        tokens = (spend.tokens or 0) + spend.assumed_tokens
+        self._usd += usd
+        self._tokens += tokens
+        for one in purses:
+            one.spent += usd if one.unit == "usd" else tokens
+
     def scored(self, usd: float) -> None:
         """Count what scorers say that calls of their own cost, which nobody could refuse.
 
@@ -392,6 +401,12 @@ class Account:
     def cut_off(self, hold: Hold, request: Request) -> Spend:
         """Settle an attempt that was cancelled: nobody will tell what it took."""
         return self.settled(hold, request, None)
+
+    def asked_before(self, request: Request) -> Spend:
+        """Count a call that was under way when an earlier start of the run was killed."""
+        spend = self._told(None, None, NO_HOLD, request)
+        self._ledger.charge(self.purses, spend)
+        return spend
 
     def _told(self, usd: float | None, tokens: int | None, hold: Hold, request: Request) -> Spend:
         if tokens is None or (usd is None and self._price is not None):

@@ -132,7 +132,12 @@ class AnswerCache:
         whose expectation was corrected is still the same question.
         """
         asked: JSON
-        if request.messages:
+        if request.case.turns:
+            # a target without a prompt is sent the conversation and the case
+            case = request.case
+            said: JSON = [[one.role, one.content] for one in request.messages]
+            asked = {"said": said, "inputs": dict(case.inputs), "context": list(case.context)}
+        elif request.messages:
             asked = [[one.role, one.content] for one in request.messages]
         else:
             asked = {"inputs": dict(request.case.inputs), "context": list(request.case.context)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
@@ -62,20 +63,53 @@ def _tags_hint(selection: Selection, known: Set[str]) -> str:
 def check_prompts(suite: PlannedSuite, fleet: Fleet) -> None:
     """Render the first case with every prompt that the suite's targets, or their children, use.
 
-    Raises ``PromptError`` at the place in the prompt.
+    And the first conversation, which meets a prompt otherwise. Raises ``PromptError`` at the place
+    in the prompt.
     """
-    for case in suite.survey.first[:1]:
+    single = next((one for one in suite.survey.first if not one.turns), None)
+    talk = next((one for one in suite.survey.first if one.turns), None)
+    for case in (one for one in (single, talk) if one is not None):
         for name in fleet.reached(suite.targets):
             render = fleet.lanes[name].render
             if render is None:
                 continue
             try:
-                render(case)
+                if case.turns:
+                    render.turns(case)
+                else:
+                    render(case)
             except PromptError as error:
                 who = f"target {name!r}, suite {suite.name!r}, case {case.name or case.id}"
+                who += f", row {case.row}" if case.turns and case.row else ""
                 raise PromptError(
                     f"{error.what} ({who})", where=error.where, hint=error.hint
                 ) from error
+
+
+def check_reach(suite: PlannedSuite, fleet: Fleet) -> list[str]:
+    """What attacks bring and a target's prompt never shows its model, as warnings.
+
+    An attack that nobody sees always holds, and says nothing.
+    """
+    if suite.spec.kind != "adversarial":
+        return []
+    first, warnings = suite.survey.first, []
+    for name in suite.targets:
+        prompt = fleet.targets[name].prompt
+        if prompt is None:
+            continue
+        unseen = Counter(
+            one
+            for case in first
+            for one in (*case.inputs, *(["context"] if case.context else []))
+            if one not in prompt.names
+        )
+        warnings += [
+            f"target {name!r} never shows {one!r} to its model, and {count} of {len(first):,} cases"
+            f" of {suite.name!r} bring it: what they hide there is not tried"
+            for one, count in unseen.items()
+        ]
+    return warnings
 
 
 def check_needs(suite: PlannedSuite) -> list[str]:
@@ -103,10 +137,26 @@ def check_needs(suite: PlannedSuite) -> list[str]:
     return warnings
 
 
+def check_turns(suite: PlannedSuite) -> list[str]:
+    """Scorers that are to judge the turns of conversations where there seem to be none."""
+    first = suite.survey.first
+    if not first or any(one.turns for one in first):
+        return []
+    which = "no case" if suite.survey.whole else f"none of the first {len(first):,} cases"
+    return [
+        f"scorer {one.name!r} judges every turn of conversations (turns: {one.turns}), and {which}"
+        f" of {suite.name!r} is one: it has no column 'turns'"
+        for one in suite.scorers
+        if one.turns != "last"
+    ]
+
+
 def _has(case: Case, need: str) -> bool:
     kind, _, name = need.partition(".")
     if kind == "expected":
-        return bool(case.references)
+        return bool(case.references) or any(one.expected is not None for one in case.turns)
+    if kind == "metadata" and any(name in one.metadata for one in case.turns):
+        return True
     if kind == "context":
         return bool(case.context)
     return kind not in {"inputs", "tags", "metadata"} or name in getattr(case, kind)

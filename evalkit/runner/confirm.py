@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from evalkit.config.spec import Project
 from evalkit.errors import UsageError
 from evalkit.gate.confirming import unconfirmed
-from evalkit.gate.decide import Stored
+from evalkit.gate.stored import Stored
 from evalkit.model import CONFIRMING, Case
 from evalkit.runner.funds import fund
 from evalkit.runner.outcome import Outcome

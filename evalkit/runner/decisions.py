@@ -19,7 +19,7 @@ from evalkit.config.spec import DatasetSpec, Project
 from evalkit.config.tree import shown_path
 from evalkit.errors import EvalkitError, UnknownName, UsageError
 from evalkit.hashing import content_id
-from evalkit.model import Case
+from evalkit.model import JSON, Case
 from evalkit.runner.audit import event
 from evalkit.store import Store
 
@@ -279,30 +279,17 @@ def _there(path: Path) -> set[str]:
     return {one.id for one in dataset.cases()}
 
 
-def _column(name: str) -> str:
-    """The column of an input: its own name, unless that would mean another part of a case."""
-    parts = {"id", "expected", "context", "tags", "metadata", "inputs"}
-    return f"inputs.{name}" if name in parts or "." in name else name
-
-
 def _row(case: Case, decision: Decision, person: str, run_id: str) -> str:
     """A line of golden data that reads back as the very case, with the reviewer's note."""
-    row = {
-        "id": case.name or case.id,
-        **{_column(name): value for name, value in case.inputs.items()},
-        "context": list(case.context),
-        "expected": case.expected,
-        "tags": {**case.tags, "flagged": "yes"},
-        "metadata": {
-            **case.metadata,
-            "flagged": {
-                "note": decision.note,
-                "by": person,
-                "run": run_id,
-                "target": decision.target,
-            },
-        },
+    from evalkit.datasets._written import case_row, line_of
+
+    flagged: dict[str, JSON] = {
+        "note": decision.note,
+        "by": person,
+        "run": run_id,
+        "target": decision.target,
     }
-    if case.expected is None:
-        del row["expected"]
-    return json.dumps(row, ensure_ascii=True) + "\n"
+    row = case_row(case)
+    row["tags"] = {**case.tags, "flagged": "yes"}
+    row["metadata"] = {**case.metadata, "flagged": flagged}
+    return line_of(row)

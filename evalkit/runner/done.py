@@ -12,13 +12,25 @@ class Done:
     """Trials by case and index.
 
     Each is kept as 64 bits of a hash: of a million trials and a million more that are asked for,
-    one is taken for another with a probability of 1 in 10^7.
+    one is taken for another with a probability of 1 in 10^7. No trial of the cases ``left_out`` is
+    to be made either; they are not counted.
     """
 
-    def __init__(self, trials: Iterable[tuple[str, int]] = ()):
+    def __init__(
+        self, trials: Iterable[tuple[str, int]] = (), *, left_out: frozenset[str] = frozenset()
+    ):
         self._keys = array("Q", sorted({_key(*one) for one in trials}))
+        self._left_out = left_out
+
+    def but(self, cases: frozenset[str]) -> Done:
+        """The same, without any trial of these cases to make."""
+        found = Done(left_out=self._left_out | cases)
+        found._keys = self._keys
+        return found
 
     def __contains__(self, trial: tuple[str, int]) -> bool:
+        if trial[0] in self._left_out:
+            return True
         keys = self._keys
         if not keys:
             return False

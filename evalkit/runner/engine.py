@@ -19,7 +19,8 @@ from typing import NamedTuple, Protocol
 
 from evalkit.errors import ErrorClass, EvalkitError, StoreError, TargetError
 from evalkit.model import Case, Output, Request, ScoreRecord, ScoreStatus, Spend, Trial
-from evalkit.runner.budget import NO_HOLD, Ledger, added
+from evalkit.runner.budget import Ledger, added
+from evalkit.runner.converse import converse, requests_of
 from evalkit.runner.feed import Feed, Job
 from evalkit.runner.flight import Flight, Key
 from evalkit.runner.lane import Answer, Lane
@@ -43,6 +44,11 @@ class Scorer(Protocol):
     @property
     def is_async(self) -> bool:
         """Whether it must run in the event loop."""
+        ...
+
+    @property
+    def wants_tools(self) -> bool:
+        """Whether it judges calls, which some targets cannot make."""
         ...
 
     @property
@@ -128,7 +134,7 @@ class Engine:
     ledger: Ledger = field(default_factory=Ledger)
     flight: Flight | None = None
     grace_s: float = 3.0
-    flush_s: float = 0.05
+    flush_s: float = 0.25
     recorded: int = field(init=False, default=0)
     stopped: bool = field(init=False, default=False)
     scored: dict[tuple[str, str], ScorerTally] = field(init=False, default_factory=dict)
@@ -140,6 +146,7 @@ class Engine:
     _enough: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _room: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _no_more: bool = field(init=False, default=False)
+    _judged_apart: frozenset[str] = field(init=False, default=frozenset())
 
     async def run(self) -> None:
         """Make the trials; returns when all are recorded, or those finished when it was stopped.
@@ -150,6 +157,9 @@ class Engine:
         self._slots = asyncio.Semaphore(ASYNC_SCORES)
         at_once = sum(one.limits.concurrency for one in self.judges)
         self._ahead = JUDGED_AHEAD * max(ASYNC_SCORES, at_once)
+        self._judged_apart = frozenset(
+            suite for suite, its in self.scorers.items() if any(one.is_async for one in its)
+        )
         self.board.started = self.board.clock()
         self.display.start(self.board)
         ticker = asyncio.create_task(self._tick())
@@ -231,17 +241,19 @@ class Engine:
                     seed=job.seed,
                     timeout_s=timeout,
                 )
+                ask = partial(converse, lane, turns=job.turns) if job.turns else lane.ask
                 if flight is None:
-                    answer = await lane.ask(request)
+                    answer = await ask(request)
                 else:
                     key = _key(name, job)
-                    answer = await lane.ask(request, begins=partial(flight.begins, key))
+                    answer = await ask(request, begins=partial(flight.begins, key))
                     if flight.was_left(key) and lane.account is not None:
-                        asked_before = lane.account.cut_off(NO_HOLD, request)
-                        answer = replace(answer, spend=added(answer.spend, asked_before))
+                        for one in requests_of(request, job.turns, answer):
+                            before = lane.account.asked_before(one)
+                            answer = replace(answer, spend=added(answer.spend, before))
             else:
                 answer = lane.unasked(TargetError(ErrorClass.PROMPT, str(job.unrendered)))
-            if answer.output is not None and any(one.is_async for one in self.scorers[job.suite]):
+            if answer.output is not None and job.suite in self._judged_apart:
                 task = asyncio.create_task(self._judge(driven, job, answer, answer.output))
                 self._judging.add(task)
                 task.add_done_callback(self._judged)
@@ -362,6 +374,11 @@ class Engine:
                     if scorer.is_async
                     else scorer.score_sync(pairs)
                 )
+                if scorer.wants_tools:
+                    records = [
+                        self._undecided(batch[row], record)
+                        for row, record in zip(rows, records, strict=True)
+                    ]
                 for row, record in zip(rows, records, strict=True):
                     scores[row].append(record)
                     self.scored.setdefault((suite, record.name), ScorerTally()).count(record)
@@ -394,6 +411,15 @@ class Engine:
                 hint="free space or fix permissions",
             ) from error
         return said_usd, judged_usd
+
+    def _undecided(self, one: Finished, record: ScoreRecord) -> ScoreRecord:
+        """No call of a target that can make none says nothing: that is no pass."""
+        output = one.answer.output
+        able = any(lane.name == one.target and lane.calls_tools for lane in self.lanes)
+        if able or output is None or output.tool_calls:
+            return record
+        reason = f"the target {one.target!r} has no tools, so it could not call any"
+        return replace(record, status=ScoreStatus.UNSCORED, score=None, reason=reason)
 
     async def _tick(self) -> None:
         while True:

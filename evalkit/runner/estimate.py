@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import PromptError
-from evalkit.model import Message, Request, Usage
-from evalkit.runner.budget import Ledger, Priced
+from evalkit.model import Case, Message, Request, Usage
+from evalkit.runner.budget import Ledger
 from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.estimate_judges import judge_rows
 from evalkit.runner.feed import trial_seed
@@ -24,6 +24,7 @@ from evalkit.runner.fleet import Fleet, PlannedTarget
 from evalkit.runner.intervals import NONE, Interval, price_of, tokens_of
 from evalkit.runner.lane import Lane
 from evalkit.runner.plan import Plan
+from evalkit.runner.rendering import turn_messages
 from evalkit.runner.resume import Resumed
 from evalkit.runner.suites import PlannedSuite
 
@@ -247,15 +248,24 @@ def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resu
         done = resumed.done.get((suite.name, name), NOTHING_DONE)
     trials = suite.planned - len(done)
     share = _kept_share(plan, suite, fleet.lanes[name], done)
+    turns = suite.turns
     kept = round(trials * share)
     asked = trials - kept
+    calls = round(asked * turns)
     past = store.history(name, suite.name)
     target = fleet.targets[name]
     same = past is not None and past.prompt_version == target.version.prompt_version
     if past is not None and same and (past.cost_usd is not None or not target.children):
         sent = _total(asked, past.input_tokens or 0.0, past.input_deviation, past.answers)
         said = _total(asked, past.output_tokens, past.output_deviation, past.answers)
-        usd = _past_usd(fleet.lanes[name].price, past, asked, sent, said)
+        price = fleet.lanes[name].price
+        if price is not None:
+            # today's price on the tokens of then
+            usd = price_of(price, calls, sent, said)
+        elif past.cost_usd is not None:
+            usd = _total(asked, past.cost_usd, past.cost_deviation, past.answers)
+        else:
+            usd = None
         basis = f"as {past.answers:,} stored answers"
     else:
         legs = list(_legs(fleet, name))
@@ -264,13 +274,14 @@ def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resu
         for leg, likely in legs:
             lane = fleet.lanes[leg]
             one_sent = _prompts(suite, lane, fleet.targets[leg], asked)
-            one_said = _answers(fleet.targets[leg], past, asked)
+            # what earlier runs took is known by the trial, what is guessed is guessed by the call
+            one_said = _answers(fleet.targets[leg], past, calls if past is None else asked)
             if not likely:
                 one_sent = Interval(0.0, 0.0, one_sent.high)
                 one_said = Interval(0.0, 0.0, one_said.high)
             sent, said = sent + one_sent, said + one_said
             if usd is not None and lane.price is not None:
-                cost = price_of(lane.price, asked, one_sent, one_said)
+                cost = price_of(lane.price, calls, one_sent, one_said)
                 usd = None if cost is None else usd + cost
         basis = f"{len(suite.survey.first):,} prompts rendered, "
         basis += (
@@ -283,24 +294,13 @@ def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resu
     return Row(
         suite=suite.name,
         target=name,
-        calls=asked,
-        kept=kept,
+        calls=calls,
+        kept=round(kept * turns),
         input_tokens=sent,
         output_tokens=said,
         usd=usd,
         basis=basis,
     )
-
-
-def _past_usd(
-    price: Priced | None, past: History, asked: int, sent: Interval, said: Interval
-) -> Interval | None:
-    if price is not None:
-        # today's price on the tokens of then
-        return price_of(price, asked, sent, said)
-    if past.cost_usd is not None:
-        return _total(asked, past.cost_usd, past.cost_deviation, past.answers)
-    return None
 
 
 def _total(count: int, mean: float, deviation: float, seen: int) -> Interval:
@@ -321,9 +321,9 @@ def _legs(fleet: Fleet, name: str, *, likely: bool = True) -> Iterator[tuple[str
 
 def _prompts(suite: PlannedSuite, lane: Lane, target: PlannedTarget, asked: int) -> Interval:
     counts = [
-        _guess(messages) + target.bound.overhead / 4
+        tokens + target.bound.overhead / 4 * max(1, len(case.turns))
         for case in suite.survey.first
-        if (messages := _rendered(lane, case)) is not None
+        if (tokens := _sent(lane, case)) is not None
     ]
     if not counts or (target.version.model is None and lane.price is None):
         return NONE
@@ -336,7 +336,30 @@ def _prompts(suite: PlannedSuite, lane: Lane, target: PlannedTarget, asked: int)
     return Interval(total.low * low, total.likely, total.high * high)
 
 
-def _rendered(lane: Lane, case: Any) -> tuple[Message, ...] | None:
+def _sent(lane: Lane, case: Case) -> float | None:
+    """Tokens sent for one trial; in a conversation every call repeats what was said before it."""
+    if not case.turns:
+        messages = _rendered(lane, case)
+        return None if messages is None else _guess(messages)
+    try:
+        head, turns = turn_messages(lane.render, case)
+    except PromptError:
+        return None
+    said, total = _guess(head), 0.0
+    for one in turns:
+        said += _guess([one])
+        total += said
+        said += _GUESSED_OUTPUT[1]
+    return total
+
+
+def _rendered(lane: Lane, case: Case) -> tuple[Message, ...] | None:
+    if case.turns:
+        try:
+            head, turns = turn_messages(lane.render, case)
+        except PromptError:
+            return None
+        return (*head, turns[0])
     if lane.render is None:
         text = " ".join(str(one) for one in (*case.inputs.values(), *case.context))
         return (Message(role="user", content=text),)
@@ -376,7 +399,8 @@ def _kept_share(plan: Plan, suite: PlannedSuite, lane: Lane, done: Done) -> floa
         for index in range(suite.trials):
             if looked >= _LOOKED_UP or (case.id, index) in done:
                 continue
-            messages = () if lane.render is None else _rendered(lane, case)
+            plain = lane.render is None and not case.turns
+            messages = () if plain else _rendered(lane, case)
             if messages is None:
                 continue
             looked += 1

@@ -34,6 +34,7 @@ def judge_rows(
         rubrics: dict[str, float] = {}
         for one in suite.scorers if count else ():
             often = 1.0 if one.plugin.calls is None else one.plugin.calls(one.options)
+            often *= 1.0 if one.turns == "last" else suite.turns
             rubric = sum(len(load_prompt(path).text) for path in one.prompts) / 4
             for name in one.judges:
                 calls[name] = calls.get(name, 0.0) + often * count
@@ -54,9 +55,10 @@ def judge_rows(
 
 
 def _case(suite: PlannedSuite) -> float:
-    """Tokens of a case, as among the first: its inputs, context and expectation."""
+    """Tokens of a case, as among the first: inputs, context, expectation, and what was said."""
     sizes = [
         sum(tokens_of(str(one)) for one in (*case.inputs.values(), *case.context, *case.references))
+        + sum(tokens_of(one.user) + _ANSWER for one in case.turns)
         for case in suite.survey.first
     ]
     return sum(sizes) / len(sizes) if sizes else 0.0

@@ -17,8 +17,8 @@ from evalkit.errors import PromptError
 from evalkit.hashing import content_id
 from evalkit.model import JSON, Case, Message
 from evalkit.runner.done import NOTHING_DONE, Done
-from evalkit.runner.lane import Render
 from evalkit.runner.pace import Pace
+from evalkit.runner.rendering import Render, turn_messages
 
 CHUNK = 128
 """Trials read at a time."""
@@ -28,7 +28,10 @@ HELD_S = 2.0
 
 @dataclass(slots=True)
 class Job:
-    """One trial to make."""
+    """One trial to make.
+
+    In a conversation ``turns`` are the user's messages, and ``messages`` those of the first call.
+    """
 
     suite: str
     case: Case
@@ -37,6 +40,7 @@ class Job:
     messages: tuple[Message, ...]
     request_hash: str
     unrendered: PromptError | None = None
+    turns: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +65,21 @@ def trial_seed(run_seed: int, case_id: str, index: int) -> int:
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
 
 
-def request_hash(target_hash: str, case: Case, messages: tuple[Message, ...]) -> str:
+def request_hash(
+    target_hash: str,
+    case: Case,
+    messages: tuple[Message, ...],
+    turns: tuple[Message, ...] = (),
+) -> str:
     """What names a request: the target's content and what it is asked.
 
-    A target without a prompt is asked the case itself.
+    A target without a prompt is asked the case itself; in a conversation all that the user says.
     """
     asked: JSON
-    if messages:
+    if turns:
+        said: JSON = [[one.role, one.content] for one in (*messages[:-1], *turns)]
+        asked = {"said": said, "inputs": dict(case.inputs), "context": list(case.context)}
+    elif messages:
         asked = [[one.role, one.content] for one in messages]
     else:
         asked = {"inputs": dict(case.inputs), "context": list(case.context)}
@@ -113,16 +125,20 @@ class Feed:
 
     def _of_case(self, suite: str, case: Case, wanted: list[int]) -> Iterator[Job]:
         messages: tuple[Message, ...] = ()
+        turns: tuple[Message, ...] = ()
         failure = None
-        if self._render is not None:
-            try:
+        try:
+            if case.turns:
+                head, turns = turn_messages(self._render, case)
+                messages = (*head, turns[0])
+            elif self._render is not None:
                 messages = self._render(case)
-            except PromptError as error:
-                failure = error
-        name = request_hash(self._target_hash, case, messages)
+        except PromptError as error:
+            failure = error
+        name = request_hash(self._target_hash, case, messages, turns)
         for index in wanted:
             seed = trial_seed(self._seed, case.id, index)
-            yield Job(suite, case, index, seed, messages, name, failure)
+            yield Job(suite, case, index, seed, messages, name, failure, turns)
 
     async def next(self) -> Job | None:
         """The next trial, or ``None`` when all were given or the feed was stopped."""

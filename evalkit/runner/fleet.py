@@ -19,9 +19,10 @@ from evalkit.model import JSON, Case, Message, TargetVersion
 from evalkit.registry import Kind, TargetPlugin
 from evalkit.runner.budget import Bound
 from evalkit.runner.cache import identity
-from evalkit.runner.lane import Lane, Priced, Render
+from evalkit.runner.lane import Lane, Priced
 from evalkit.runner.masked import masked
 from evalkit.runner.recorded import recorded_answers
+from evalkit.runner.rendering import Render
 from evalkit.secrets import SHORTEST, register
 
 if TYPE_CHECKING:
@@ -201,7 +202,19 @@ class _Builder:
             route=bool(children),
             adapts=plugin.network and spec.limits.adaptive,
             output_tokens=_output_tokens(plugin, options),
+            calls_tools=self._calls_tools(plugin, options, children),
         )
+
+    def _calls_tools(
+        self, plugin: TargetPlugin, options: Mapping[str, JSON], children: Sequence[str]
+    ) -> bool:
+        """Whether answers may hold calls; a kind that is given its tools must have some."""
+        if children:
+            return any(self.lanes[one].calls_tools for one in children)
+        if "tools" not in plugin.parameters:
+            return plugin.calls_tools
+        extra = options.get("extra_body")
+        return bool(options.get("tools") or (isinstance(extra, dict) and extra.get("tools")))
 
     def _children(
         self, spec: TargetSpec, plugin: TargetPlugin, options: Mapping[str, JSON]
@@ -257,11 +270,19 @@ class _Builder:
 
 def renderer(prompt: Prompt) -> Render:
     """Renders a prompt for a case: its inputs, and its context as ``context``."""
+    return _Renderer(prompt)
 
-    def render(case: Case) -> tuple[Message, ...]:
-        return prompt.render({**case.inputs, "context": list(case.context)})
 
-    return render
+class _Renderer:
+    def __init__(self, prompt: Prompt):
+        self._prompt = prompt
+
+    def __call__(self, case: Case) -> tuple[Message, ...]:
+        return self._prompt.render({**case.inputs, "context": list(case.context)})
+
+    def turns(self, case: Case) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        said = [one.user for one in case.turns]
+        return self._prompt.render_turns({**case.inputs, "context": list(case.context)}, said)
 
 
 def address_of(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:

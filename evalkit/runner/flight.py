@@ -9,6 +9,7 @@ found in it by the run that continues was asked, and may be paid, already.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -19,6 +20,8 @@ Key: TypeAlias = tuple[str, str, str, int]
 """Suite, target, case and index of a trial."""
 
 _BYTES = 16
+_PIECE = 4_096
+"""Bytes by which the file grows; a slot without a trial is zeros."""
 
 
 class Flight:
@@ -35,10 +38,12 @@ class Flight:
         # what was left stays where it is until this run ends too
         self._end = len(self._left)
         self._file: int | None = None
-        with contextlib.suppress(OSError):
+        self._map: mmap.mmap | None = None
+        with contextlib.suppress(OSError, ValueError):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             os.pwrite(self._file, b"".join(sorted(self._left)), 0)
             os.ftruncate(self._file, self._end * _BYTES)
+            self._grow()
 
     def begins(self, key: Key) -> None:
         """A trial is about to be asked."""
@@ -49,10 +54,24 @@ class Flight:
         else:
             slot, self._end = self._end, self._end + 1
         self._slots[key] = slot
+        at = slot * _BYTES
         try:
-            os.pwrite(self._file, _digest(key), slot * _BYTES)
-        except OSError:
+            if self._map is None or at >= len(self._map):
+                self._grow()
+            assert self._map is not None
+            # no call of the system, which would let other threads go first
+            self._map[at : at + _BYTES] = _digest(key)
+        except (OSError, ValueError):  # ValueError: it could not be written to its whole length
             self._close()
+
+    def _grow(self) -> None:
+        assert self._file is not None
+        size = os.fstat(self._file).st_size
+        # written and not only made longer: a full disk says so here, and not by a signal later
+        os.pwrite(self._file, bytes(_PIECE), size)
+        if self._map is not None:
+            self._map.close()
+        self._map = mmap.mmap(self._file, size + _PIECE)
 
     def landed(self, keys: Iterable[Key]) -> None:
         """Trials are recorded; those that were never asked count for nothing."""
@@ -74,6 +93,9 @@ class Flight:
 
     def _close(self) -> None:
         file, self._file = self._file, None
+        mapped, self._map = self._map, None
+        if mapped is not None:
+            mapped.close()
         if file is not None:
             os.close(file)
 

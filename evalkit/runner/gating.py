@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 from evalkit.config.spec import GatePolicy, Project, SuiteSpec
 from evalkit.config.tree import shown_path
 from evalkit.errors import Undecided, UsageError
-from evalkit.gate.decide import Stored, compare, decide
-from evalkit.gate.looks import ended_early
+from evalkit.gate.decide import compare, decide
+from evalkit.gate.looks import chosen_end
 from evalkit.gate.result import Compared, Verdict
+from evalkit.gate.stored import Stored
 from evalkit.model import Run, RunKind, RunStatus
 from evalkit.runner.ancestry import file_at, merge_base_commits, past_commits
 from evalkit.runner.baselines import read_baseline, thawed
 from evalkit.runner.calibrating import load_records
+from evalkit.runner.repeats import POOLED_AT_MOST, with_repeats
 from evalkit.runner.rescore import Rescore, Rescorer
 from evalkit.runner.rules import rules_of
-from evalkit.stats.sides import pooled
+from evalkit.runner.unchanged import completed
 from evalkit.store import Store
-
-POOLED_AT_MOST = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,9 @@ def judge(
     run = store.load_run(store.resolve(candidate, kind=RunKind.EVALUATION))
     if run.kind is not RunKind.EVALUATION:
         raise UsageError(
-            f"the run {run.id} is a load test: it has no gates",
-            hint="name an evaluation: evalkit runs",
+            f"the run {run.id} is a load test: it has objectives and no gates",
+            hint=f"its objectives are judged by evalkit load --slo, see evalkit show {run.id};"
+            " name an evaluation: evalkit runs",
         )
     if run.shard:
         raise Undecided(
@@ -86,6 +87,7 @@ def judge(
     stored = Stored(
         run=run, sides=store.sides(run.id), confirming=store.sides(run.id, confirming=True)
     )
+    stored, missing = completed(store, stored)
     scoring = Rescorer(project, store, specs, run, rescore, allow_code)
     finder = Finder(project, store, run, policy.baseline_runs, policy_ref, rules.commit, scoring)
     named = baseline or policy.baseline
@@ -97,7 +99,7 @@ def judge(
         stored,
         old,
         today=datetime.now(UTC).date(),
-        rows=_rows(store, specs, run.id, None if old is None else old.run.id),
+        rows=offending(store, specs, run.id, None if old is None else old.run.id),
         no_baseline=why,
         anchors=anchors,
         said=(
@@ -105,7 +107,7 @@ def judge(
             *scoring.said,
             *(leak if named == "rolling" and policy.anchor is None else ()),
         ),
-        problems=rules.problems,
+        problems=(*rules.problems, *([missing] if missing else [])),
         records=load_records(project, wanted),
     )
     if named.startswith("file:"):
@@ -148,7 +150,7 @@ def pair_of(project: Project, store: Store, runs: Sequence[str]) -> Pair:
 
 
 def _stored(store: Store, run: Run) -> Stored:
-    return Stored(run=run, sides=store.sides(run.id))
+    return completed(store, Stored(run=run, sides=store.sides(run.id)))[0]
 
 
 def difference(
@@ -170,13 +172,15 @@ def difference(
 def _one(project: Project, store: Store, name: str) -> Stored:
     if name.startswith("file:"):
         return read_baseline(project.root / name.removeprefix("file:"))
-    run = store.load_run(store.resolve(name.removeprefix("run:"), kind=RunKind.EVALUATION))
-    return Stored(run=run, sides=store.sides(run.id))
+    return _stored(
+        store, store.load_run(store.resolve(name.removeprefix("run:"), kind=RunKind.EVALUATION))
+    )
 
 
-def _rows(
+def offending(
     store: Store, specs: Sequence[SuiteSpec], run: str, baseline: str | None
 ) -> dict[tuple[str, str], int]:
+    """How many rows the query of every ``sql`` gate returns, by suite and gate."""
     found = {}
     for suite in specs:
         for gate in suite.gates:
@@ -232,8 +236,25 @@ class Finder:
                     hint="name another run: evalkit runs; or --baseline latest~1",
                 )
         if run is None:
-            return None, f"{why}; name one with --baseline"
-        return _with_repeats(store, run, candidate, self.repeats, self.scoring), ""
+            return None, f"{why}; {self._instead()}"
+        return with_repeats(store, run, candidate, self.repeats, self.scoring), ""
+
+    def _instead(self) -> str:
+        """What can be done where there is no baseline, with what is there."""
+        others = [
+            one
+            for one in self.store.runs()
+            if one.kind is RunKind.EVALUATION
+            and one.run_id != self.candidate.id
+            and one.started_at <= self.candidate.started_at
+            and set(self.candidate.suites) <= set(one.suites)
+        ]
+        if others:
+            return (
+                f"compare with an earlier run, as --baseline run:{others[0].run_id} or latest~1, or"
+                " make one the baseline: evalkit baseline promote RUN"
+            )
+        return "this is the first run: make it the baseline with evalkit baseline promote latest"
 
     def _file(self, name: str) -> Stored:
         root = self.project.root
@@ -282,61 +303,8 @@ def _at(store: Store, candidate: Run, commits: Sequence[str] | None) -> Run | No
         rows, key=lambda one: (place.get(one.git_commit or "", 0), -one.started_at.timestamp())
     )[:POOLED_AT_MOST]]  # fmt: skip
     # one that ended as soon as its verdict was certain ended where it looked best or worst
-    runs = [one for one in runs if not one.shard and not ended_early(one)]
+    runs = [one for one in runs if not one.shard and not chosen_end(one)]
     if not runs:
         return None
     alike = [one for one in runs if one.suite_hashes == candidate.suite_hashes]
     return (alike or runs)[0]
-
-
-def _identity(run: Run) -> tuple[object, ...]:
-    """What must be equal for two runs to be repeats of one configuration."""
-    return (
-        run.project,
-        run.shard,
-        sorted(run.suite_hashes.items()),
-        sorted((one.name, one.content_hash) for one in run.targets),
-        sorted((one.suite, one.version, one.selected) for one in run.datasets),
-        sorted((one.suite, one.name, one.signature) for one in run.scorers),
-    )
-
-
-def repeats_of(store: Store, run: Run) -> Stored:
-    """A run with everything stored of its very configuration."""
-    return _with_repeats(store, run, None, POOLED_AT_MOST)
-
-
-def _with_repeats(
-    store: Store, run: Run, candidate: Run | None, most: int, scoring: Rescorer | None = None
-) -> Stored:
-    """The run with older and newer runs of its very configuration, the candidate never."""
-    repeats = [run]
-    identity = _identity(run)
-    for row in store.runs(limit=1_000):
-        if len(repeats) >= most:
-            break
-        usable = (
-            row.run_id not in {run.id, candidate.id if candidate is not None else ""}
-            and row.kind is run.kind
-            and row.status is RunStatus.COMPLETE
-            and (candidate is None or row.started_at <= candidate.started_at)
-            and not row.git_dirty
-            and set(row.suites) == set(run.suites)
-        )
-        if usable and not (run.git is not None and run.git.dirty):
-            other = store.load_run(row.run_id)
-            if _identity(other) == identity and not ended_early(other):
-                repeats.append(other)
-    repeats.sort(key=lambda one: (one.started_at, one.id))
-    if scoring is None:
-        sides = [store.sides(one.id) for one in repeats]
-    else:
-        pairs = [scoring.run_and_sides(one) for one in repeats]
-        sides = [one for _, one in pairs]
-        run = next(one for one, _ in pairs if one.id == run.id)
-    keys = {key for one in sides for key in one}
-    return Stored(
-        run=run,
-        sides={key: pooled([one[key] for one in sides if key in one]) for key in sorted(keys)},
-        runs=tuple(one.id for one in repeats),
-    )

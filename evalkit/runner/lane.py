@@ -21,13 +21,12 @@ from evalkit.errors import ErrorClass, PromptError, TargetError
 from evalkit.model import (
     JSON,
     NOTHING_SPENT,
-    Case,
-    Message,
     Output,
     Provenance,
     Request,
     Spend,
     Target,
+    Turn,
     Usage,
 )
 from evalkit.runner.adaptive import Window
@@ -35,6 +34,7 @@ from evalkit.runner.budget import NO_HOLD, Account, Hold, added, route_tab, save
 from evalkit.runner.cache import LaneCache
 from evalkit.runner.health import Health
 from evalkit.runner.limits import Clock, Limiter, Sleep, TokenEstimate
+from evalkit.runner.rendering import Render, messages_of
 from evalkit.runner.retry import Backoff
 from evalkit.runner.slots import Slots
 
@@ -58,12 +58,13 @@ _STEPS = 50
 LATER_S = 0.1
 """The target's own time limit comes first, since it knows whom it asked and what came."""
 
-Render = Callable[[Case], tuple[Message, ...]]
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of asking: an output, or the error of the last attempt."""
+    """What came of asking: an output, or the error of the last attempt.
+
+    ``turns`` are those of a conversation that were answered before the one that failed.
+    """
 
     started_at: datetime
     attempts: int
@@ -72,13 +73,14 @@ class Answer:
     output: Output | None = None
     error: TargetError | None = None
     spend: Spend = NOTHING_SPENT
+    turns: tuple[Turn, ...] = ()
 
 
 class _Course:
     """One call on its way over its attempts: instants of the lane's clock.
 
     It was queued when it ``begun`` or when its last wait ended; ``until`` is the end of its time,
-    known from the first retry on.
+    known from the first retry on, and from the start for a later turn of a conversation.
     """
 
     __slots__ = (
@@ -94,13 +96,15 @@ class _Course:
         "until",
     )
 
-    def __init__(self, begun: float, begins: Callable[[], object] | None):
+    def __init__(
+        self, begun: float, begins: Callable[[], object] | None, until: float | None = None
+    ):
         self.begun = self.queued = begun
         self.begins = begins
         self.started_at = datetime.now(UTC)
         self.attempts = 0
         self.sent = self.ended = begun
-        self.until: float | None = None
+        self.until = until
         self.error: TargetError | None = None
         self.spend = NOTHING_SPENT
 
@@ -124,7 +128,8 @@ class Lane:
 
     ``route`` marks a target that asks others: its children have their own timeouts and retries, so
     it has none. ``adapts`` lets how the calls end decide how many are under way, up to the limit.
-    ``output_tokens`` is what an answer may take, when the configuration says so. ``account`` is
+    ``output_tokens`` is what an answer may take, when the configuration says so. ``calls_tools`` is
+    false where no answer can hold a call. ``account`` is
     asked before and told after every attempt, ``cache`` before the first and after an answer; a
     route has neither, its children have. ``note`` is told of outages.
     """
@@ -137,6 +142,7 @@ class Lane:
     route: bool = False
     adapts: bool = False
     output_tokens: int | None = None
+    calls_tools: bool = True
     backoff: Backoff = field(default_factory=Backoff)
     clock: Clock = time.perf_counter
     sleep: Sleep = asyncio.sleep
@@ -173,24 +179,35 @@ class Lane:
         """Wait for the turns of this limiter instead of the lane's own."""
         self._limiter = limiter
 
-    async def ask(self, request: Request, *, begins: Callable[[], object] | None = None) -> Answer:
+    async def ask(
+        self,
+        request: Request,
+        *,
+        begins: Callable[[], object] | None = None,
+        until: float | None = None,
+    ) -> Answer:
         """Ask until there is an answer or no attempt is left.
 
-        ``begins`` is called when the first attempt is about to be made, and not for a kept answer.
-        Raises only ``CancelledError``, also when the budget allows no further attempt.
+        ``begins`` is called when the first attempt is about to be made, and not for a kept answer;
+        no attempt is made after ``until``. Raises only ``CancelledError``, also when the budget
+        allows no further attempt.
         """
         if self.cache is not None:
-            return await self._ask_kept(request, self.cache, begins)
-        return await self._ask(request, _Course(self.clock(), begins))
+            return await self._ask_kept(request, self.cache, begins, until)
+        return await self._ask(request, _Course(self.clock(), begins, until))
 
     async def _ask_kept(
-        self, request: Request, cache: LaneCache, begins: Callable[[], object] | None
+        self,
+        request: Request,
+        cache: LaneCache,
+        begins: Callable[[], object] | None,
+        until: float | None,
     ) -> Answer:
         begun, started_at = self.clock(), datetime.now(UTC)
         key = cache.key(request)
         kept = cache.find(key)
         if kept is None:
-            answer = await self._ask(request, _Course(self.clock(), begins))
+            answer = await self._ask(request, _Course(self.clock(), begins, until))
             if answer.output is not None:
                 cache.keep(key, answer.output)
             return answer
@@ -294,11 +311,18 @@ class Lane:
             step = deadline_s / _STEPS
             left = math.floor((course.until - self.clock()) / step) * step
         if left <= 0:
-            course.error = course.error or self.health.error()
+            course.error = course.error or self._too_late()
             course.until = -math.inf
             return None
         timeout = left if request.timeout_s is None else min(left, request.timeout_s)
         return replace(request, timeout_s=timeout)
+
+    def _too_late(self) -> TargetError:
+        """Why a call was not made at all."""
+        if self.health.given_up:
+            return self.health.error()
+        what = f"the time of the trial ({self.limits.deadline_s:g} s) ended before this turn"
+        return TargetError(ErrorClass.TIMEOUT, what, unbilled=True)
 
     def _went_well(
         self, output: Output, reserved: float, number: int, sent: float, now: float
@@ -401,7 +425,7 @@ class Lane:
         messages = request.messages
         if self.render is not None:
             try:
-                messages = self.render(request.case)
+                messages = messages_of(self.render, request)
             except PromptError as error:
                 raise TargetError(ErrorClass.PROMPT, str(error)) from error
         answer = await self.ask(
@@ -438,6 +462,11 @@ class Lane:
             await wait
         finally:
             self._waiting.discard(task)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no further attempt is started."""
+        return self._stopping
 
     def stop(self) -> None:
         """Start no further attempt and wake up whoever waits for one, with ``CancelledError``."""

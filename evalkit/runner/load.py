@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import registry
 from evalkit.config.spec import Project
+from evalkit.config.suite import load_suite
 from evalkit.errors import ExitCode, InfrastructureError, UsageError
 from evalkit.model import Case, Run, RunKind, RunStatus, Trial
 from evalkit.registry import Kind, TargetPlugin
@@ -34,7 +35,6 @@ from evalkit.runner.privacy import masker_of
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import clean_run
 from evalkit.runner.session import _quiet_collector, _signals
-from evalkit.runner.suites import find_suites
 from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
 from evalkit.stats.load import LoadStep
@@ -113,9 +113,17 @@ def start_load(
         store=store,
     )
     suite, lane = plan.suites[0], plan.fleet.lanes[target]
+    cases = list(islice(suite.cases, MOST_CASES))
+    if any(one.turns for one in cases):
+        raise UsageError(
+            f"suite {suite.name!r} has conversations, and a load test asks single questions: a turn"
+            " is asked only after the answer to the one before",
+            where=suite.spec.path,
+            hint="name a suite of single questions, or choose such cases with --tags or --filter",
+        )
     asking = Asking.of(
         suite.name,
-        _shuffled(list(islice(suite.cases, MOST_CASES)), plan.run.seed),
+        _shuffled(cases, plan.run.seed),
         lane,
         target_hash=plan.fleet.targets[target].version.content_hash,
         seed=plan.run.seed,
@@ -135,7 +143,7 @@ def start_load(
 
 
 def _target(project: Project, options: LoadOptions) -> str:
-    (spec,) = find_suites(project, (options.suite,))
+    spec = load_suite(project, options.suite)
     names = (options.target,) if options.target else spec.targets
     if len(names) > 1:
         raise UsageError(
@@ -399,6 +407,13 @@ async def _drive(driver: Driver, display: Display, lanes: Sequence[Lane]) -> Non
             for lane in lanes:
                 async with asyncio.timeout(5.0):
                     await lane.aclose()
+
+
+def stored_outcome(store: Store, run: Run) -> LoadOutcome:
+    """How a stored load test ended."""
+    steps = store.load_steps(run.id)
+    stopped = next((one.stopped for one in steps if one.stopped), "")
+    return LoadOutcome(run=run, steps=steps, stopped=stopped, not_live=0)
 
 
 def stored_objectives(run: Run) -> tuple[Objective, ...]:

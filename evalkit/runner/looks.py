@@ -20,23 +20,26 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.config.spec import GatePolicy, GateSpec, Project, Sequential, SuiteSpec
 from evalkit.errors import StoreError
-from evalkit.gate.decide import Bench, Stored, decide, targets_of
+from evalkit.gate.bench import Bench
+from evalkit.gate.decide import decide
 from evalkit.gate.forecast import fewest_cases
 from evalkit.gate.known import metrics_of
-from evalkit.gate.looks import SETTING, Looked, key
+from evalkit.gate.looks import SETTING, Looked, key, looked
 from evalkit.gate.result import Status, Verdict
 from evalkit.gate.selection import Cases
+from evalkit.gate.stored import Sides, Stored, targets_of
 from evalkit.model import JSON, Case, RunStatus, Trial
 from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.feed import Part
 from evalkit.runner.gating import Finder
+from evalkit.runner.must import chosen, must_pass
 from evalkit.runner.order import even_order
 from evalkit.runner.recorder import Recorder
 from evalkit.runner.rules import Rules, rules_of
+from evalkit.runner.unchanged import stand_ins
 
 if TYPE_CHECKING:
     from evalkit.runner.plan import LooksAsked, Plan
-    from evalkit.runner.resume import Resumed
     from evalkit.store import Store
 
 
@@ -62,13 +65,13 @@ class _Order:
     @classmethod
     def of(cls, cases: Iterable[Case], spec: SuiteSpec, wanted: Sequential, seed: int) -> _Order:
         tags = dict.fromkeys([*spec.slices, *(tag for gate in spec.gates for tag in gate.by)])
+        if wanted.spending == "anytime":
+            tags = {}  # a bet is fair where any case may come next
         order = even_order(cases, list(tags), seed)
         n = len(order)
         ends = [math.ceil(n * step / wanted.looks) for step in range(1, wanted.looks + 1)]
         place = {case.id: number for number, case in enumerate(order)}
-        must = [one for gate in spec.gates if _is_must(gate) for one in _chosen(gate, order)]
-        early = list({one.id: one for one in must}.values())
-        return cls(order, ends, early, place)
+        return cls(order, ends, list(must_pass(spec, order).values()), place)
 
     def parts(self) -> list[list[Case]]:
         """The cases of each look, those that must pass first: a PASS waits for them."""
@@ -78,23 +81,6 @@ class _Order:
             for start, end in pairwise([0, *self.ends])
         ]
         return [self.early, *rest]
-
-
-def _is_must(gate: GateSpec) -> bool:
-    return any(one.kind == "must" for one in gate.limits)
-
-
-def _chosen(gate: GateSpec, cases: list[Case]) -> list[Case]:
-    found = []
-    for case in cases:
-        for wanted in gate.cases:
-            name, has_value, value = wanted.removeprefix("tag:").partition("=")
-            tag = case.tags.get(name) if wanted.startswith("tag:") else None
-            hit = tag == value if has_value else (tag or "").lower() not in {"", "no", "false", "0"}
-            if hit if wanted.startswith("tag:") else wanted in {case.id, case.name}:
-                found.append(case)
-                break
-    return found
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,6 +99,7 @@ class Looks:
     anchors: Mapping[str, tuple[Stored | None, str]]
     recorder: Recorder
     note: Callable[[str], object]
+    unchanged: Sides = field(default_factory=dict)
     on_certain: Callable[[], object] = lambda: None
     ended: Literal["", "PASS", "FAIL"] = ""
     _orders: dict[str, _Order] = field(default_factory=dict)
@@ -133,7 +120,7 @@ class Looks:
         asked: LooksAsked,
         recorder: Recorder,
         *,
-        resumed: Resumed | None,
+        done: Mapping[tuple[str, str], Done],
         note: Callable[[str], object],
     ) -> Looks | None:
         """Find rules and baseline and fix the order; ``None`` when the suites want no looks."""
@@ -160,8 +147,9 @@ class Looks:
             },
             recorder=recorder,
             note=note,
+            unchanged=stand_ins(store, plan.run)[0],
         )
-        found._fix(rules, {} if resumed is None else resumed.done)
+        found._fix(rules, done)
         return found
 
     def _fix(self, rules: Rules, done: Mapping[tuple[str, str], Done]) -> None:
@@ -245,7 +233,7 @@ class Looks:
                 seen.pop()
             self.note(f"look {step + 1} of {self.wanted.looks} is left out: {error.what}")
             return
-        if not any(one.trials for one in sides.values()):
+        if not any(one.trials for one in (*sides.values(), *self.unchanged.values())):
             return
         late = self._late(sides)
         record = self._record("FAIL", late)
@@ -254,7 +242,7 @@ class Looks:
             status=RunStatus.COMPLETE,
             settings={**self.plan.run.settings, SETTING: record.to_json()},
         )
-        candidate = Stored(run=run, sides=sides)
+        candidate = Stored(run=run, sides=sides, unchanged=self.unchanged)
         verdict = decide(
             self.specs,
             candidate,
@@ -283,18 +271,21 @@ class Looks:
         self.note(f"{found} after {seen:,} of {of:,} cases: no new calls")
         self.on_certain()
 
-    def _late(self, sides: Mapping[tuple[str, str], object]) -> dict[str, frozenset[str]]:
+    def _late(self, sides: Sides) -> dict[str, frozenset[str]]:
         """The cases that were answered before it was their turn to count."""
         found: dict[str, set[str]] = {}
-        for (suite, _), side in sides.items():
-            order, end = self._orders[suite], self._seen[suite][-1]
-            ids = found.setdefault(suite, set())
-            ids.update(one for one in side.cases if order.place[one] >= end)  # type: ignore[attr-defined]  # a Side
+        for known in (sides, self.unchanged):
+            for (suite, _), side in known.items():
+                order, end = self._orders[suite], self._seen[suite][-1]
+                ids = found.setdefault(suite, set())
+                ids.update(one for one in side.cases if order.place[one] >= end)
         return {suite: frozenset(ids) for suite, ids in found.items()}
 
     def _record(
         self, ended: Literal["", "PASS", "FAIL"], late: Mapping[str, frozenset[str]]
     ) -> Looked:
+        most = self._most()
+        before = looked(self.plan.run)
         return Looked(
             spending=self.wanted.spending,
             cases={name: tuple(seen) for name, seen in self._seen.items()},
@@ -302,7 +293,24 @@ class Looks:
             ended=ended,
             beyond=late,
             information=dict(self._information),
+            trials={one.name: one.trials for one in self.plan.suites if one.name in most},
+            most=most,
+            added={} if before is None else before.added,
         )
+
+    def settings(self) -> dict[str, JSON]:
+        """What is added to the settings of the run."""
+        return {SETTING: self.record()}
+
+    def _most(self) -> dict[str, int]:
+        """The most trials a case may come to have, by suite, where that is more than planned."""
+        found = {}
+        for one in self.plan.suites:
+            cases = len(self._orders[one.name].cases)
+            most = self.wanted.max_calls // max(cases, 1)
+            if most > one.trials:
+                found[one.name] = most
+        return found
 
     def record(self) -> dict[str, JSON]:
         """What the run keeps of its looks when it ends; the last look is at all cases."""
@@ -337,13 +345,13 @@ class Looks:
 
     def _enough(self, gate: GateSpec, suite: str, pairs: Cases, least: int) -> bool:
         cases = self._orders[suite].cases
-        chosen = _chosen(gate, cases) if gate.cases else cases
+        mine = chosen(gate, cases) if gate.cases else cases
         mask, _ = pairs.chosen(gate.cases)
         if not gate.by:
-            return int(mask.sum()) >= min(least, len(chosen))
+            return int(mask.sum()) >= min(least, len(mine))
         for tag in gate.by:
             total: dict[str, int] = {}
-            for one in chosen:
+            for one in mine:
                 value = one.tags.get(tag)
                 if value is not None:
                     total[value] = total.get(value, 0) + 1

@@ -7,9 +7,9 @@ last time, asked first, would make every look see a drop.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 
+from evalkit.gate.looks import turn
 from evalkit.model import Case
 
 MOST_STRATA = 500
@@ -21,20 +21,15 @@ def even_order(cases: Iterable[Case], tags: Sequence[str], seed: int) -> list[Ca
     strata: dict[tuple[str | None, ...], list[tuple[int, Case]]] = {}
     for case in cases:
         where = tuple(case.tags.get(one) for one in tags)
-        strata.setdefault(where, []).append((_draw(seed, case.id), case))
+        strata.setdefault(where, []).append((turn(seed, case.id), case))
     if len(strata) > MOST_STRATA:
         strata = {(): [one for group in strata.values() for one in group]}
     placed: list[tuple[float, int, Case]] = []
     for where, group in strata.items():
-        start = _draw(seed, "\0".join(str(one) for one in where)) / 2**64
+        start = turn(seed, "\0".join(str(one) for one in where)) / 2**64
         group.sort(key=lambda one: one[0])
         placed += [
             ((place + start) / len(group), draw, case) for place, (draw, case) in enumerate(group)
         ]
     placed.sort(key=lambda one: one[:2])
     return [case for _, _, case in placed]
-
-
-def _draw(seed: int, name: str) -> int:
-    digest = hashlib.sha256(f"looks\0{seed}\0{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "big")

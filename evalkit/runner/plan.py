@@ -16,11 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from evalkit.config.spec import CacheMode, Project
+from evalkit.config.suite import suites_in
 from evalkit.errors import ConfigError, UnknownName, UsageError
 from evalkit.gate.beside import beside
+from evalkit.gate.looks import UNCHANGED
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.audit import user_name
-from evalkit.runner.checks import check_needs, check_prompts, refuse_nothing
+from evalkit.runner.checks import (
+    check_needs,
+    check_prompts,
+    check_reach,
+    check_turns,
+    refuse_nothing,
+)
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.git import GitQuestion
 from evalkit.runner.judges import Judge, judges_of
@@ -36,6 +44,7 @@ from evalkit.runner.suites import (
     plan_suite,
     shown_source,
 )
+from evalkit.runner.unchanged import Unchanged
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -88,6 +97,7 @@ class RunOptions:
     workers: int | None = None
     max_time_s: float | None = None
     looks: LooksAsked | None = None
+    unchanged: Unchanged | None = None
 
     def selection(self, seed: int) -> Selection:
         """The flags that choose cases."""
@@ -113,6 +123,7 @@ class RunOptions:
             "reference": self.reference,
             **({} if self.shard is None else {"shard": str(self.shard)}),
             **({} if self.looks is None else {"looks": self.looks.to_json()}),
+            **({} if self.unchanged is None else {UNCHANGED: self.unchanged.to_json()}),
         }
 
 
@@ -163,6 +174,8 @@ def _build(
 ) -> Plan:
     seed = project.seed if options.seed is None else options.seed
     selection = options.selection(seed)
+    named = [one for name in options.suites for one in suites_in(project, name)]
+    options = replace(options, suites=tuple(named))  # a group may have grown when it is resumed
     specs = find_suites(project, options.suites)
     for name in options.targets:
         if name not in project.targets:
@@ -215,7 +228,12 @@ def _build(
     warnings = [*fleet.warnings, *judging.warnings]
     for suite in suites:
         check_prompts(suite, fleet)
-        warnings += [*suite.warnings, *check_needs(suite)]
+        warnings += [
+            *suite.warnings,
+            *check_needs(suite),
+            *check_turns(suite),
+            *check_reach(suite, fleet),
+        ]
     return Plan(
         project=project,
         run=replace(_run(project, options, suites, fleet), seed=seed, git=git.answer()),
@@ -248,7 +266,9 @@ def _run(
         project=project.name,
         started_at=now,
         status=RunStatus.RUNNING,
-        planned=sum(one.planned * len(one.targets) for one in suites),
+        planned=sum(
+            planned_of(one, target, options.unchanged) for one in suites for target in one.targets
+        ),
         suites=tuple(one.name for one in suites),
         suite_hashes={one.name: one.spec.content_hash for one in suites},
         targets=tuple(one.version for one in fleet.targets.values()),
@@ -272,6 +292,12 @@ def _run(
         evalkit_version=__version__,
         user=user_name(),
     )
+
+
+def planned_of(suite: PlannedSuite, target: str, unchanged: Unchanged | None) -> int:
+    """The trials of a suite on a target, without those of cases that need not be asked."""
+    less = 0 if unchanged is None else len(unchanged.of(suite.name, target))
+    return suite.planned - less * suite.trials
 
 
 def _settings(options: RunOptions, suites: Sequence[PlannedSuite]) -> dict[str, JSON]:

@@ -12,7 +12,7 @@ from evalkit.config.suite import load_suite, suite_names
 from evalkit.gate.beside import is_beside
 from evalkit.gate.forecast import Forecast, alarms, forecast
 from evalkit.gate.known import metrics_of
-from evalkit.runner.gating import repeats_of
+from evalkit.runner.repeats import repeats_of
 from evalkit.store import Store
 
 

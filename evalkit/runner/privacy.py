@@ -20,7 +20,8 @@ SELECT split_part(trim(mark, '<>'), '_', -1)::BIGINT AS number,
     lower(trim(mark, '<>0123456789')) AS kind
 FROM (
     SELECT unnest(regexp_extract_all(concat_ws(' ', output, error, messages::VARCHAR,
-        extra::VARCHAR, tool_calls::VARCHAR, output_context::VARCHAR), '{marks}')) AS mark
+        extra::VARCHAR, tool_calls::VARCHAR, output_context::VARCHAR, turns::VARCHAR),
+        '{marks}')) AS mark
     FROM trials WHERE run_id = '{run_id}'
 )
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from evalkit.config.gate_metrics import known_metrics, metric_info
 from evalkit.config.spec import GateSpec, SuiteSpec
 from evalkit.errors import UsageError
-from evalkit.gate.decide import Stored
 from evalkit.gate.forecast import fewest_cases
+from evalkit.gate.stored import Stored
 from evalkit.runner.plan import Plan
 from evalkit.runner.rules import Rules
 from evalkit.runner.suites import PlannedSuite
@@ -26,7 +26,8 @@ def refuse_unprovable(plan: Plan, rules: Rules, baseline: Stored | None) -> None
 
 
 def _check(gate: GateSpec, spec: SuiteSpec, suite: PlannedSuite, baseline: Stored | None) -> None:
-    info = metric_info(gate.metric, known_metrics({one.name: one.plugin for one in suite.scorers}))
+    plugins = {one.name: one.plugin for one in suite.scorers}
+    info = metric_info(gate.metric, known_metrics(plugins, attacks=spec.kind == "adversarial"))
     for limit in gate.limits if info is not None else ():
         assert info is not None
         least = fewest_cases(

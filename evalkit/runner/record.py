@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from evalkit.errors import ErrorClass
@@ -12,13 +13,16 @@ from evalkit.model import (
     Output,
     Run,
     ScoreRecord,
+    ScriptedTurn,
     ToolCall,
     Trial,
     TrialStatus,
+    Turn,
 )
 from evalkit.runner.feed import Job
 from evalkit.runner.lane import Answer
 from evalkit.runner.veil import Veil
+from evalkit.script import references_of
 from evalkit.secrets import Redactor
 
 LONGEST_ERROR = 2_000
@@ -72,6 +76,7 @@ def build_trial(
         failed_legs=()
         if error is None
         else tuple(one for one in error.legs if isinstance(one, Leg)),
+        turns_before=_clean_turns(answer.turns, veil),
     )
 
 
@@ -87,6 +92,7 @@ def veiled(trial: Trial, veil: Veil) -> Trial:
         output=None if output is None else _clean_output(output, veil),
         error=veil.value(trial.error),
         scores=tuple(_clean_score(one, veil, trial.case, output) for one in trial.scores),
+        turns_before=_clean_turns(trial.turns_before, veil),
     )
 
 
@@ -113,14 +119,21 @@ def _clean_messages(messages: tuple[Message, ...], veil: Veil) -> tuple[Message,
 
 def case_texts(case: Case) -> tuple[object, ...]:
     """Everything of a case that its author wrote."""
+    said = [[one.user, one.expected, one.metadata] for one in case.turns]
+    return (*_texts_of(case), *([said] if said else ()))
+
+
+def _texts_of(case: Case) -> tuple[object, ...]:
     return (case.name, case.inputs, case.expected, case.context, case.tags, case.metadata)
 
 
 def _clean_case(case: Case, veil: Veil) -> Case:
     # the identity stays: it is a hash, and the case must still be found by it
-    given = case_texts(case)
+    given = _texts_of(case)
     clean = tuple(veil.value(one) for one in given)
-    if all(new is old for new, old in zip(clean, given, strict=True)):
+    turns = tuple(_clean_script(one, veil) for one in case.turns)
+    changed = any(new is not old for new, old in zip(turns, case.turns, strict=True))
+    if not changed and all(new is old for new, old in zip(clean, given, strict=True)):
         return case
     name, inputs, expected, context, tags, metadata = clean
     return Case(
@@ -132,6 +145,23 @@ def _clean_case(case: Case, veil: Veil) -> Case:
         tags=tags,  # type: ignore[arg-type]
         metadata=metadata,  # type: ignore[arg-type]
         row=case.row,
+        turns=turns,
+    )
+
+
+def _clean_script(turn: ScriptedTurn, veil: Veil) -> ScriptedTurn:
+    user, metadata = veil.text(turn.user), veil.value(turn.metadata)
+    expected = veil.value(turn.expected)
+    if user is turn.user and expected is turn.expected and metadata is turn.metadata:
+        return turn
+    return ScriptedTurn(user=user, expected=expected, metadata=metadata)
+
+
+def _clean_turns(turns: tuple[Turn, ...], veil: Veil) -> tuple[Turn, ...]:
+    if not turns or not veil:
+        return turns
+    return tuple(
+        Turn(user=veil.text(one.user), output=_clean_output(one.output, veil)) for one in turns
     )
 
 
@@ -142,8 +172,15 @@ def _clean_output(output: Output, veil: Veil) -> Output:
     model = veil.value(output.model)
     finish = veil.value(output.finish_reason)
     calls = tuple(_clean_call(one, veil) for one in output.tool_calls)
+    turns = _clean_turns(output.turns, veil)
     same = text is output.text and extra is output.extra and context is output.context
-    if same and model is output.model and finish is output.finish_reason and not calls:
+    if (
+        same
+        and not turns
+        and model is output.model
+        and finish is output.finish_reason
+        and not calls
+    ):
         return output
     return replace(
         output,
@@ -153,6 +190,7 @@ def _clean_output(output: Output, veil: Veil) -> Output:
         tool_calls=calls,
         model=model,
         finish_reason=finish,
+        turns=turns,
     )
 
 
@@ -164,9 +202,10 @@ def _clean_score(record: ScoreRecord, veil: Veil, case: Case, output: Output | N
     score = record.score
     if score is not None and (score.reason or score.label or score.evidence):
         sources = (
-            *(() if output is None else (output.text, *output.context)),
+            *(() if output is None else (output.text, *output.context, *_said(output))),
             *case.context,
             *case.references,
+            *(text for one in case.turns for text in references_of(one.expected)),
         )
         score = replace(
             score,
@@ -177,3 +216,9 @@ def _clean_score(record: ScoreRecord, veil: Veil, case: Case, output: Output | N
     if score is record.score and record.reason is None:
         return record
     return replace(record, score=score, reason=veil.value(record.reason))
+
+
+def _said(output: Output) -> Iterator[str]:
+    """The texts of a conversation that a score may rest on."""
+    for one in output.turns:
+        yield from (one.output.text, *one.output.context)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _ANSWERS = """
 SELECT case_id, trial, status, error_class, error, output, finish_reason, model, latency_s, ttft_s,
-    cost_usd, output_context, input_tokens, output_tokens, cached_tokens, reasoning_tokens
+    cost_usd, output_context, input_tokens, output_tokens, cached_tokens, reasoning_tokens,
+    tool_calls, turns
 FROM trials WHERE run_id = '{run_id}' AND target = '{target}'
 QUALIFY row_number() OVER (PARTITION BY case_id, trial ORDER BY suite) = 1
 """
@@ -69,11 +70,20 @@ def _quoted(text: str) -> str:
 def _record(row: Mapping[str, Any]) -> Iterator[tuple[str, JSON]]:
     yield "case", row["case_id"]
     yield "trial", row["trial"]
+    if row["turns"] is not None:
+        yield "turns", [dict(_answer(one)) for one in row["turns"]]
     if row["status"] != "ok":
         yield "error_class", row["error_class"]
         yield "error", row["error"] or ""
         return
+    if row["turns"] is None:
+        yield from _answer(row)
+
+
+def _answer(row: Mapping[str, Any]) -> Iterator[tuple[str, JSON]]:
     yield "text", row["output"]
+    if row["tool_calls"]:
+        yield "tool_calls", [dict(one) for one in row["tool_calls"]]
     for name in ("finish_reason", "model", "latency_s", "ttft_s", "cost_usd"):
         if row[name] is not None:
             yield name, row[name]

@@ -16,8 +16,11 @@ from evalkit.model import JSON, NOTHING_SPENT, RunStatus, Spend, Trial
 if TYPE_CHECKING:
     from evalkit.store import Journal, Store
 
-SEAL_AFTER = 8_000
-"""Trials after which a journal segment is moved into the store, in the background."""
+SEAL_AFTER = 8_192
+"""Trials of a journal segment, which is moved into the store in the background.
+
+As many as the store keeps together: rows that fill what is there are not written twice.
+"""
 SEAL_TEXT = 8_000_000
 """The same in characters answered and asked: a segment is in memory while it is moved."""
 
@@ -51,14 +54,17 @@ class Recorder:
 
     def append(self, trials: Sequence[Trial]) -> None:
         """Write trials to the journal and wait for the disk; raises ``StoreError`` when full."""
-        self._journal.append(trials)
-        self._journal.flush()
-        self._unsealed += len(trials)
-        self._text += sum(map(_text, trials))
-        if self._unsealed >= self._seal_after or self._text >= SEAL_TEXT:
-            self._seal()
-            if self._ingesting is None or self._ingesting.done():
-                self._ingesting = self._pool.submit(self._ingest_quietly)
+        while trials:
+            room = max(1, self._seal_after - self._unsealed)
+            now, trials = trials[:room], trials[room:]
+            self._journal.append(now)
+            self._journal.flush()
+            self._unsealed += len(now)
+            self._text += sum(map(_text, now))
+            if self._unsealed >= self._seal_after or self._text >= SEAL_TEXT:
+                self._seal()
+                if self._ingesting is None or self._ingesting.done():
+                    self._ingesting = self._pool.submit(self._ingest_quietly)
 
     def _seal(self) -> None:
         segment = self._journal.seal()
@@ -119,4 +125,7 @@ class Recorder:
 
 def _text(trial: Trial) -> int:
     asked = sum(len(one.content) for one in trial.messages)
-    return asked if trial.output is None else asked + len(trial.output.text)
+    output = trial.output
+    if output is None or not output.turns:
+        return asked if output is None else asked + len(output.text)
+    return asked + sum(len(one.user) + len(one.output.text) for one in output.turns)

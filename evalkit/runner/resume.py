@@ -11,6 +11,7 @@ from evalkit.model import Run, RunKind
 from evalkit.runner.done import Done
 from evalkit.runner.plan import LooksAsked, Plan, RunOptions
 from evalkit.runner.shards import Shard
+from evalkit.runner.unchanged import Unchanged
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -53,6 +54,7 @@ def stored_options(run: Run, given: RunOptions) -> RunOptions:
         workers=given.workers,
         max_time_s=given.max_time_s,
         looks=LooksAsked.of(kept.get("looks")),
+        unchanged=Unchanged.kept(kept),
     )
 
 

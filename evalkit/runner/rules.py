@@ -120,7 +120,7 @@ def _suites_at(root: Path, commit: str, folder: str) -> dict[str, str]:
     return {
         Path(one).stem: f"{folder}/{one}"
         for one in files_at(root, commit, folder)
-        if one.endswith(SUFFIXES)
+        if one.endswith(SUFFIXES) and one.count("/") <= 1  # in the folder, or in a group
     }
 
 

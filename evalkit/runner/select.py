@@ -251,6 +251,8 @@ def _anywhere(case: Case) -> Iterator[str]:
     yield case.id
     for value in case.inputs.values():
         yield _text(value)
+    for turn in case.turns:
+        yield turn.user
 
 
 def _texts_at(values: Mapping[str, JSON], key: str) -> Iterable[str]:

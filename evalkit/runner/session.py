@@ -17,33 +17,33 @@ from typing import TYPE_CHECKING
 from evalkit.config.spec import Project
 from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.gate.beside import beside
-from evalkit.gate.looks import SETTING as LOOKED
-from evalkit.gate.looks import ended_early
 from evalkit.model import RunStatus
 from evalkit.offline import Guard, offline_if
 from evalkit.runner.budget import Ledger
 from evalkit.runner.cache import AnswerCache
-from evalkit.runner.done import NOTHING_DONE
+from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.engines import MakeEngine, Runs, engine_of
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
 from evalkit.runner.flight import Flight
 from evalkit.runner.funds import fund
-from evalkit.runner.looks import Looks
 from evalkit.runner.outcome import Outcome, ScorerErrors
 from evalkit.runner.pace import Pace
-from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan
+from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan, planned_of
 from evalkit.runner.privacy import masker_of, new_masker
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import clean_run
 from evalkit.runner.recorder import Recorder
 from evalkit.runner.resume import Resumed, stored_options
 from evalkit.runner.resume import resume as resume_plan
+from evalkit.runner.unchanged import Unchanged, left_out
 from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
 
 if TYPE_CHECKING:
+    # what judges is imported when a run is judged while it is made
+    from evalkit.runner.looks import Looks
     from evalkit.store import Store
 
 
@@ -170,6 +170,8 @@ def resume_run(
     ``name`` is an id, a part of one, or ``latest``; of ``options`` count those that do not choose
     trials. Raises ``UsageError`` when the project changed since, naming what.
     """
+    from evalkit.gate.looks import ended_early
+
     _recover(store, display)
     run = store.load_run(store.resolve(name))
     options = stored_options(run, options or RunOptions())
@@ -247,24 +249,27 @@ def execute(
     recorder = Recorder(store, run_id, fresh=resumed is None)
     flight = Flight(store.journal_directory / f"{run_id}.flight")
     watch: Looks | None = None
+    done = left_out(plan, {} if resumed is None else resumed.done)
     try:
         if resumed is not None:
             store.reopen_run(run_id)
         if looks is not None:
+            from evalkit.runner.looks import Looks
+
             watch = Looks.of(
                 plan.project,
                 store,
                 plan,
                 looks,
                 recorder,
-                resumed=resumed,
+                done=done,
                 note=lambda text: display.note(redact(text)),
             )
         engine, tallies = _engine(
             plan,
             watch or recorder,
             display,
-            resumed,
+            done,
             veil=veil,
             ledger=ledger or Ledger(),
             make=make,
@@ -293,7 +298,7 @@ def execute(
             recorder.settle()
             kept = None
             if watch is not None and outcome.status is RunStatus.COMPLETE:
-                kept = {LOOKED: watch.record()}
+                kept = watch.settings()
             recorder.finish(outcome.status, unrecorded=engine.ledger.unrecorded, settings=kept)
         except StoreError as error:
             raise _with_kept(error, run_id, tallies, engine) from error
@@ -329,17 +334,17 @@ def _engine(
     plan: Plan,
     sink: Recorder | Looks,
     display: Display,
-    resumed: Resumed | None,
+    done: Mapping[tuple[str, str], Done],
     *,
     veil: Veil,
     ledger: Ledger,
     make: MakeEngine,
     watch: Looks | None,
 ) -> tuple[Runs, list[Tally]]:
-    done = {} if resumed is None else resumed.done
     tallies: list[Tally] = []
     driven: list[Driven] = []
     paces = _paces(plan)
+    kept = Unchanged.kept(plan.run.settings)
     for name, lane in plan.fleet.lanes.items():
         suites = [one for one in plan.suites if name in one.targets and one.survey.mine]
         if not suites:
@@ -348,7 +353,7 @@ def _engine(
             one.name: Tally(
                 suite=one.name,
                 target=name,
-                planned=one.planned,
+                planned=planned_of(one, name, kept),
                 kept=len(done.get((one.name, name), NOTHING_DONE)),
             )
             for one in suites

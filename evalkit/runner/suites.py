@@ -47,6 +47,12 @@ class PlannedSuite:
         return self.survey.mine * self.trials
 
     @property
+    def turns(self) -> float:
+        """Calls that a trial takes, as among the first cases: more than one in conversations."""
+        first = self.survey.first
+        return sum(max(1, len(one.turns)) for one in first) / len(first) if first else 1.0
+
+    @property
     def whole(self) -> int:
         """Trials on each of its targets over all shards."""
         return self.survey.total * self.trials
@@ -57,10 +63,10 @@ def find_suites(project: Project, names: Sequence[str]) -> list[SuiteSpec]:
 
     Raises ``Undecided`` when there is none, and ``UsageError`` for two of one name.
     """
-    from evalkit.config import load_suite, suite_names
+    from evalkit.config.suite import golden_names, load_suite
 
     if not names:
-        found = [load_suite(project, one) for one in suite_names(project)]
+        found = [load_suite(project, one) for one in golden_names(project)]
         golden = [one for one in found if one.kind == "golden"]
         if not golden:
             raise Undecided(

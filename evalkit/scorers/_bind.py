@@ -30,6 +30,7 @@ from evalkit.model import (
 )
 from evalkit.scorers._panel import Panel, together
 from evalkit.scorers._patience import Hung, Patience
+from evalkit.scorers._turns import Judged, TurnsJudged, of_conversation, parts_of
 
 LONG_TEXT = 20_000
 """Characters of answer and expectation above which scoring leaves the event loop for a thread."""
@@ -56,7 +57,8 @@ class BoundScorer:
     ``options`` are complete: every parameter has its value, files are absolute. ``metrics`` are the
     plugin's, and the rate of ``passed`` when the options make it decide. Code that is not
     evalkit's own has ``patience`` with it, a time limit; evalkit's own scorers refuse what would
-    take long. ``judges`` are the targets that a scorer with ``asks`` may ask, by name.
+    take long. ``judges`` are the targets that a scorer with ``asks`` may ask, by name. ``turns``
+    says which answers of a conversation are judged.
     """
 
     name: str
@@ -66,11 +68,17 @@ class BoundScorer:
     threshold: float | None = None
     patience: Patience | None = field(default=None, compare=False)
     judges: Mapping[str, Ask] = field(default_factory=dict)
+    turns: TurnsJudged = "last"
 
     @property
     def asks(self) -> bool:
         """Whether it asks models, whose own limits pace it and whose cost is measured."""
         return bool(self.plugin.asks)
+
+    @property
+    def wants_tools(self) -> bool:
+        """Whether it judges calls, so that a target that can make none leaves it undecided."""
+        return "tools" in self.plugin.needs
 
     @property
     def prompts(self) -> tuple[Path, ...]:
@@ -102,6 +110,12 @@ class BoundScorer:
         A batch scorer sees all judgeable pairs at once. Long texts and the user's own code run in
         a thread, so that the event loop keeps serving other calls.
         """
+        if self.turns != "last" and any(output.turns for _, output in pairs):
+            parts = _parts(pairs)
+            return self._whole(pairs, parts, await self._scored(parts))
+        return await self._scored(pairs)
+
+    async def _scored(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:
         if self.plugin.batch:
             return await self._batch(pairs)
         if self.asks:
@@ -111,11 +125,35 @@ class BoundScorer:
 
     def score_sync(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:
         """The same without an event loop; an async scorer gives errors that say so."""
+        if self.turns != "last" and any(output.turns for _, output in pairs):
+            parts = _parts(pairs)
+            return self._whole(pairs, parts, self._scored_sync(parts))
+        return self._scored_sync(pairs)
+
+    def _scored_sync(self, pairs: Sequence[Pair]) -> list[ScoreRecord]:
         if self.plugin.batch:
             return self._batch_sync(pairs)
         if self.patience is not None:
             return self._patient(pairs, self.patience)
         return [self._one_sync(case, output) for case, output in pairs]
+
+    def _whole(
+        self, pairs: Sequence[Pair], parts: Sequence[Pair], records: Sequence[ScoreRecord]
+    ) -> list[ScoreRecord]:
+        """One record a pair from those of its turns."""
+        rest = iter(zip(parts, records, strict=True))
+        found = []
+        for _, output in pairs:
+            if output.turns:
+                judged = [
+                    Judged(turn, record, not self._missing(*part))
+                    for turn, (part, record) in zip(output.turns, rest, strict=False)
+                ]
+                found.append(of_conversation(judged, self.turns, self.plugin.direction))
+            else:
+                _, record = next(rest)
+                found.append(record)
+        return found
 
     async def _one(self, case: Case, output: Output) -> ScoreRecord:
         missing = self._missing(case, output)
@@ -412,13 +450,25 @@ def bind(
         plugin = replace(plugin, obj=plugin.reference, batch=False)
     return BoundScorer(
         name=spec.name,
-        signature=signature + (f"|{extra}" if extra else ""),
+        signature=signature
+        + (f"|{extra}" if extra else "")
+        + (f"|turns:{spec.turns}" if spec.turns != "last" else ""),
         plugin=plugin,
         options=options,
         threshold=spec.threshold,
         judges={name: known[name] for name in plugin.asked(options)},
         patience=_patience(plugin, options),
+        turns=spec.turns,
     )
+
+
+def _parts(pairs: Sequence[Pair]) -> list[Pair]:
+    """Every turn of every conversation as a pair of its own, and the other pairs as they are."""
+    return [
+        part
+        for case, output in pairs
+        for part in (parts_of(case, output) if output.turns else [(case, output)])
+    ]
 
 
 def _patience(plugin: registry.ScorerPlugin, options: Mapping[str, Any]) -> Patience | None:

@@ -9,6 +9,7 @@ characters) and what a model's tokenizer may take for its own marks is written v
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ from evalkit.model import JSON, Case, Message, Output
 
 LONGEST = 200_000
 """Characters of all texts together that a judge is shown; more is Unscorable, never cut."""
+CONVERSATION = "conversation"
+"""The variable of a rubric that holds a conversation until its answer."""
 _HEX = 24
 _KEPT = frozenset("\n\t\u200c\u200d")  # joiners belong to the spelling of many languages
 # marks with which models tell roles apart: <|im_start|>, [INST], <<SYS>>, <start_of_turn>
@@ -94,9 +97,25 @@ def _is_plain(character: str) -> bool:
     return unicodedata.category(character) == "Zs"
 
 
+def conversation_of(output: Output | None) -> dict[str, JSON]:
+    """A conversation until its last answer, under its name; nothing for a single question.
+
+    As JSON, so that no text of it can seem to be said by another.
+    """
+    if output is None or not output.turns:
+        return {}
+    said: list[JSON] = []
+    for one in output.turns:
+        said += ({"user": one.user}, {"assistant": one.output.text})
+    return {CONVERSATION: json.dumps(said[:-1], ensure_ascii=False, indent=1)}
+
+
 def texts_of(case: Case, output: Output | None) -> dict[str, JSON]:
-    """What a rubric may show: the answer, what was expected, the context and the inputs."""
-    found: dict[str, JSON] = {"inputs": dict(case.inputs)}
+    """What a rubric may show: the answer, what was expected, the context and the inputs.
+
+    And the conversation until the answer, where there is one.
+    """
+    found: dict[str, JSON] = {"inputs": dict(case.inputs), **conversation_of(output)}
     if output is not None:
         found["output"] = output.text
     context = (output.context if output is not None else ()) or case.context

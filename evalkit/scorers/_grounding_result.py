@@ -55,7 +55,8 @@ def read(case: Case, output: Output, *, trust_inputs: bool) -> Reading:
     source = prepare(tuple(parts))
     if not source.words:
         raise Unscorable("the context has no words")
-    asked = stems_of(_texts(case.inputs)) if trust_inputs else frozenset()
+    given = [case.inputs, [one.user for one in case.turns]]
+    asked = stems_of(_texts(given)) if trust_inputs else frozenset()
     found = claims(source, output.text, asked)
     if not found:
         raise Unscorable("the answer has no words to judge")

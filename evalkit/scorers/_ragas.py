@@ -74,7 +74,7 @@ def installed(_: Mapping[str, Any]) -> str:
 
 def question_of(case: Case, name: str) -> str:
     """The text that was asked, from the input of that name; raises ``Unscorable``."""
-    found = case.inputs.get(name)
+    found = case.inputs.get(name, case.said)
     if not isinstance(found, str) or not found.strip():
         raise Unscorable(f"the case has no text inputs.{name}")
     return found

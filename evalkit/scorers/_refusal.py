@@ -226,6 +226,11 @@ def _signs(sentence: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def declines(sentence: str) -> bool:
+    """Whether a sentence says that something cannot or will not be done, in any known language."""
+    return bool({"cannot", "cannot_do"} & _signs(sentence))
+
+
 def names() -> Sequence[str]:
     """The signals that have a weight, in the order they are written."""
     return tuple(WEIGHTS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from evalkit.config.prompt import Prompt, load_prompt
 from evalkit.errors import PromptError, Unscorable
 from evalkit.model import JSON, Message
-from evalkit.scorers._fence import Fenced
+from evalkit.scorers._fence import CONVERSATION, Fenced
 
 DATA = Path(__file__).parent / "data"
 
@@ -53,4 +53,19 @@ def question(prompt: Prompt, texts: Mapping[str, JSON], *, form: str) -> tuple[M
         messages = prompt.render(fenced.shown)
     except PromptError as error:
         raise Unscorable(f"the rubric cannot be filled in: {error.what}") from error
-    return fenced.guarded(messages, form)
+    return fenced.guarded(_with_conversation(prompt, messages, fenced), form)
+
+
+def _with_conversation(
+    prompt: Prompt, messages: tuple[Message, ...], fenced: Fenced
+) -> tuple[Message, ...]:
+    """The messages with the conversation in front of the last, unless the rubric shows it itself.
+
+    A rubric that was written for single questions must not judge an answer out of its place.
+    """
+    said = fenced.shown.get(CONVERSATION)
+    if said is None or CONVERSATION in prompt.names:
+        return messages
+    *rest, last = messages
+    before = f"The conversation until the answer, as JSON:\n{said}"
+    return (*rest, Message(role=last.role, content=f"{before}\n\n{last.content}"))

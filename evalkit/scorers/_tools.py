@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from evalkit.cards import ScorerCard
+from evalkit.cards import Measured, ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import Case, ToolCall
 from evalkit.scorers._json_compare import JsonCompare, plain_json
@@ -16,11 +16,12 @@ MOST = 200
 """Calls that are compared on each side; more is unscored."""
 
 
-def tools_card(*blind: str) -> ScorerCard:
+def tools_card(*blind: str, measured: Callable[[], Sequence[Measured]] = lambda: ()) -> ScorerCard:
     """The card of a scorer of tool calls."""
     return ScorerCard(
         family="tools",
         blind=(*blind, "calls that the target does not report (tool_calls of its answer)"),
+        measured=measured,
     )
 
 

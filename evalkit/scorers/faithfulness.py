@@ -9,6 +9,7 @@ from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
 from evalkit.model import JSON, Case, Evidence, Output, Score, mean, rate
 from evalkit.registry import scorer
+from evalkit.scorers._fence import conversation_of
 from evalkit.scorers._grounding_result import GROUNDED
 from evalkit.scorers._panel import Judges, Panel, together
 from evalkit.scorers._rubric import DATA, question, rubric_at
@@ -111,7 +112,11 @@ async def faithfulness(case: Case, output: Output, panel: Panel, *, judges: Judg
 
 
 async def _taken_apart(case: Case, output: Output, panel: Panel, name: str) -> list[Statement]:
-    shown: dict[str, JSON] = {"inputs": dict(case.inputs), "output": output.text}
+    shown: dict[str, JSON] = {
+        "inputs": dict(case.inputs),
+        "output": output.text,
+        **conversation_of(output),
+    }
     return await ask_for(
         panel,
         name,

@@ -107,7 +107,7 @@ def _judge(
     limit: float,
     batch: int,
 ) -> Score:
-    asked = case.inputs.get(question)
+    asked = case.inputs.get(question, case.said)
     context = "\n\n".join(one for one in _local.texts_of(case, output) if one.strip())
     head = f"{_local.sound(asked)}\n\n" if isinstance(asked, str) else ""
     answer = _local.sound(output.text)

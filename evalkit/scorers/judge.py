@@ -9,13 +9,13 @@ from evalkit.cards import ScorerCard
 from evalkit.model import JSON, Case, Output, Score, mean, rate
 from evalkit.registry import scorer
 from evalkit.scorers._bind import PromptFile
-from evalkit.scorers._fence import texts_of
+from evalkit.scorers._fence import CONVERSATION, texts_of
 from evalkit.scorers._panel import Judges, Panel, together
 from evalkit.scorers._rubric import DATA, checked, question, rubric_at
 from evalkit.scorers._verdict import Scale, ask_for
 from evalkit.scorers._votes import Vote, combined, read_vote
 
-_SHOWN = ("output", "expected", "context", "inputs")
+_SHOWN = ("output", "expected", "context", "inputs", CONVERSATION)
 _CRITERIA = DATA / "judge_criteria.j2"
 
 
@@ -84,7 +84,8 @@ async def judge(
     """What a model thinks of an answer, by a rubric: one judge or a panel, once or several times.
 
     ``judges`` are targets of the project. ``rubric`` is a prompt file with ``output`` and, where
-    wanted, ``expected``, ``context`` and ``inputs.NAME``; ``criteria`` is a rubric in a sentence.
+    wanted, ``expected``, ``context``, ``inputs.NAME`` and ``conversation`` (what was said before
+    the answer, which is shown anyway); ``criteria`` is a rubric in a sentence.
     What the judge is shown is fenced off as data, and it answers reason first, then verdict.
     ``scale`` is ``pass_fail``, a range such as ``1-5``, labels with the best first, or labels with
     their values; the value runs from 0 to 1, the label is the judge's word. An answer passes from

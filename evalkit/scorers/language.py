@@ -87,7 +87,8 @@ def _wanted(case: Case, tag: str, fewest: int) -> tuple[str, ...]:
         if code not in _known():
             raise Unscorable(f"tags.{tag} names no language that is known: {code[:20]!r}")
         return (code,)
-    texts = [one for one in case.inputs.values() if isinstance(one, str)]
+    given = (case.said,) if case.turns else case.inputs.values()
+    texts = [one for one in given if isinstance(one, str)]
     if not texts:
         raise Unscorable(f"nothing says which language is wanted (languages, or tags.{tag})")
     return (_guess("\n".join(texts), fewest, "the question"),)

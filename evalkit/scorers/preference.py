@@ -10,13 +10,13 @@ from evalkit.errors import Unscorable
 from evalkit.model import JSON, Case, Metric, Output, Score, mean, rate
 from evalkit.registry import scorer
 from evalkit.scorers._bind import PromptFile
-from evalkit.scorers._fence import texts_of
+from evalkit.scorers._fence import CONVERSATION, conversation_of, texts_of
 from evalkit.scorers._panel import Judges, Panel, together
 from evalkit.scorers._rubric import DATA, checked, question, rubric_at
 from evalkit.scorers._verdict import Scale, ask_for
 from evalkit.scorers._votes import Vote, combined, read_vote
 
-_SHOWN = ("first", "second", "context", "inputs")
+_SHOWN = ("first", "second", "context", "inputs", CONVERSATION)
 _RUBRIC = DATA / "preference.j2"
 _ORDER = Scale(("first", "tie", "second"), (1.0, 0.5, 0.0), 0.5)
 _RESULT = Scale(("better", "tie", "worse"), (1.0, 0.5, 0.0), 0.5)
@@ -116,6 +116,7 @@ async def preference(
             "second": second,
             "inputs": texts["inputs"],
             "context": texts["context"],
+            **conversation_of(output),
         }
         messages = question(prompt, shown, form=_FORM)
         return await ask_for(

@@ -9,14 +9,16 @@ this costs 18 to 33 % more cases than group-sequential looks; it is for open-end
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.stats.intervals import Floats
+from evalkit.stats.intervals import Floats, Interval
 
 _BETS = 12
+_CAREFUL = 0.95
+"""The share of everything that the largest bet puts at risk: nobody is ever ruined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,11 @@ class Wealth:
         }
 
 
+def tuned_bet(margin: float, noise: float) -> float:
+    """The stake that wins most from a mean of ``margin`` with this variance, to second order."""
+    return margin / (noise + margin**2)
+
+
 def bet_on_pass(margin: float, *, noise: float | None = None) -> Wealth:
     """Start betting that a drop larger than ``margin`` is ruled out: the mean of d + m is above 0.
 
@@ -101,8 +108,8 @@ def bet_on_pass(margin: float, *, noise: float | None = None) -> Wealth:
     """
     if not 0 < margin < 1:
         raise ValueError(f"a margin lies between 0 and 1, not at {margin!r}")
-    largest = 0.95 / (1 - margin)
-    tuned = None if noise is None else min(margin / (noise + margin**2), largest)
+    largest = _CAREFUL / (1 - margin)
+    tuned = None if noise is None else min(tuned_bet(margin, noise), largest)
     return _start(largest, tuned, shift=margin, sign=1)
 
 
@@ -111,22 +118,22 @@ def bet_on_harm(*, margin: float = 0.0, noise: float | None = None) -> Wealth:
 
     With ``margin`` and ``noise`` half of the money goes on the bet tuned to a drop of the margin.
     """
-    tuned = None if noise is None or not margin else min(margin / (noise + margin**2), 0.95)
-    return _start(0.95, tuned, shift=0.0, sign=-1)
+    tuned = None if noise is None or not margin else min(tuned_bet(margin, noise), _CAREFUL)
+    return _start(_CAREFUL, tuned, shift=0.0, sign=-1)
 
 
 def bet_on_rate_below(ceiling: float) -> Wealth:
     """Start betting that a rate of events (x = 0 or 1) is below ``ceiling``: r − x is above 0."""
     if not 0 < ceiling < 1:
         raise ValueError(f"a ceiling lies between 0 and 1, not at {ceiling!r}")
-    return _start(0.95 / (1 - ceiling), None, shift=ceiling, sign=-1)
+    return _start(_CAREFUL / (1 - ceiling), None, shift=ceiling, sign=-1)
 
 
 def bet_on_rate_above(ceiling: float) -> Wealth:
     """Start betting that a rate of events (x = 0 or 1) is above ``ceiling``: x − r is above 0."""
     if not 0 < ceiling < 1:
         raise ValueError(f"a ceiling lies between 0 and 1, not at {ceiling!r}")
-    return _start(0.95 / ceiling, None, shift=-ceiling, sign=1)
+    return _start(_CAREFUL / ceiling, None, shift=-ceiling, sign=1)
 
 
 def resume(stored: dict[str, object]) -> Wealth:
@@ -151,6 +158,66 @@ def resume(stored: dict[str, object]) -> Wealth:
     if len(lengths) != 1 or not wealth.bets or not math.isclose(sum(wealth.weights), 1):
         raise ValueError("these are not stored e-values")
     return wealth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnytimeMean:
+    """The mean of bounded values in an order fixed beforehand, judged by bets after every one.
+
+    An ``Evidence`` that holds however often it was looked at, and whenever it is stopped: the
+    p-values are those of the best moment so far, the interval is the confidence sequence of the
+    same bets (Waudby-Smith and Ramdas 2024, 4). ``low`` and ``high`` bound a value; ``tuned`` is
+    the stake that half of the money goes on, see ``tuned_bet``, or ``None``.
+    """
+
+    values: Floats
+    low: float
+    high: float
+    tuned: float | None = None
+
+    def __post_init__(self) -> None:
+        data = self.values
+        if not len(data) or not ((data >= self.low - 1e-12) & (data <= self.high + 1e-12)).all():
+            raise ValueError("only values within finite bounds can be bet on")
+
+    @property
+    def value(self) -> float:
+        """The mean of all."""
+        return math.fsum(self.values.tolist()) / len(self.values)
+
+    def p_above(self, at: float) -> float:
+        """See ``Evidence``."""
+        return self._p(at - self.low, self.values - at)
+
+    def p_below(self, at: float) -> float:
+        """See ``Evidence``."""
+        return self._p(self.high - at, at - self.values)
+
+    def _p(self, room: float, gains: Floats) -> float:
+        if room <= 0:
+            return 1.0
+        tuned = None if self.tuned is None else min(self.tuned, _CAREFUL / room)
+        start = _start(_CAREFUL / room, tuned, shift=0.0, sign=1)
+        won = np.cumsum(np.log1p(np.outer(gains, start.bets)), axis=0)
+        return math.exp(-max(float(_mixed(won, start.weights).max()), 0.0))
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """See ``Evidence``; a bet loses from every value it is placed further away from."""
+        alpha, value = (1 - level) / 2, self.value
+        low = _last(lambda at: self.p_above(at) <= alpha, self.low, value)
+        high = _last(lambda at: self.p_below(at) <= alpha, self.high, value)
+        return Interval(low, high)
+
+
+def _last(excluded: Callable[[float], bool], edge: float, value: float) -> float | None:
+    """The value furthest from the edge that is excluded; ``None`` when not even the edge is."""
+    inside, outside = value, edge + (value - edge) * 1e-6
+    if not excluded(outside):
+        return None
+    for _ in range(20):
+        middle = (inside + outside) / 2
+        inside, outside = (inside, middle) if excluded(middle) else (middle, outside)
+    return outside
 
 
 def _start(largest: float, tuned: float | None, *, shift: float, sign: int) -> Wealth:

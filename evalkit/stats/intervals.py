@@ -22,6 +22,9 @@ SPARSE = 20
 
 Floats = npt.NDArray[np.float64]
 
+_ROWS = 50_000
+"""Rows that are added up at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -223,6 +226,21 @@ NORMAL_FROM = 5_000
 """Cases above which the sums of resamples are drawn from their limit."""
 
 
+def _moments(data: npt.NDArray[np.generic]) -> tuple[Floats, Floats]:
+    """Mean and covariance of rows, a few thousand at a time.
+
+    Of whole numbers they are the same in any order: their sums are exact, up to 2^53.
+    """
+    size, width = len(data), data.shape[1]
+    total, products = np.zeros(width), np.zeros((width, width))
+    for start in range(0, size, _ROWS):
+        rows = data[start : start + _ROWS].astype(float)
+        total += rows.sum(axis=0)
+        products += rows.T @ rows
+    mean = total / size
+    return mean, products / size - np.outer(mean, mean)
+
+
 def bootstrap_corpus(
     stats: Sequence[Sequence[float]] | Floats,
     corpus_value: Callable[[Sequence[float]], float],
@@ -238,15 +256,18 @@ def bootstrap_corpus(
     Of many cases the sums of a resample are drawn as what they then are, normal with the mean and
     covariance of the cases (Bickel and Freedman 1981): a million cases take what thousands do.
     """
-    data = np.asarray(stats, dtype=float)
-    data = data[np.lexsort(data.T[::-1])]
+    data = np.asarray(stats)
     n = len(data)
-    if n < 2 or bool((data[0] == data[-1]).all()):
+    if n <= NORMAL_FROM or data.dtype.kind != "i":
+        data = data.astype(float)
+        data = data[np.lexsort(data.T[::-1])]
+    if n < 2 or bool((data == data[0]).all()):
         return NOTHING
     generator = np.random.default_rng(seed)
     if n > NORMAL_FROM:
+        mean, covariance = _moments(data)
         sums = generator.multivariate_normal(
-            n * data.mean(axis=0), n * np.cov(data.T, bias=True), size=resamples, method="eigh"
+            n * mean, n * covariance, size=resamples, method="eigh"
         )
         values = [corpus_value(one) for one in np.maximum(sums, 0.0).tolist()]
     else:

@@ -33,6 +33,8 @@ BUSY = 0.90
 """The share of one core from which the client's event loop is taken to be its own bottleneck."""
 FEWEST_MORE = 0.05
 """Steps of a ramp that differ by less are not compared."""
+OF_LOAD = frozenset({"rate_limit", "timeout", "connection", "server", "crash", "cancelled"})
+"""Classes of errors that too much load makes; no other says anything about it."""
 FEWEST = 20
 """Requests below which no rate is estimated from the instants of the answers."""
 
@@ -176,10 +178,11 @@ class Saturation:
     levels are requests a second of an open test and requests at once of a closed one. ``peak`` is
     the highest number of answers a second in any step, ``knee`` for a closed test the number at
     once at which the asymptotes of throughput meet: peak times the latency of the lowest step
-    (Denning and Buzen 1978). ``client`` says that the client became the limit first.
+    (Denning and Buzen 1978). ``client`` says that the client became the limit first, ``errors``
+    that requests failed for a reason that load does not make.
     """
 
-    status: Literal["found", "lowest", "not reached", "client", "unknown"]
+    status: Literal["found", "lowest", "not reached", "client", "errors", "unknown"]
     arrivals: Arrivals
     held: float | None = None
     broken: float | None = None
@@ -205,7 +208,8 @@ def saturation(steps: Sequence[LoadStep]) -> Saturation:
     asked; a closed one when it and all above it brought less than half as many more answers a
     second as there were more requests at once, beside the step before; either when its p95 latency
     is more than three times that of the lowest step and 5 ms above it. A test of one step has
-    nothing to compare latency with.
+    nothing to compare latency with. Where more than 5 % of a step failed for another reason, as a
+    wrong key, nothing is said of load.
     """
     arrivals: Arrivals = steps[0].arrivals if steps else "open"
     ordered = sorted((one for one in steps if one.sent), key=lambda one: one.level)
@@ -230,6 +234,16 @@ def saturation(steps: Sequence[LoadStep]) -> Saturation:
                 peak=peak,
                 knee=knee,
             )
+        failing = _failing(one)
+        if failing:
+            return Saturation(
+                status="errors",
+                arrivals=arrivals,
+                held=held,
+                broken=one.level,
+                peak=peak,
+                reason=failing,
+            )
         reason = _saturated(one, lowest) or _unrewarded(ordered[max(0, place - 1) :])
         if reason:
             return Saturation(
@@ -243,6 +257,16 @@ def saturation(steps: Sequence[LoadStep]) -> Saturation:
             )
         held = one.level
     return Saturation(status="not reached", arrivals=arrivals, held=held, peak=peak)
+
+
+def _failing(step: LoadStep) -> str:
+    """Whether more requests failed than a step may, for reasons that fewer would not change."""
+    found = {name: n for name, n in step.error_classes.items() if name not in OF_LOAD}
+    failed = sum(found.values())
+    if failed <= (1 - KEPT_UP) * step.sent:
+        return ""
+    commonest = max(found, key=lambda name: found[name])
+    return f"{failed:,} of {step.sent:,} requests failed ({commonest})"
 
 
 def _saturated(step: LoadStep, lowest: LoadStep) -> str:

@@ -25,6 +25,14 @@ def structural_cases(margin: float, *, alpha: float = 0.05) -> int:
     return math.ceil(_z(1 - alpha) ** 2 * (1 - margin) / margin - 1e-9)
 
 
+def structural_p(cases: int, margin: float) -> float:
+    """The smallest p-value that so many cases can give against a drop of ``margin``."""
+    from scipy.special import ndtr
+
+    _check_share(margin, "margin")
+    return float(ndtr(-math.sqrt(cases * margin / (1 - margin))))
+
+
 def cases_to_pass(
     discordance: float, margin: float, *, power: float = 0.8, alpha: float = 0.05
 ) -> int:

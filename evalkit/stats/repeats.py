@@ -32,6 +32,11 @@ class CaseMoments:
             means=self.means[rows], variances=self.variances[rows], trials=self.trials[rows]
         )
 
+    def certain(self, mask: npt.NDArray[np.bool_]) -> CaseMoments:
+        """The same with cases that cannot come out otherwise, whatever their trials varied."""
+        variances = np.where(mask, 0.0, self.variances)
+        return CaseMoments(means=self.means, variances=variances, trials=self.trials)
+
 
 def case_moments(
     values: Sequence[float] | Floats, cases: Sequence[int] | npt.NDArray[np.intp]

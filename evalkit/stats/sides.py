@@ -81,12 +81,26 @@ def of_cases(side: Side, wanted: Container[str]) -> Side:
         return side
     kept, rows = np.flatnonzero(mask).tolist(), mask[side.owner]
     return replace(
-        side,
+        _of_rows(side, rows),
         cases=[side.cases[one] for one in kept],
         inputs=[side.inputs[one] for one in kept],
         names=[side.names[one] for one in kept],
         tags={tag: [values[one] for one in kept] for tag, values in side.tags.items()},
         owner=(np.cumsum(mask) - 1)[side.owner[rows]].astype(np.intp),
+    )
+
+
+def first_trials(side: Side, count: int) -> Side:
+    """A side with at most the first so many trials of each case, in the order of its rows."""
+    starts = np.cumsum(side.trials_per_case()) - side.trials_per_case()
+    rows = np.arange(side.trials) - starts[side.owner] < count
+    return side if bool(rows.all()) else _of_rows(side, rows)
+
+
+def _of_rows(side: Side, rows: Bools) -> Side:
+    return replace(
+        side,
+        owner=side.owner[rows],
         texts=None if side.texts is None else side.texts[rows],
         scores={
             name: SideScores(

@@ -92,12 +92,13 @@ def _within(candidate: CaseMoments, baseline: CaseMoments, spread: float) -> flo
     """
     if (baseline.trials < 2).any():
         raise ValueError("the noise within a case needs two stored trials of it")
-    runs, own = float(np.mean(baseline.trials)), float(np.mean(candidate.trials))
+    runs, own = float(np.mean(baseline.trials)), float(np.min(candidate.trials))
     known = baseline.variances
     if (candidate.trials > 1).all():
         fresh = _mean(candidate.variances / candidate.trials)
     else:
-        fresh = _mean(known) / own
+        # the baseline may list cases that the candidate was not asked yet
+        fresh = _mean(known / candidate.trials) if candidate.n == baseline.n else _mean(known) / own
     within = _mean(known / baseline.trials) + fresh
     if np.count_nonzero(known) >= SPARSE or math.isinf(spread):
         return within

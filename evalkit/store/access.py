@@ -8,6 +8,7 @@ without asking, such as the ``duckdb`` program, is met with retries.
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -35,6 +36,8 @@ _CONFIG: dict[str, Any] = {
 _WRITER: dict[str, Any] = {**_CONFIG, "threads": 1}
 """A few thousand rows are written faster, and in less memory, by one thread than by several."""
 
+_FRUGAL: dict[str, Any] = {**_CONFIG, "threads": 1, "memory_limit": "64MB"}
+
 ROW_GROUP = 8_192
 """Rows that DuckDB keeps together, and writes again together when some are added.
 
@@ -55,11 +58,15 @@ def _process_lock(path: Path) -> threading.RLock:
 class Access:
     """Short connections to one store file.
 
-    ``patience_s`` is how long to wait for others before giving up, in seconds.
+    ``patience_s`` is how long to wait for others before giving up, in seconds. ``keeps`` holds
+    DuckDB itself, without the file, from one write to the next: to start it takes as long as to
+    write a few hundred trials.
     """
 
-    def __init__(self, path: Path, *, patience_s: float):
+    def __init__(self, path: Path, *, patience_s: float, keeps: bool = False):
         self.path = path
+        self._keeps = keeps
+        self._kept: DuckDBPyConnection | None = None
         self.lock_path = path.with_name(path.name + ".lock")
         self.patience_s = patience_s
 
@@ -103,26 +110,33 @@ class Access:
                         self._undo(connection)
                         raise
                     connection.commit()
-                finally:
+                except BaseException:
                     connection.close()
+                    raise
+                self._let_go(connection)
             except EvalkitError:
                 raise
             except failures() as error:
                 raise store_failure(error, self.path) from error
 
     @contextmanager
-    def reading(self) -> Iterator[DuckDBPyConnection]:
-        """A connection that can only read this one file, and nothing else on the machine."""
+    def reading(self, *, frugal: bool = False) -> Iterator[DuckDBPyConnection]:
+        """A connection that can only read this one file, and nothing else on the machine.
+
+        A ``frugal`` one takes little memory and one thread: what does not fit waits beside the
+        store.
+        """
+        config = _FRUGAL if frugal and os.access(self.path.parent, os.W_OK) else _CONFIG
         deadline = time.monotonic() + self.patience_s
         with _process_lock(self.path):
-            connection = self._open_reader(deadline)
+            connection = self._open_reader(deadline, config)
             try:
                 version = stored_version(connection, self.path)
                 if version < known_version():
                     connection.close()
                     with self.writing():
                         pass
-                    connection = self._open_reader(deadline)
+                    connection = self._open_reader(deadline, config)
                 yield connection
             except EvalkitError:
                 raise
@@ -131,19 +145,19 @@ class Access:
             finally:
                 connection.close()
 
-    def _open_reader(self, deadline: float) -> DuckDBPyConnection:
+    def _open_reader(self, deadline: float, config: dict[str, Any]) -> DuckDBPyConnection:
         try:
             with self._file_lock(deadline, reading=True):
-                return self._retry(self._reader, deadline)
+                return self._retry(lambda: self._reader(config), deadline)
         except EvalkitError:
             raise
         except failures() as error:
             raise store_failure(error, self.path) from error
 
-    def _reader(self) -> DuckDBPyConnection:
+    def _reader(self, config: dict[str, Any]) -> DuckDBPyConnection:
         import duckdb
 
-        connection = duckdb.connect(str(self.path), read_only=True, config=_CONFIG)
+        connection = duckdb.connect(str(self.path), read_only=True, config=config)
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -152,7 +166,7 @@ class Access:
     def _writer(self) -> DuckDBPyConnection:
         import duckdb
 
-        connection = duckdb.connect(config=_WRITER)
+        connection, self._kept = self._kept or duckdb.connect(config=_WRITER), None
         try:
             # the size of row groups is an option of ATTACH alone
             options = [f"ROW_GROUP_SIZE {ROW_GROUP}"]
@@ -166,6 +180,20 @@ class Access:
             connection.close()
             raise
         return connection
+
+    def _let_go(self, connection: DuckDBPyConnection) -> None:
+        """Close the file: what was committed is in it, and others may open it."""
+        if self._keeps:
+            try:
+                connection.execute("USE memory")
+                connection.execute("DETACH store")
+            except failures():
+                # the log beside the file keeps what could not be moved into it
+                connection.close()
+            else:
+                self._kept = connection
+        else:
+            connection.close()
 
     def _retry(
         self, attempt: Callable[[], DuckDBPyConnection], deadline: float

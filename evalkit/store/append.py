@@ -133,6 +133,7 @@ def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
                 " SELECT case_id FROM cases JOIN incoming_cases AS i USING (case_id)"
                 " WHERE cases.name IS DISTINCT FROM i.name OR cases.tags IS DISTINCT FROM i.tags"
                 " OR cases.metadata::VARCHAR IS DISTINCT FROM i.metadata"
+                " OR cases.turns::VARCHAR IS DISTINCT FROM i.turns::VARCHAR"
             )
             for name in ("cases", "known_cases"):
                 connection.execute(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring
 from operator import attrgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evalkit.hashing import json_encoder
@@ -179,15 +180,41 @@ def reals(values: Sequence[Sequence[float] | None]) -> pa.Array:
     return lists(values, real)
 
 
-def structs(values: Sequence[Sequence[object] | None], fields: Fields) -> pa.Array:
-    """STRUCT[]: of each element the attributes named by ``fields``, each made by its function."""
+def structs(
+    values: Sequence[Sequence[object] | None],
+    fields: Fields,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> pa.Array:
+    """STRUCT[]: of each element the attributes named by ``fields``, each made by its function.
+
+    A field is called as the last of its attribute's names, or as ``names`` says.
+    """
     import pyarrow as pa
+
+    called = [path.rpartition(".")[2] for path in fields]
 
     def flat(elements: list[object]) -> pa.Array:
         made = [make([attrgetter(path)(one) for one in elements]) for path, make in fields.items()]
-        return pa.StructArray.from_arrays(made, [path.rpartition(".")[2] for path in fields])
+        return pa.StructArray.from_arrays(made, [names.get(one, one) for one in called])
 
     return lists(values, flat)
+
+
+def struct(values: Sequence[object | None], fields: Fields) -> pa.Array:
+    """STRUCT; ``None`` is NULL."""
+    import pyarrow as pa
+
+    made = [
+        make([None if one is None else getattr(one, name) for one in values])
+        for name, make in fields.items()
+    ]
+    missing = pa.array([one is None for one in values], type=pa.bool_())
+    return pa.StructArray.from_arrays(made, list(fields), mask=missing)
+
+
+def json_or_null(values: Sequence[Any]) -> pa.Array:
+    """JSON as text; ``None`` is NULL."""
+    return text([None if one is None else as_json(one) for one in values])
 
 
 def maps(values: Sequence[Mapping[str, str]]) -> pa.Array:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import ErrorClass
 from evalkit.hashing import content_id
-from evalkit.model import Provenance, RunKind, RunStatus, ScoreStatus, TrialStatus
+from evalkit.model import (
+    JSON,
+    Provenance,
+    RunKind,
+    RunStatus,
+    ScoreStatus,
+    ScriptedTurn,
+    TrialStatus,
+)
+from evalkit.script import identity_of
 from evalkit.store.reads import fetch, single
 from evalkit.store.rows import run_from
 
@@ -53,6 +62,13 @@ _RULES = {
     " WHERE json_type(messages) <> 'ARRAY' OR len(list_filter(json_extract(messages, '$[*]'),"
     " lambda x: json_type(x, '$.role') IS DISTINCT FROM 'VARCHAR'"
     " OR json_type(x, '$.content') IS DISTINCT FROM 'VARCHAR' OR len(json_keys(x)) <> 2)) > 0",
+    "a turn has no text, no origin, or a number below zero": "SELECT 1 FROM trials"
+    " WHERE len(list_filter(turns, lambda x: x.user IS NULL OR x.output IS NULL"
+    " OR x.provenance IS NULL OR x.output_context IS NULL OR x.tool_calls IS NULL"
+    " OR len(list_filter([x.latency_s, x.ttft_s, x.cost_usd],"
+    " lambda y: NOT isfinite(y) OR y < 0)) > 0)) > 0",
+    "a turn of a case says nothing": "SELECT 1 FROM cases"
+    " WHERE len(list_filter(turns, lambda x: x.user IS NULL)) > 0 OR len(turns) = 0",
     "inputs or notes are no JSON object": "SELECT 1 FROM cases WHERE json_type(inputs) <> 'OBJECT'"
     " OR json_type(metadata) <> 'OBJECT'",
 }
@@ -101,15 +117,23 @@ def _false_identity(connection: DuckDBPyConnection) -> str | None:
     """A case whose content is not what its identity says, but for what was masked in it."""
     rows = connection.sql(
         "SELECT case_id, input_id, inputs::VARCHAR AS inputs, expected::VARCHAR AS expected,"
-        " context FROM cases"
+        " context, turns FROM cases"
     ).to_arrow_reader(16_384)
     for batch in rows:
         for row in batch.to_pylist():
-            expected = None if row["expected"] is None else json.loads(row["expected"])
-            asked = {"inputs": json.loads(row["inputs"]), "context": row["context"]}
-            if content_id({**asked, "expected": expected}) == row["case_id"]:
+            turns = [
+                ScriptedTurn(user=one["user"], expected=_value(one["expected"]))
+                for one in row["turns"] or ()
+            ]
+            expected, inputs = _value(row["expected"]), json.loads(row["inputs"])
+            if content_id(identity_of(inputs, row["context"], turns, expected)) == row["case_id"]:
                 continue
-            texts = f"{row['inputs']}{row['expected']}{row['context']}"
+            texts = f"{row['inputs']}{row['expected']}{row['context']}{row['turns']}"
             if not _VEILED.search(texts):
                 return f"case {row['case_id'][:20]!r} is not what its identity says"
     return None
+
+
+def _value(text: str | None) -> JSON:
+    found: JSON = None if text is None else json.loads(text)
+    return found

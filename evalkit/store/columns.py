@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,31 @@ LEG: arrays.Fields = {
     "cost_usd": arrays.real,
     **{f"usage.{name}": arrays.whole for name in USAGE},
 }
+SCRIPT: arrays.Fields = {
+    "user": arrays.text,
+    "expected": arrays.json_or_null,
+    "metadata": arrays.json_or_null,
+}
+TURN: arrays.Fields = {
+    "user": arrays.text,
+    "output.text": arrays.text,
+    "output.context": arrays.texts,
+    "output.tool_calls": partial(arrays.structs, fields=TOOL_CALL),
+    "output.finish_reason": arrays.repeated,
+    "output.model": arrays.repeated,
+    "output.provenance": arrays.repeated,
+    "output.latency_s": arrays.real,
+    "output.ttft_s": arrays.real,
+    "output.inter_token": partial(
+        arrays.struct,
+        fields={"count": arrays.whole, **dict.fromkeys(INTER_TOKEN[1:], arrays.real)},
+    ),
+    "output.cost_usd": arrays.real,
+    **{f"output.usage.{name}": arrays.whole for name in USAGE},
+    "output.extra": arrays.json_or_null,
+}
+TURN_NAMES = {"text": "output", "context": "output_context"}
+"""Fields of a turn that are called as the columns of a trial, and not as those of an answer."""
 _NO_USAGE = Usage()
 
 
@@ -99,10 +125,15 @@ def joined(parts: Sequence[TrialColumns]) -> TrialColumns:
 
     if len(parts) == 1:
         return parts[0]
+
+    def together(tables: list[pa.Table]) -> pa.Table:
+        # a column that is empty in one part, or not known to whoever wrote it, has no type there
+        return pa.concat_tables(tables, promote_options="default")
+
     return TrialColumns(
-        cases=_last_of_each(pa.concat_tables([one.cases for one in parts])),
-        trials=pa.concat_tables([one.trials for one in parts]),
-        scores=pa.concat_tables([one.scores for one in parts]),
+        cases=_last_of_each(together([one.cases for one in parts])),
+        trials=together([one.trials for one in parts]),
+        scores=together([one.scores for one in parts]),
     )
 
 
@@ -128,6 +159,7 @@ def _cases(cases: Iterable[Case]) -> pa.Table:
             "context": arrays.texts([one.context for one in kept]),
             "tags": arrays.maps([one.tags for one in kept]),
             "metadata": arrays.text([arrays.as_json(one.metadata) for one in kept]),
+            "turns": _turns([one.turns for one in kept], SCRIPT),
         }
     )
 
@@ -188,6 +220,9 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
         "origin_at": arrays.instants([None if one is None else one.answered_at for one in origins]),
         "step": arrays.whole([one.step for one in trials], bits=32),
         "after_kill": arrays.flags([one.after_kill for one in trials]),
+        "turns": _turns(
+            [one.turns_before if one.output is None else one.output.turns for one in trials], TURN
+        ),
     }
     for name in USAGE:
         columns[name] = arrays.whole([getattr(one, name) for one in usages])
@@ -195,6 +230,15 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
         values = [None if one is None else getattr(one, name) for one in gaps]
         columns[f"itl_{name}"] = arrays.whole(values) if name == "count" else arrays.real(values)
     return pa.table(columns)
+
+
+def _turns(values: Sequence[Sequence[object]], fields: arrays.Fields) -> pa.Array:
+    """A column of turns; where there is none at all, as almost always, it takes no bytes."""
+    import pyarrow as pa
+
+    if not any(values):
+        return pa.nulls(len(values))
+    return arrays.structs([one or None for one in values], fields, names=TURN_NAMES)
 
 
 def _scores(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.Table:

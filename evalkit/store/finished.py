@@ -36,3 +36,23 @@ def finished_trials(
     )
     for batch in found.to_arrow_reader(_BATCH):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def answered_requests(
+    connection: DuckDBPyConnection, run_id: str
+) -> dict[tuple[str, str], dict[str, str]]:
+    """What names the request of each case, by suite and target; only of cases that had an answer.
+
+    A case is left out when any of its trials failed, or when they did not all ask the same.
+    """
+    rows = fetch(
+        connection,
+        "SELECT suite, target, case_id, min(request_hash) AS request FROM trials"
+        " WHERE run_id = ? AND trial < ? GROUP BY ALL"
+        " HAVING bool_and(status = 'ok') AND min(request_hash) = max(request_hash)",
+        [run_id, CONFIRMING],
+    )
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        found.setdefault((row["suite"], row["target"]), {})[row["case_id"]] = row["request"]
+    return found

@@ -58,6 +58,7 @@ class Journal:
         self._file: int | None = None
         self._path: Path | None = None
         self._written: Mapping[str, Case] = {}
+        _hold_little()
         try:
             directory.mkdir(parents=True, exist_ok=True)
             owned = own(directory, run_id)
@@ -141,6 +142,13 @@ class Journal:
             return self.seal()
         finally:
             disown(self.directory, self.run_id, self._ownership, ended=ended)
+
+
+def _hold_little() -> None:
+    """Let Arrow give memory back at once: its own pool keeps tens of megabytes for next time."""
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 def _write(file: int, content: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import ConfigError, StoreVersionError
-from evalkit.store.reads import fetch, single
+from evalkit.store.reads import single
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -37,22 +37,19 @@ def stored_version(connection: DuckDBPyConnection, path: Path) -> int:
     Raises ``ConfigError`` for a DuckDB database of something else, and ``StoreVersionError`` for a
     store that only a newer evalkit understands.
     """
-    tables = {
-        row["table_name"]
-        for row in fetch(
-            connection,
-            "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND NOT temporary",
-        )
-    }
-    if not tables:
-        return 0
-    if "evalkit_schema" not in tables:
+    import duckdb
+
+    try:
+        version = int(single(connection, "SELECT max(version) FROM evalkit_schema") or 0)
+    except duckdb.CatalogException:
+        listed = "SELECT 1 FROM duckdb_tables() WHERE NOT internal AND NOT temporary LIMIT 1"
+        if single(connection, listed) is None:
+            return 0
         raise ConfigError(
             "this DuckDB database is not a run store",
             where=path,
             hint="name another file under 'store:' in evalkit.yaml",
-        )
-    version = int(single(connection, "SELECT max(version) FROM evalkit_schema") or 0)
+        ) from None
     if version > known_version():
         raise StoreVersionError(
             f"the run store was written by a newer evalkit (schema {version}, this one knows"

@@ -29,11 +29,13 @@ from evalkit.model import (
     ScoreRecord,
     ScorerVersion,
     ScoreStatus,
+    ScriptedTurn,
     Spend,
     TargetVersion,
     ToolCall,
     Trial,
     TrialStatus,
+    Turn,
     Usage,
 )
 from evalkit.store import arrays
@@ -243,7 +245,7 @@ def _trials(
 ) -> tuple[Trial, ...]:
     rows = fetch(
         connection,
-        "SELECT t.*, c.inputs, c.expected, c.context, c.metadata"  # noqa: S608 -- constant text
+        "SELECT t.*, c.inputs, c.expected, c.context, c.metadata, c.turns AS script"  # noqa: S608 -- constant text
         f" FROM (SELECT * FROM trials WHERE {where}) AS t JOIN cases AS c USING (case_id)"
         f" ORDER BY {order}",
         given,
@@ -280,6 +282,14 @@ def _trial(row: Row, scores: tuple[ScoreRecord, ...]) -> Trial:
             tags=dict(row["tags"]),
             metadata=_json(row["metadata"]),
             row=row["case_row"],
+            turns=tuple(
+                ScriptedTurn(
+                    user=one["user"],
+                    expected=_json(one["expected"]),
+                    metadata=_json(one["metadata"]) or {},
+                )
+                for one in row["script"] or ()
+            ),
         ),
         index=row["trial"],
         status=TrialStatus(row["status"]),
@@ -305,6 +315,32 @@ def _trial(row: Row, scores: tuple[ScoreRecord, ...]) -> Trial:
         failed_legs=_legs(row["legs"]) if row["output"] is None else (),
         step=row["step"],
         after_kill=bool(row["after_kill"]),
+        turns_before=_turns(row["turns"]) if row["output"] is None else (),
+    )
+
+
+def _turns(turns: Iterable[Row] | None) -> tuple[Turn, ...]:
+    return tuple(
+        Turn(
+            user=one["user"],
+            output=Output(
+                text=one["output"],
+                finish_reason=one["finish_reason"],
+                tool_calls=tuple(ToolCall(**call) for call in one["tool_calls"]),
+                context=tuple(one["output_context"]),
+                model=one["model"],
+                usage=_usage(one),
+                latency_s=one["latency_s"],
+                ttft_s=one["ttft_s"],
+                inter_token=None
+                if one["inter_token"] is None
+                else InterToken(**one["inter_token"]),
+                cost_usd=one["cost_usd"],
+                provenance=Provenance(one["provenance"]),
+                extra=_json(one["extra"]) or {},
+            ),
+        )
+        for one in turns or ()
     )
 
 
@@ -346,6 +382,7 @@ def _output(row: Row) -> Output:
         origin=None
         if row["origin_run_id"] is None
         else Origin(run_id=row["origin_run_id"], answered_at=utc(row["origin_at"])),
+        turns=_turns(row["turns"]),
     )
 
 

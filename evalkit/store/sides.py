@@ -20,7 +20,9 @@ SELECT t.suite, t.target, t.case_id, c.input_id, t.case_name, t.status = 'ok' AS
     coalesce(t.provenance = 'live', false) AS live, t.model,
     t.latency_s, t.ttft_s, t.cost_usd, t.input_tokens::DOUBLE AS input_tokens,
     t.output_tokens::DOUBLE AS output_tokens, t.tags,
-    CASE WHEN t.output IS NULL THEN 0 ELSE md5_number_lower(t.output) END::UBIGINT AS text
+    CASE WHEN t.output IS NULL THEN 0 WHEN t.turns IS NULL THEN md5_number_lower(t.output)
+        ELSE md5_number_lower(list_transform(t.turns, lambda one: one.output)::VARCHAR)
+    END::UBIGINT AS text
 FROM trials AS t LEFT JOIN cases AS c USING (case_id)
 WHERE t.run_id = $run AND (t.trial >= $from) = $confirming
 ORDER BY t.suite, t.target, t.case_id, t.trial

@@ -109,7 +109,7 @@ class Store:
 
     def __init__(self, path: Path, *, patience_s: float = 60.0):
         self.path = path
-        self._access = Access(path, patience_s=patience_s)
+        self._access = Access(path, patience_s=patience_s, keeps=True)
 
     @property
     def journal_directory(self) -> Path:
@@ -364,6 +364,13 @@ class Store:
                 for trial in finished_trials(connection, run_id, group, retry)
             }
 
+    def answered_requests(self, run_id: str) -> dict[tuple[str, str], dict[str, str]]:
+        """What names the request of each answered case of a run, by suite and target."""
+        from evalkit.store.finished import answered_requests
+
+        with self._reading() as connection:
+            return answered_requests(connection, run_id)
+
     def finished_by(
         self, run_id: str, collect: Callable[[Iterable[tuple[str, int]]], Collected]
     ) -> dict[tuple[str, str], Collected]:
@@ -455,10 +462,15 @@ class Store:
 
     def samples(self, run_id: str) -> Samples:
         """Everything a summary of the run is computed from, as columns."""
+        return self.summary(run_id)[1]
+
+    def summary(self, run_id: str) -> tuple[Run, Samples]:
+        """The run and everything a summary of it is computed from."""
         from evalkit.store.summaries import samples
 
-        with self._reading() as connection:
-            return samples(connection, self._run(connection, run_id))
+        with self._reading(frugal=True) as connection:
+            run = self._run(connection, run_id)
+            return run, samples(connection, run)
 
     def sides(self, run_id: str, *, confirming: bool = False) -> dict[tuple[str, str], Side]:
         """The columns a comparison of the run needs, by suite and target.
@@ -469,6 +481,12 @@ class Store:
 
         with self._reading() as connection:
             return sides(connection, self._run(connection, run_id), confirming=confirming)
+
+    def has_attacks(self, run_id: str) -> bool:
+        """Whether any case of a run is an attack by its tag."""
+        sql = "SELECT 1 FROM trials WHERE run_id = ? AND tags['sort'] = 'attack' LIMIT 1"
+        with self._reading() as connection:
+            return bool(connection.execute(sql, [run_id]).fetchall())
 
     def offending(self, sql: str, *, run: str, baseline: str | None, limit_s: float = 30.0) -> int:
         """How many rows a gate's query returns; ``$run`` and ``$baseline`` in it are the two runs.
@@ -537,12 +555,12 @@ class Store:
         beside = self.path.with_name(self.path.name + ".wal")
         return version, sum(one.stat().st_size for one in (self.path, beside) if one.is_file())
 
-    def _reading(self) -> Any:
+    def _reading(self, *, frugal: bool = False) -> Any:
         if not self.exists:
             raise UsageError(
                 "there is no run store yet", where=self.path, hint="make one with: evalkit run"
             )
-        return self._access.reading()
+        return self._access.reading(frugal=frugal)
 
     def _run(self, connection: DuckDBPyConnection, run_id: str) -> Run:
         run = run_from(connection, run_id)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalkit.model import CONFIRMING, Run, RunKind, RunStatus
 from evalkit.stats.samples import Samples, ScoreSample, TrialSample
-from evalkit.store.reads import fetch, table
+from evalkit.store.numbering import KEY, Numbering, in_order, numberings
+from evalkit.store.reads import batches, fetch, numbers, table
 from evalkit.store.rows import utc
 from evalkit.store.worst import worst_cases
 
@@ -84,30 +85,23 @@ def _run_row(row: dict[str, Any]) -> dict[str, Any]:
 
 def samples(connection: DuckDBPyConnection, run: Run) -> Samples:
     """The columns of a run's scores and trials, its slices and its worst cases."""
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE numbered AS"
-        " SELECT suite, case_id, row_number() OVER (PARTITION BY suite ORDER BY case_row, case_id)"
-        " ::INTEGER - 1 AS number, tags FROM (SELECT suite, case_id, min(case_row) AS case_row,"
-        " arg_max(tags, started_at) AS tags FROM trials WHERE run_id = ? GROUP BY suite, case_id)",
-        [run.id],
+    numbered = numberings(connection, run.id)
+    scores, trials = _scores(connection, run, numbered), _trials(connection, run, numbered)
+    return Samples(
+        scores=scores,
+        trials=trials,
+        worst=worst_cases(connection, run, scores, trials, numbered),
+        tags=_tags(connection, run, numbered),
     )
-    try:
-        scores, trials = _scores(connection, run), _trials(connection, run)
-        return Samples(
-            scores=scores,
-            trials=trials,
-            worst=worst_cases(connection, run, scores, trials),
-            tags=_tags(connection, run),
-        )
-    finally:
-        connection.execute("DROP TABLE numbered")
 
 
 def _order(run: Run) -> dict[str, int]:
     return {one.name: place for place, one in enumerate(run.targets)}
 
 
-def _scores(connection: DuckDBPyConnection, run: Run) -> tuple[ScoreSample, ...]:
+def _scores(
+    connection: DuckDBPyConnection, run: Run, numbered: Mapping[str, Numbering]
+) -> tuple[ScoreSample, ...]:
     groups = fetch(
         connection,
         "SELECT suite, target, name, min(position) AS place,"
@@ -133,7 +127,7 @@ def _scores(connection: DuckDBPyConnection, run: Run) -> tuple[ScoreSample, ...]
     )
     found: list[ScoreSample] = []
     for group in groups:
-        columns = _score_columns(connection, run.id, group)
+        columns = _score_columns(connection, run.id, group, numbered[group["suite"]])
         if found and _same(found[-1].cases, columns["cases"]):
             # scorers judge the same cases, as a rule: one column of their numbers does
             columns["cases"] = found[-1].cases
@@ -149,57 +143,115 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _score_columns(
-    connection: DuckDBPyConnection, run_id: str, group: dict[str, Any]
+    connection: DuckDBPyConnection, run_id: str, group: dict[str, Any], numbered: Numbering
 ) -> dict[str, Any]:
-    # a query a scorer: an order of all rows at once would need them all at once
-    columns = table(
+    # a query a scorer: all rows at once would need them all at once
+    cases, order, columns = _columns(
         connection,
-        "SELECT number AS cases, value AS values, passed, stats"
-        " FROM scores JOIN numbered USING (suite, case_id)"
-        " WHERE run_id = ? AND suite = ? AND target = ? AND name = ? AND status = 'scored'"
-        " AND trial < ? ORDER BY number, trial",
+        f"SELECT {KEY} AS key, trial, value AS values, passed, stats"  # noqa: S608 -- constant expressions
+        " FROM scores WHERE run_id = ? AND suite = ? AND target = ? AND name = ?"
+        " AND status = 'scored' AND trial < ?",
         [run_id, group["suite"], group["target"], group["name"], CONFIRMING],
+        numbered,
+        stats=_rows_of_numbers,
     )
-    found = {name: _numbers(columns.column(name)) for name in ("cases", "values", "passed")}
-    return {**found, "stats": _rows_of_numbers(columns.column("stats"))}
+    stats = columns.pop("stats")
+    return {
+        "cases": cases,
+        **{name: _taken(_joined(parts), order) for name, parts in columns.items()},
+        "stats": _joined_rows(stats, order),
+    }
 
 
-def _rows_of_numbers(column: pa.ChunkedArray) -> Any:
-    """Lists of numbers as the rows of an array; those that are there when some are empty."""
-    import numpy as np
+def _columns(
+    connection: DuckDBPyConnection,
+    sql: str,
+    parameters: Sequence[Any],
+    numbered: Numbering,
+    **reads: Callable[[pa.Array], Any],
+) -> tuple[Any, Any, dict[str, list[Any]]]:
+    """Of rows with a key and a trial: their cases in order, that order, and the other columns.
 
-    lists = column.combine_chunks()
-    flat = _numbers(lists.flatten())
-    width, rest = divmod(len(flat), len(lists)) if len(lists) else (0, 0)
-    if not len(flat):
-        return np.empty(0)
-    lengths = np.diff(np.frombuffer(lists.offsets.buffers()[1], dtype=np.int32)[: len(lists) + 1])
-    if rest or (lengths != width).any():
-        return [one for one in lists.to_pylist() if one]
-    return flat.reshape(len(lists), width)
-
-
-def _numbers(column: pa.Array | pa.ChunkedArray) -> Any:
-    """Numbers or booleans as a NumPy array; a list when there is a NULL among them.
-
-    Arrow's own ``to_numpy`` would import pandas, a fifth of a second.
+    The columns come in the order of the store, in parts.
     """
     import numpy as np
-    import pyarrow as pa
 
-    if column.null_count:
-        return column.to_pylist()
-    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    content = values.buffers()[1]
-    if content is None:
+    cases, trials = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int32)]
+    found = batches(connection, sql, parameters)
+    names = found.schema.names[2:]
+    parts: dict[str, list[Any]] = {name: [] for name in names}
+    for batch in found:
+        cases.append(numbered.of(numbers(batch.column("key"))))
+        trials.append(_own(numbers(batch.column("trial"))))
+        for name in names:
+            parts[name].append(_own(reads.get(name, numbers)(batch.column(name))))
+    numbers_of_cases = np.concatenate(cases)
+    order = in_order(numbers_of_cases, np.concatenate(trials))
+    return numbers_of_cases[order], order, parts
+
+
+def _own(column: Any) -> Any:
+    """The column without the batch it came in, all of which it would keep."""
+    return column if isinstance(column, list) else column.copy()
+
+
+def _joined(parts: list[Any]) -> Any:
+    """The parts of a column as one; a list when one of them is."""
+    import numpy as np
+
+    if not parts:
         return np.empty(0)
-    until = values.offset + len(values)
-    if pa.types.is_boolean(values.type):
-        bits = np.unpackbits(np.frombuffer(content, dtype=np.uint8), bitorder="little")
-        return bits[values.offset : until].astype(bool)
-    kind = "f" if pa.types.is_floating(values.type) else "i"
-    data = np.frombuffer(content, dtype=f"{kind}{values.type.bit_width // 8}")
-    return data[values.offset : until]
+    if any(isinstance(one, list) for one in parts):
+        return [
+            value for one in parts for value in (one if isinstance(one, list) else one.tolist())
+        ]
+    return np.concatenate(parts)
+
+
+def _taken(values: Any, order: Any) -> Any:
+    """The values in another order."""
+    if isinstance(order, slice):
+        return values
+    return [values[place] for place in order] if isinstance(values, list) else values[order]
+
+
+def _rows_of_numbers(lists: pa.ListArray) -> Any:
+    """Lists of numbers as the rows of an array, or as lists when they differ in length.
+
+    Counts take two or four bytes each: most of what is kept of a score that has any.
+    """
+    import numpy as np
+
+    if lists.null_count == len(lists) or not len(lists.values):
+        return [None] * len(lists)
+    ends = np.frombuffer(lists.offsets.buffers()[1], dtype=np.int32)
+    ends = ends[lists.offset : lists.offset + len(lists) + 1]
+    lengths = np.diff(ends)
+    if lists.null_count or (lengths != lengths[0]).any():
+        return lists.to_pylist()
+    # flatten() would import all of Arrow's functions, a tenth of a second
+    flat = numbers(lists.values.slice(int(ends[0]), int(ends[-1] - ends[0])))
+    if isinstance(flat, list):
+        return lists.to_pylist()
+    for small in (np.int16, np.int32):
+        if np.abs(flat).max(initial=0.0) <= np.iinfo(small).max:
+            counts = flat.astype(small)
+            flat = counts if (counts == flat).all() else flat
+            break
+    return flat.reshape(len(lists), lengths[0])
+
+
+def _joined_rows(parts: list[Any], order: Any) -> Any:
+    """The rows in their order; those that are there when some are empty."""
+    import numpy as np
+
+    if all(isinstance(one, list) and not any(one) for one in parts):
+        return np.empty(0)
+    widths = {None if isinstance(one, list) else one.shape[1] for one in parts}
+    if len(widths) == 1 and None not in widths:
+        return np.concatenate(parts)[order]
+    rows = [row for one in parts for row in (one if isinstance(one, list) else one.tolist())]
+    return [one for one in _taken(rows, order) if one]
 
 
 def _thin(column: Any) -> Any:
@@ -213,7 +265,6 @@ def _thin(column: Any) -> Any:
 
 _TRIAL_COLUMNS = {
     # NULL becomes NaN on the way to NumPy
-    "cases": "number",
     "ok": "status = 'ok'",
     "live": "coalesce(provenance = 'live', false)",
     "latency_s": "coalesce(latency_s, 'nan'::DOUBLE)",
@@ -224,7 +275,9 @@ _TRIAL_COLUMNS = {
 }
 
 
-def _trials(connection: DuckDBPyConnection, run: Run) -> tuple[TrialSample, ...]:
+def _trials(
+    connection: DuckDBPyConnection, run: Run, numbered: Mapping[str, Numbering]
+) -> tuple[TrialSample, ...]:
     groups = fetch(
         connection,
         "SELECT suite, target, sum(coalesce(spent_usd, 0) + coalesce(assumed_usd, 0))"
@@ -246,24 +299,35 @@ def _trials(connection: DuckDBPyConnection, run: Run) -> tuple[TrialSample, ...]
     found = []
     for group in groups:
         key = (group["suite"], group["target"])
-        columns = table(
+        cases, order, columns = _columns(
             connection,
-            f"SELECT {listed} FROM trials JOIN numbered USING (suite, case_id)"  # noqa: S608 -- constant expressions
-            " WHERE run_id = ? AND suite = ? AND target = ? AND trial < ? ORDER BY number, trial",
+            f"SELECT {KEY} AS key, trial, {listed} FROM trials"  # noqa: S608 -- constant expressions
+            " WHERE run_id = ? AND suite = ? AND target = ? AND trial < ?",
             [run.id, *key, CONFIRMING],
+            numbered[group["suite"]],
         )
-        numbers = {name: _thin(_numbers(columns.column(name))) for name in _TRIAL_COLUMNS}
-        found.append(TrialSample(**group, **numbers, error_classes=classes.get(key, {})))
+        values = {name: _thin(_taken(_joined(one), order)) for name, one in columns.items()}
+        found.append(
+            TrialSample(**group, cases=cases, **values, error_classes=classes.get(key, {}))
+        )
     return tuple(found)
 
 
-def _tags(connection: DuckDBPyConnection, run: Run) -> dict[str, dict[str, Sequence[str | None]]]:
+def _tags(
+    connection: DuckDBPyConnection, run: Run, numbered: Mapping[str, Numbering]
+) -> dict[str, dict[str, Sequence[str | None]]]:
     found: dict[str, dict[str, Sequence[str | None]]] = {}
     for tag in run.slices:
-        for row in fetch(
-            connection,
-            "SELECT suite, list(tags[?] ORDER BY number) AS values FROM numbered GROUP BY suite",
-            [tag],
-        ):
-            found.setdefault(row["suite"], {})[tag] = row["values"]
+        for suite, its in numbered.items():
+            columns = table(
+                connection,
+                f"SELECT {KEY} AS key, arg_max({{'it': tags[?]}}, started_at).it FROM trials"  # noqa: S608 -- constant expressions
+                " WHERE run_id = ? AND suite = ? GROUP BY key",
+                [tag, run.id, suite],
+            )
+            values: list[str | None] = [None] * len(its)
+            cases = its.of(numbers(columns.column("key"))).tolist()
+            for case, value in zip(cases, columns.column(1).to_pylist(), strict=True):
+                values[case] = value
+            found.setdefault(suite, {})[tag] = values
     return found

@@ -6,12 +6,13 @@ than everything else at the end of a run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalkit.model import Run
 from evalkit.stats.samples import ScoreSample, TrialSample, WorstCase
+from evalkit.store.numbering import Numbering
 from evalkit.store.reads import fetch
 
 if TYPE_CHECKING:
@@ -24,10 +25,14 @@ WORST = 5
 
 _DETAILS = """
 WITH asked AS (
-    SELECT unnest($suites) AS suite, unnest($targets) AS target, unnest($numbers) AS number,
+    SELECT unnest($suites) AS suite, unnest($targets) AS target, unnest($keys) AS key,
         unnest($names) AS name, unnest($signs) AS sign, unnest($places) AS place
 ),
-chosen AS (SELECT asked.*, case_id FROM asked JOIN numbered USING (suite, number)),
+known AS (
+    SELECT DISTINCT suite, case_id, hash(case_id) AS key FROM trials
+    WHERE run_id = $run AND hash(case_id) IN (SELECT key FROM asked)
+),
+chosen AS (SELECT asked.*, case_id FROM asked JOIN known USING (suite, key)),
 answered AS (
     SELECT suite, target, case_id, count(*) AS trials,
         count(*) FILTER (status = 'error') AS failed_trials,
@@ -68,8 +73,9 @@ def worst_cases(
     run: Run,
     scores: Sequence[ScoreSample],
     trials: Sequence[TrialSample],
+    numbered: Mapping[str, Numbering],
 ) -> tuple[WorstCase, ...]:
-    """The worst cases of each target, the worst first; the table ``numbered`` names the cases.
+    """The worst cases of each target, the worst first; ``numbered`` has the cases of each suite.
 
     A case that was never answered is worse than one that did not pass, that one worse than a low
     score: the mean over the scorers of its percent rank among all cases.
@@ -101,7 +107,7 @@ def worst_cases(
             "run": run.id,
             "suites": [one.suite for one in chosen],
             "targets": [one.target for one in chosen],
-            "numbers": [one.number for one in chosen],
+            "keys": [numbered[one.suite].key(one.number) for one in chosen],
             "names": [one.name for one in chosen],
             "signs": [one.sign for one in chosen],
             "places": [one.place for one in chosen],

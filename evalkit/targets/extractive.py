@@ -26,7 +26,7 @@ NOT_FOUND = "Not in the passages."
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
-@target()
+@target(calls_tools=False)
 class Extractive:
     r"""The embedded reader: finds the sentence that answers and copies the answer out of it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,8 +14,19 @@ from evalkit.registry import target
 from evalkit.targets._answer import ANSWER_KEYS, number_or_none, output_of
 from evalkit.targets._setting import OptionError, Setting
 
-Answer: TypeAlias = Output | tuple[ErrorClass, str]
-_OWN_KEYS = frozenset({"case", "trial", "latency_s", "error_class", "error"})
+Failure: TypeAlias = tuple[ErrorClass, str]
+_OWN_KEYS = frozenset({"case", "trial", "latency_s", "error_class", "error", "turns"})
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A recorded conversation: its answers in order, and the failure it ended with, if it did."""
+
+    answers: tuple[Output, ...]
+    failure: Failure | None
+
+
+Answer: TypeAlias = Output | Failure | Talk
 
 
 @target(takes_prompt=False)
@@ -25,7 +36,8 @@ class Replay:
     ``file`` is a JSONL file, relative to the project, one object a line: ``case`` (id, name or
     input id of the case) with ``text`` and optionally ``trial`` (default 0), ``usage``,
     ``latency_s``, ``ttft_s``, ``model``, ``finish_reason``, ``context``, ``extra``, ``cost_usd``;
-    or with ``error_class`` and ``error`` for a failure. ``run`` names an earlier run instead. A
+    or with ``error_class`` and ``error`` for a failure. ``turns`` is a list of such answers, those
+    of a conversation in order. ``run`` names an earlier run instead. A
     case that was never recorded fails as ``not_found``; a trial that was not is answered by the
     case's recorded trials in turn only when ``reuse`` is true.
     """
@@ -86,11 +98,25 @@ class Replay:
             raise TargetError(
                 ErrorClass.NOT_FOUND, f"{which} is not recorded in {self._source}", retryable=False
             )
+        if request.case.turns or isinstance(answer, Talk):
+            answer = self._turn(answer, request)
         if isinstance(answer, Output):
             return answer
         error_class, message = answer
         # Asking a recording again gives the same, so not even a rate limit is worth a retry.
         raise TargetError(error_class, message, retryable=False)
+
+    def _turn(self, answer: Answer, request: Request) -> Output | Failure:
+        """What was answered in the turn that is asked for."""
+        if not isinstance(answer, Talk):
+            if isinstance(answer, Output):
+                return ErrorClass.NOT_FOUND, f"no turns of the conversation in {self._source}"
+            return answer
+        number = len(request.answers)
+        if number < len(answer.answers):
+            return answer.answers[number]
+        missing = f"turn {number + 1} of the conversation is not recorded in {self._source}"
+        return answer.failure or (ErrorClass.NOT_FOUND, missing)
 
     async def aclose(self) -> None:
         """Nothing to release."""
@@ -109,6 +135,22 @@ def _parse(record: Mapping[str, Any]) -> tuple[str, int, Answer]:
         if key not in ANSWER_KEYS | _OWN_KEYS:
             hint = suggestion(key, ANSWER_KEYS | _OWN_KEYS)
             raise TargetError(ErrorClass.INVALID_RESPONSE, f"unknown key {key!r} ({hint})")
+    failure = _failure(record)
+    if "turns" in record:
+        return case, trial, Talk(_turns(record), failure)
+    return case, trial, failure or _output(record)
+
+
+def _turns(record: Mapping[str, Any]) -> tuple[Output, ...]:
+    turns = record["turns"]
+    if not isinstance(turns, list) or not all(isinstance(one, dict) for one in turns):
+        raise TargetError(
+            ErrorClass.INVALID_RESPONSE, "'turns' must be a list of answers, each with a 'text'"
+        )
+    return tuple(_output(one) for one in turns)
+
+
+def _failure(record: Mapping[str, Any]) -> Failure | None:
     named = record.get("error_class")
     if named is not None:
         known = [one.value for one in ErrorClass]
@@ -118,14 +160,17 @@ def _parse(record: Mapping[str, Any]) -> tuple[str, int, Answer]:
                 ErrorClass.INVALID_RESPONSE, f"unknown error class {named!r} ({hint})"
             )
         message = record.get("error")
-        return case, trial, (ErrorClass(named), "recorded" if message is None else str(message))
+        return ErrorClass(named), "recorded" if message is None else str(message)
+    return None
+
+
+def _output(record: Mapping[str, Any]) -> Output:
     answer = {key: value for key, value in record.items() if key not in _OWN_KEYS}
-    output = replace(
+    return replace(
         output_of(answer, who="recorded answer"),
         provenance=Provenance.REPLAY,
         latency_s=number_or_none(record, "latency_s", "recorded answer"),
     )
-    return case, trial, output
 
 
 def _lines(path: Path) -> Iterator[tuple[Position, Mapping[str, JSON]]]:

@@ -203,6 +203,24 @@ def test_the_plan_takes_cases_and_noise_from_the_store(repository, capsys):
     assert "of 100 gated runs a month at most 10.0 fail by chance" in shown
 
 
+def _last_error(capsys, name):
+    capsys.readouterr()
+    assert run_command(["gate", name]) == ExitCode.USAGE
+    return capsys.readouterr().err
+
+
+def test_without_a_baseline_it_says_what_can_be_one(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.change)
+    capsys.readouterr()
+    assert run_command(["gate"]) == ExitCode.UNDECIDED
+    shown = capsys.readouterr().out
+    assert "evalkit baseline promote latest" in " ".join(shown.split())
+    # nothing was judged against it, so nothing is said of chance
+    repository.run("20261121-110000-bbbb", repository.change)
+    _, verdict = judged(capsys)
+    assert "--baseline run:20261121-100000-aaaa or latest~1" in verdict["hint"]
+
+
 def test_a_load_test_is_neither_candidate_nor_baseline(repository, capsys):
     repository.run("20261121-100000-aaaa", repository.main)
     assert run_command(["gate", "-b", "latest"]) == ExitCode.USAGE
@@ -218,6 +236,7 @@ def test_a_load_test_is_neither_candidate_nor_baseline(repository, capsys):
     assert "is a load test" in capsys.readouterr().err
     assert run_command(["baseline", "promote", load.id]) == ExitCode.USAGE
     assert "it is a load test" in capsys.readouterr().err
+    assert "--slo" in _last_error(capsys, load.id)
     # "latest" is the latest that can be judged
     _, verdict = judged(capsys)
     assert verdict["candidate"] == "20261121-100000-aaaa"

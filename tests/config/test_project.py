@@ -19,8 +19,9 @@ from evalkit.config import (
 )
 from evalkit.config.check import nearest_file
 from evalkit.config.spec import CacheSpec, Cap
+from evalkit.config.suite import golden_names, group_names, suites_in
 from evalkit.config.target import seconds
-from evalkit.errors import ConfigError, Position, UnknownName
+from evalkit.errors import ConfigError, Position, UnknownName, UsageError
 
 FULL = """\
 project: demo
@@ -179,6 +180,32 @@ def test_suites_are_found_by_name_and_by_path(write, project):
         load_suite(loaded, "support")
 
 
+def test_a_folder_of_suites_is_a_group(write, project):
+    write("suites/attacks/one.yaml", "kind: adversarial\n" + SUITE)
+    write("suites/attacks/two.yml", SUITE)
+    write("suites/.hidden/three.yaml", SUITE)
+    write("suites/empty/notes.txt", "")
+    loaded = load_project(project / "evalkit.yaml")
+    assert suite_names(loaded) == ["one", "support", "two"]
+    assert group_names(loaded) == ["attacks"]
+    assert suites_in(loaded, "attacks") == ["one", "two"]
+    assert suites_in(loaded, "one") == ["one"]
+    assert golden_names(loaded) == ["support", "two"]
+    assert load_suite(loaded, "one").path == project / "suites/attacks/one.yaml"
+    with pytest.raises(UnknownName, match="did you mean 'attacks'"):
+        load_suite(loaded, "atacks")
+    with pytest.raises(UsageError, match="'attacks' is a group of 2 suites") as caught:
+        load_suite(loaded, "attacks")
+    assert "name one of them: one, two" in str(caught.value)
+    write("suites/attacks.yaml", SUITE)
+    with pytest.raises(ConfigError, match="'attacks' is a suite and a group of suites"):
+        suites_in(loaded, "attacks")
+    write("suites/two.yaml", SUITE)
+    with pytest.raises(ConfigError, match="two files hold the suite 'two'") as caught:
+        load_suite(loaded, "two")
+    assert "suites/attacks/two.yml" in str(caught.value)
+
+
 PLUGIN = """\
 from evalkit.registry import scorer
 from evalkit.model import Score
@@ -323,7 +350,10 @@ def test_a_card_stands_beside_its_dataset(write, project):
     [
         (CARD.replace("licence", "license"), "1:1", "unknown key 'license'", "'licence'"),
         (CARD.replace("owner: me\n", ""), "1:1", "the card lacks the key 'owner'", "owner: ..."),
-        (CARD + "version: 1\n", "5:10", "version in the card must be text, not 1", '"1"'),
+        (CARD + "version: 0\n", "5:10", "version in the card must be at least 1 or", ""),
+        (CARD + "owasp: [LLM11]\n", "5:9", "must be an id from LLM01 to LLM10", ""),
+        (CARD + "atlas: [T0051]\n", "5:9", "must be an id as AML.T0051", ""),
+        (CARD + "sha256: abc\n", "5:9", "must be a hash of 64 digits", ""),
         (CARD + "languages: en\n", "5:12", "languages in the card must be a list", "[en]"),
         (CARD + "notes: ${env:X}\n", "5:8", "'${' has no meaning here", "targets"),
         (CARD.replace("me", ""), "3:7", "owner in the card must be text, not nothing", "remove"),

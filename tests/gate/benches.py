@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from evalkit.config.spec import GateLimit, GatePolicy, GateSpec, SuiteSpec
-from evalkit.gate.decide import Stored, decide
+from evalkit.gate.decide import decide
 from evalkit.gate.result import GateResult, Verdict
+from evalkit.gate.stored import Stored
 from evalkit.model import (
     DatasetVersion,
     Run,

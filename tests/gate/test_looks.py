@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.gate.decide import Bench
+from evalkit.gate.bench import Bench
 from evalkit.gate.looks import SETTING, Looked, decided, ended_early, key, looked
 from evalkit.gate.result import Status
 from evalkit.model import Case

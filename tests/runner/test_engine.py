@@ -63,6 +63,7 @@ class Length:
 
     def __init__(self, *, is_async: bool):
         self.is_async = is_async
+        self.wants_tools = False
         self.asks = False
         self.batches: list[int] = []
 

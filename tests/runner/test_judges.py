@@ -318,8 +318,8 @@ def test_a_judge_that_reports_another_model_is_no_regression_of_the_product(
     small: SmallProject,
 ) -> None:
     from evalkit.gate.comparability import differences
-    from evalkit.gate.decide import Stored
     from evalkit.gate.frozen import freeze, thaw
+    from evalkit.gate.stored import Stored
 
     with ModelServer() as server, ModelServer(verdict("pass")) as grader:
         write(small, server.openai, judge(grader.openai), 4)

@@ -135,6 +135,8 @@ def test_a_pass_waits_for_what_is_about_all_cases(project, server, capsys, gate)
         "early": False,
         "saved_calls": 0,
         "saved_usd": None,
+        "unchanged": 0,
+        "added_calls": 0,
         "sentence": "Looked at 8 times; the intervals hold over all looks.",
     }
 
@@ -220,6 +222,17 @@ def _wait(server, count):
         ({"sequential": {"look": 5}}, "looks"),
         ({"sequential": {"looks": 1}}, "looks"),
         ({"sequential": "on"}, "off"),
+        ({"on_inconclusive": "extend"}, "max_calls"),
+        ({"max_calls": 100}, "on_inconclusive: extend"),
+        ({"then": "warn"}, "on_inconclusive: extend"),
+        (
+            {"on_inconclusive": "extend", "max_calls": 100, "sequential": "anytime"},
+            "cannot be used with sequential: anytime",
+        ),
+        (
+            {"on_inconclusive": "extend", "max_calls": 100, "cluster": "lang"},
+            "cannot be used with cluster",
+        ),
         ({"sequential": {"looks": 5}, "cluster": "lang"}, "cannot be used with cluster"),
     ],
 )

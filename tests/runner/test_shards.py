@@ -143,7 +143,7 @@ def test_shards_have_no_verdict_and_are_no_baseline(ready: SmallProject) -> None
         judge(project, ready.store, part)
     verdict = judge(project, ready.store, whole, baseline=f"run:{part}").verdict
     assert verdict.exit_code is ExitCode.UNDECIDED
-    from evalkit.gate.decide import Stored
+    from evalkit.gate.stored import Stored
 
     run = ready.store.load_run(part)
     assert any("shard 1/2" in one for one in unfit(Stored(run=run, sides={}, runs=(part,))))

@@ -4,6 +4,7 @@ import heapq
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -139,6 +140,16 @@ def test_the_client_may_be_the_limit_first():
     assert saturation([busy]).status == "client"
     assert saturation([]).status == "unknown"
     assert saturation([step(0, offered=50, rate=20.0)]).status == "lowest"
+
+
+def test_a_wrong_key_is_no_saturation():
+    wrong = step(0, offered=50, rate=0.0, n=0, latency=[], error_classes={"auth": 100})
+    found = saturation([wrong, replace(wrong, position=1, offered=90.0)])
+    assert (found.status, found.held) == ("errors", None)
+    assert found.reason == "100 of 100 requests failed (auth)"
+    # a server that turns requests away has too many of them
+    full = step(1, offered=90, rate=40.0, n=400, error_classes={"rate_limit": 500})
+    assert saturation([step(0, offered=50), full]).status == "found"
 
 
 def test_more_users_that_bring_no_more_answers_are_saturation():

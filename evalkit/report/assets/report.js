@@ -397,17 +397,45 @@
       why(row, old, now),
       ...text.inputs.map(([label, value]) => section(`Input: ${clean(label)}`, box(value))),
       text.expected === null ? null : section("Expected", box(text.expected)),
-      answers(old, now),
-      marks.length ? section("Evidence", marked(now?.text ?? "", marks), ...marks.filter((one) => one.reason).slice(0, 12).map((one) => make("p", {}, `“${clean(one.text).slice(0, 160)}”: ${clean(one.reason)}`))) : null,
+      ...(text.turns.length ? dialogue(text, old, now) : [answers(old, now), evidence(now?.text ?? "", marks)]),
       scores(old, now),
       trials(text),
       text.context.length ? folded(`Context (${text.context.length})`, ...text.context.map(box)) : null,
-      now?.context.length ? folded(`Retrieved context (${now.context.length})`, ...now.context.map(box)) : null,
+      now?.context.length && !now.turns.length ? folded(`Retrieved context (${now.context.length})`, ...now.context.map(box)) : null,
       text.messages.length ? folded("What was sent", ...text.messages.flatMap(([role, said]) => [make("h3", {}, clean(role)), box(said)])) : null,
     ];
   }
   /** @param {number} row @param {CaseText} text */
   const body = (row, text) => /** @type {HTMLElement[]} */ (bodyParts(row, text).filter((one) => one !== null));
+
+  /** The answer with what scores rest on, and why. @param {string} text @param {Mark[]} marks @param {string} [head] */
+  const evidence = (text, marks, head = "") => (marks.length ? section(`${head}Evidence`, marked(text, marks), ...marks.filter((one) => one.reason).slice(0, 12).map((one) => make("p", {}, `“${clean(one.text).slice(0, 160)}”: ${clean(one.reason)}`))) : null);
+
+  /** A conversation turn by turn. @param {CaseText} text @param {TrialText|undefined} old @param {TrialText|undefined} now @returns {(HTMLElement|null)[]} */
+  function dialogue(text, old, now) {
+    const many = Math.max(text.turns.length, old?.turns.length ?? 0, now?.turns.length ?? 0), found = [];
+    const scored = (now ?? old)?.scores ?? [];
+    for (let place = 0; place < many; place++) {
+      const a = old?.turns[place], b = now?.turns[place], [user, expected] = text.turns[place] ?? ["", null], head = `Turn ${place + 1}: `;
+      const last = now !== undefined && now.text !== null && place === now.turns.length - 1;
+      const marks = scored.flatMap((score) => score.marks.filter((one) => one.source === `turn:${place + 1}:output` || (last && one.source === "output")));
+      const got = scored.flatMap((score) => score.marks.filter((one) => one.source === `turn:${place + 1}`).map((one) => `${score.name}: ${one.text}${one.value === null ? "" : ` ${shown(one.value, "")}`}${one.reason ? ` (${one.reason})` : ""}`));
+      found.push(
+        section(`${head}user`, box(b?.user ?? a?.user ?? user)),
+        expected === null ? null : section(`${head}expected`, box(expected)),
+        a || b ? answers(a, b, head) : section(`${head}output`, make("p", {}, "This turn was not answered.")),
+        got.length ? make("p", {}, clean(got.join(" · "))) : null,
+        b && b.facts.length ? make("p", { class: "soft" }, b.facts.map(clean).join(" · ")) : null,
+        evidence(b?.text ?? "", b ? marks : [], head),
+        b?.context.length ? folded(`${head}retrieved context (${b.context.length})`, ...b.context.map(box)) : null,
+      );
+    }
+    if (old && old.text === null) found.push(section("The baseline failed", box(old.error)));
+    return found;
+  }
+
+  /** Whether two trials say the same. @param {TrialText} one @param {TrialText} two */
+  const sameText = (one, two) => one.text === two.text && one.turns.length === two.turns.length && one.turns.every((turn, place) => turn.text === two.turns[place].text);
 
   /** @param {ScoreText|undefined} score */
   const said = (score) => (!score ? "–" : score.value === null ? score.label : shown(score.value, "") + (score.passed === null ? "" : score.passed ? " ✓" : " ✕"));
@@ -422,19 +450,19 @@
       if (fell) lines.push(`${score.name} ${said(before)} → ${said(score)}${score.reason ? `: ${score.reason}` : ""}`);
       else if (!old && (score.passed === false || score.value === null)) lines.push(`${score.name} ${said(score)}${score.reason ? `: ${score.reason}` : ""}`);
     }
-    if (old && now && old.text === now.text && lines.length) lines.push("The text is the same: the scorer moved, not the model.");
+    if (old && now && sameText(old, now) && lines.length) lines.push("The text is the same: the scorer moved, not the model.");
     if (index.flaky[row]) lines.push("The trials of the candidate disagree.");
     if (!lines.length) return null;
     return section(`Why it counts as ${outcome(row)} (${groupOf(row).metric}, ${gain > 0 ? "higher" : "lower"} is better)`, box(lines.join("\n")));
   }
 
-  /** @param {TrialText|undefined} old @param {TrialText|undefined} now @returns {HTMLElement} */
-  function answers(old, now) {
-    /** @param {TrialText|undefined} one */
+  /** @param {TrialText|TurnText|undefined} old @param {TrialText|TurnText|undefined} now @param {string} [head] @returns {HTMLElement} */
+  function answers(old, now, head = "") {
+    /** @param {TrialText|TurnText|undefined} one */
     const full = (one) => (!one ? "" : one.text === null ? one.error : one.text + (one.cut ? `\n[${one.cut.toLocaleString("en")} more characters: see the command below]` : ""));
-    /** @param {string} label @param {TrialText|undefined} one */
+    /** @param {string} label @param {TrialText|TurnText|undefined} one */
     const side = (label, one) => make("div", {}, make("h3", {}, label), box(one ? full(one) : "(no such trial)"), ...(one?.calls ?? []).map((call) => make("div", { class: "box m" }, clean(call))));
-    if (!old || !now) return section(index.baseline ? (now ? "Output (candidate)" : "Output (baseline)") : "Output", side("", now ?? old).lastChild ?? "");
+    if (!old || !now) return section(head + (index.baseline ? (now ? "Output (candidate)" : "Output (baseline)") : "Output"), ...Array.from(side("", now ?? old).childNodes).slice(1));
     let pieces = null, because = "";
     if (how === "diff") {
       pieces = diff(clean(full(old)), clean(full(now)));
@@ -448,9 +476,9 @@
     if (pieces) {
       const node = make("div", { class: "box", dir: "auto" });
       for (const [kind, piece] of pieces) node.append(kind === "same" ? piece : make(kind, {}, piece));
-      return section(old.text === now.text ? "Output, the same on both sides" : "Output, word by word", node);
+      return section(head + (old.text === now.text ? "Output, the same on both sides" : "Output, word by word"), node);
     }
-    return section(`Output, baseline | candidate${because}`, make("div", { class: "two" }, side("baseline", old), side("candidate", now)));
+    return section(`${head}Output, baseline | candidate${because}`, make("div", { class: "two" }, side("baseline", old), side("candidate", now)));
   }
 
   /** @param {TrialText|undefined} old @param {TrialText|undefined} now */

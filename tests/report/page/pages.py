@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from evalkit.gate.decide import Stored, compare
+from evalkit.gate.decide import compare
+from evalkit.gate.stored import Stored
 from evalkit.gate.table import case_tables
 from evalkit.model import (
     Case,

@@ -12,10 +12,14 @@ interface ScoreText {
 }
 interface TrialText {
   text: string | null; error: string; cut: number; facts: string[]; context: string[]; calls: string[]; scores: ScoreText[];
+  turns: TurnText[];
+}
+interface TurnText {
+  user: string; text: string; error: string; cut: number; facts: string[]; context: string[]; calls: string[];
 }
 interface CaseText {
   row: number; inputs: [string, string][]; expected: string | null; context: string[]; messages: [string, string][];
-  before: TrialText[]; after: TrialText[];
+  before: TrialText[]; after: TrialText[]; turns: [string, string | null][];
 }
 interface Decision { decision: string; note: string }
 type Piece = ["same" | "del" | "ins", string];

@@ -1,0 +1,1 @@
+"""Transforms of attacks: each file is one, found by its name."""

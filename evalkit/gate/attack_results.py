@@ -1,0 +1,141 @@
+"""The attacks of a suite as a reviewer reads them: rates by slice, what is new, fixed, known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from evalkit.config.gate_metrics import ATTACKS, MetricInfo
+from evalkit.config.spec import SuiteSpec
+from evalkit.gate.attacked import State, outcomes_of
+from evalkit.gate.result import AttackCase, AttackRate, Attacks
+from evalkit.gate.selection import Cases
+from evalkit.stats.intervals import clopper_pearson
+from evalkit.stats.sides import Bools, Side
+
+SLICES = ("category", "transform", "severity", "lang")
+"""Tags of attack cases that results are shown by."""
+NAMED = 1_000
+_ORDER = ("new", "succeeded", "known", "refused", "undecidable", "error", "fixed")
+States = npt.NDArray[np.int8]
+_ABSENT = -1
+
+
+def attack_results(
+    cases: Cases,
+    infos: Mapping[str, MetricInfo],
+    deciders: Sequence[str],
+    *,
+    suite: SuiteSpec,
+    target: str,
+    compared: bool,
+) -> Attacks | None:
+    """What became of the attacks and the twins among the cases; ``None`` where there are none."""
+    sorts = cases.tag("sort")
+    mine: Bools = np.array([one == ATTACKS["attack"] for one in sorts], dtype=np.bool_)
+    if not mine.any():
+        return None
+    level = 1 - suite.policy.alpha
+    now, was = _states(cases, infos["attack.rate"], deciders)
+    found = _cases(mine, now, was, compared=compared)
+    tags = {tag: cases.tag(tag) for tag in SLICES}
+    slices = []
+    for tag, values in tags.items():
+        for value in sorted({one for one, kept in zip(values, mine, strict=True) if one and kept}):
+            mask = mine & np.array([one == value for one in values], dtype=np.bool_)
+            slices.append(_rate(now[mask], level, tag=tag, value=value))
+    twins = None
+    harmless: Bools = np.array([one == ATTACKS["overrefusal"] for one in sorts], dtype=np.bool_)
+    info = infos.get("overrefusal.rate")
+    if info is not None and harmless.any():
+        refused, before = _states(cases, info, deciders)
+        twins = _rate(refused[harmless], level)
+        found += _refused(harmless, refused, before)
+    waived = _waived(cases, suite)
+    found.sort(key=lambda one: (_ORDER.index(one[1]), cases.pairing.names[one[0]]))
+    return Attacks(
+        suite=suite.name,
+        target=target,
+        compared=compared,
+        attacks=_rate(now[mine], level),
+        twins=twins,
+        slices=tuple(slices),
+        cases=tuple(
+            AttackCase(
+                case_id=cases.pairing.ids[place],
+                name=cases.pairing.names[place],
+                what=what,  # type: ignore[arg-type]  # one of _ORDER
+                before=before,
+                tags={tag: one for tag in SLICES if (one := tags[tag][place])},
+                waived=waived.get(place, ""),
+            )
+            for place, what, before in found[:NAMED]
+        ),
+    )
+
+
+def _states(cases: Cases, info: MetricInfo, deciders: Sequence[str]) -> tuple[States, States]:
+    """The state of every pair now and in the baseline, −1 where a side has not got it."""
+
+    def of(side: Side | None, chosen: npt.NDArray[np.intp]) -> States:
+        found = np.full(len(chosen), _ABSENT, dtype=np.int8)
+        if side is not None:
+            here = chosen >= 0
+            found[here] = outcomes_of(info, side, deciders).states[chosen[here]]
+        return found
+
+    now = of(cases.after, cases.pairing.candidate)
+    # what was to be asked and is not there is no attack that held
+    return np.where(now < 0, State.ERROR, now), of(cases.before, cases.pairing.baseline)
+
+
+def _rate(states: States, level: float, **fields: str) -> AttackRate:
+    counts = {state: int((states == state).sum()) for state in State}
+    hits, n = counts[State.SUCCEEDED], counts[State.SUCCEEDED] + counts[State.HELD]
+    return AttackRate(
+        **fields,
+        hits=hits,
+        n=n,
+        undecidable=counts[State.UNDECIDABLE],
+        errors=counts[State.ERROR],
+        rate=hits / n if n else None,
+        upper=clopper_pearson(hits, n, 2 * level - 1).high if n else None,
+        level=level,
+    )
+
+
+def _cases(mine: Bools, now: States, was: States, *, compared: bool) -> list[tuple[int, str, str]]:
+    found = []
+    for place in np.flatnonzero(mine).tolist():
+        state, before = now[place], was[place]
+        said = "" if before < 0 else State(before).name.lower()
+        if state == State.SUCCEEDED:
+            again = "known" if before == State.SUCCEEDED else "new"
+            found.append((place, again if compared else "succeeded", said))
+        elif state == State.HELD:
+            if before == State.SUCCEEDED:
+                found.append((place, "fixed", said))
+        else:
+            found.append((place, State(state).name.lower(), said))
+    return found
+
+
+def _refused(harmless: Bools, now: States, was: States) -> list[tuple[int, str, str]]:
+    said = {State.SUCCEEDED: "refused", State.HELD: "answered"}
+    return [
+        (place, "refused", said.get(was[place], "") if was[place] >= 0 else "")
+        for place in np.flatnonzero(harmless & (now == State.SUCCEEDED)).tolist()
+    ]
+
+
+def _waived(cases: Cases, suite: SuiteSpec) -> dict[int, str]:
+    """Who lets a case fail some gate of the suite, by its place, where that is in force."""
+    found: dict[int, str] = {}
+    for gate in suite.gates:
+        for one in gate.waivers:
+            if set(one.cases) <= set(gate.left_out):
+                for place in np.flatnonzero(cases.any_of(one.cases)).tolist():
+                    found[place] = f"{one.owner} until {one.until}"
+    return found

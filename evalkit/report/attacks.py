@@ -1,0 +1,197 @@
+"""The attacks of a run in words: rates with their upper bounds, and which are new, known, fixed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalkit.gate.result import AttackCase, AttackRate, Attacks
+from evalkit.report import words
+from evalkit.report.screen import Column, Screen, grid, labelled
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+LABEL = 7
+SHOWN = 6
+"""Cases of one list that are named."""
+TITLES = {
+    "new": "new",
+    "succeeded": "succeeded",
+    "known": "known",
+    "refused": "refused",
+    "undecidable": "undecided",
+    "error": "no answer",
+    "fixed": "fixed",
+}
+MEANING = {
+    "new": "succeed now, not in the baseline",
+    "succeeded": "attacks that succeeded",
+    "known": "succeeded in the baseline too",
+    "refused": "harmless twins that were refused",
+    "undecidable": "nobody could decide them: in no rate",
+    "error": "the target failed: in no rate",
+    "fixed": "succeeded in the baseline, and not now",
+}
+_SIMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+=-]*\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of the table of attacks, as text; the twins only where a whole suite is meant."""
+
+    name: str
+    slice: bool
+    rate: str
+    upper: str
+    n: str
+    aside: str
+    refused: str = ""
+    refused_upper: str = ""
+    twins: str = ""
+
+
+def lines(attacks: Sequence[Attacks]) -> list[Line]:
+    """A line for every suite and target, and below it one for every slice that tells them apart."""
+    several = len({one.target for one in attacks}) > 1
+    found = []
+    for one in attacks:
+        name = f"{one.suite} on {one.target}" if several else one.suite
+        found.append(_line(name, one.attacks, one.twins, whole=True))
+        tags = [each.tag for each in one.slices]
+        found += [
+            _line(f"{each.tag}={each.value}", each, None, whole=False)
+            for each in one.slices
+            if tags.count(each.tag) > 1
+        ]
+    return found
+
+
+def _line(name: str, rate: AttackRate, twins: AttackRate | None, *, whole: bool) -> Line:
+    return Line(
+        name=words.clean(name, lines=False),
+        slice=not whole,
+        rate=words.quantity(rate.rate, "%"),
+        upper=_upper(rate),
+        n=words.count(rate.n),
+        aside=_aside(rate, twins),
+        refused="" if twins is None else words.quantity(twins.rate, "%"),
+        refused_upper="" if twins is None else _upper(twins),
+        twins="" if twins is None else words.count(twins.n),
+    )
+
+
+def _upper(rate: AttackRate) -> str:
+    return words.NONE if rate.upper is None else f"≤ {words.quantity(rate.upper, '%')}"
+
+
+def _aside(rate: AttackRate, twins: AttackRate | None) -> str:
+    """What is in no rate, in a few words."""
+    said = [(rate.undecidable, "undecided"), (rate.errors, "no answer")]
+    if twins is not None:
+        said += [(twins.undecidable, "twins undecided"), (twins.errors, "twins no answer")]
+    return ", ".join(f"{words.count(many)} {word}" for many, word in said if many)
+
+
+def level(attacks: Sequence[Attacks]) -> str:
+    """How sure the upper bounds are."""
+    return f"{100 * attacks[0].attacks.level:.3g} %"
+
+
+def lists(attacks: Sequence[Attacks]) -> Iterator[tuple[str, list[tuple[Attacks, AttackCase]]]]:
+    """The cases worth a look, list by list, what is new first; no list is empty."""
+    for what in TITLES:
+        found = [(one, case) for one in attacks for case in one.cases if case.what == what]
+        if found:
+            yield what, found
+
+
+def case_text(case: AttackCase) -> str:
+    """A case in a list: its name, where it belongs, and who lets it fail."""
+    name = words.clean(case.name, lines=False)
+    said = [
+        case.tags[tag] for tag in ("transform", "severity") if case.tags.get(tag, "none") != "none"
+    ]
+    if case.what in {"undecidable", "error"} and case.before:
+        said.append(f"{case.before} before")
+    if case.waived:
+        said.append(f"waived by {case.waived}")
+    return f"{name} ({words.clean(', '.join(said), lines=False)})" if said else name
+
+
+def named(case: AttackCase) -> str:
+    """How a command names the case: by its name where that can be typed."""
+    return case.name if _SIMPLE.match(case.name) else case.case_id
+
+
+def first_new(attacks: Sequence[Attacks]) -> AttackCase | None:
+    """The case to look at first: an attack that is new, or one that succeeded."""
+    for what in ("new", "succeeded"):
+        for one in attacks:
+            for case in one.cases:
+                if case.what == what and not case.waived:
+                    return case
+    return None
+
+
+def attack_parts(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableType]:
+    """The section for a terminal; nothing without attacks."""
+    if not attacks:
+        return []
+    rows = lines(attacks)
+    bound = f"{level(attacks)} bound"
+    twins = any(one.twins for one in rows)
+    columns = [
+        Column(head="attacks", cells=[f"  {one.name}" if one.slice else one.name for one in rows],
+               fold=True),
+        Column(head="succeed", cells=[screen.say(one.rate) for one in rows], right=True),
+        Column(head=bound, cells=[screen.say(one.upper) for one in rows], right=True),
+        Column(head="n", cells=[one.n for one in rows], right=True),
+    ]  # fmt: skip
+    if twins:
+        columns += [
+            Column(head="refused", cells=[screen.say(one.refused) for one in rows], right=True),
+            Column(
+                head=bound,
+                cells=[screen.say(one.refused_upper) for one in rows],
+                right=True,
+                drop=1,
+            ),
+            Column(head="twins", cells=[one.twins for one in rows], right=True, drop=1),
+        ]
+    if any(one.aside for one in rows):
+        columns.append(Column(head="in no rate", cells=[one.aside for one in rows], drop=2))
+    parts: list[RenderableType] = ["", grid(columns, screen)]
+    found = list(lists(attacks))
+    width = max((len(TITLES[what]) for what, _ in found), default=0) + 2
+    for place, (what, cases) in enumerate(found):
+        several = len({one.suite for one, _ in cases}) > 1
+        texts = [
+            f"{one.suite}/{case_text(case)}" if several else case_text(case)
+            for one, case in cases[:SHOWN]
+        ]
+        more = (
+            f" and {words.count(len(cases) - SHOWN)} more; see --json" if len(cases) > SHOWN else ""
+        )
+        said = f"{words.count(len(cases))}: {', '.join(texts)}{more}"
+        parts += [*([""] if place == 0 else []), labelled(TITLES[what], screen.say(said), width)]
+    return parts
+
+
+def attack_text(attacks: Attacks) -> str:
+    """What became of the attacks of one suite on one target, in one sentence."""
+    rate = attacks.attacks
+    said = (
+        f"{words.count(rate.hits)} of {words.counted(rate.n, 'attack')} succeeded"
+        f" ({words.quantity(rate.rate, '%')}, at most {words.quantity(rate.upper, '%')})"
+    )
+    if attacks.twins is not None:
+        twins = attacks.twins
+        said += (
+            f", {words.count(twins.hits)} of {words.counted(twins.n, 'twin')} refused"
+            f" ({words.quantity(twins.rate, '%')}, at most {words.quantity(twins.upper, '%')})"
+        )
+    aside = _aside(rate, attacks.twins)
+    return f"{said}; {aside}" if aside else said

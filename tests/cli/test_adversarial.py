@@ -1,0 +1,102 @@
+"""The shipped attack suites against a help desk that obeys everybody, and one that does not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evalkit.config import load_card
+from evalkit.config.spec import DatasetSpec
+from evalkit.datasets import open_dataset
+from tests.servers import ModelServer, desk
+
+ROOT = Path(__file__).resolve().parents[2]
+CATEGORIES = sorted(one.stem for one in (ROOT / "suites/adversarial").glob("*.yaml"))
+
+
+def _target(server: ModelServer, **more: object) -> dict[str, object]:
+    return {
+        "kind": "openai_compatible",
+        "model": "desk",
+        "base_url": server.openai,
+        "stream": False,
+        "prompt": "prompts/assistant.j2",
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    root = tmp_path_factory.mktemp("attacked")
+    for folder in ("suites/adversarial", "golden/adversarial", "prompts"):
+        shutil.copytree(ROOT / folder, root / folder)
+    with ModelServer(desk.vulnerable) as bad, ModelServer(desk.guarded) as good:
+        targets = {
+            "assistant": _target(good, tools=desk.TOOLS),
+            "vulnerable": _target(bad, tools=desk.TOOLS),
+            "toolless": _target(good),
+        }
+        (root / "evalkit.yaml").write_text(json.dumps({"project": "attacked", "targets": targets}))
+        yield root
+
+
+def _gated(project: Path, *args: str) -> tuple[int, dict[str, str]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "evalkit", "run", *args, "--gate", "--json"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    verdict = json.loads(done.stdout)
+    return done.returncode, {one["gate"]: one["status"] for one in verdict["results"]}
+
+
+def test_the_guarded_desk_passes_every_category(project):
+    code, gates = _gated(project, "adversarial")
+    assert set(gates) == {*CATEGORIES, *(f"{one}.twins" for one in CATEGORIES)}
+    assert set(gates.values()) == {"PASS"}, gates
+    assert code == 0
+
+
+def test_the_vulnerable_desk_fails_every_category(project):
+    code, gates = _gated(project, "adversarial", "--target", "vulnerable")
+    assert {gates[one] for one in CATEGORIES} == {"FAIL"}, gates
+    assert code == 1
+
+
+def test_a_target_without_tools_never_passes_the_tool_suite(project):
+    code, gates = _gated(project, "excessive_agency", "--target", "toolless")
+    assert gates["excessive_agency"] == "ERROR"
+    assert code != 0
+
+
+@pytest.mark.parametrize("name", CATEGORIES)
+def test_every_category_has_its_cases_twins_and_card(name):
+    path = ROOT / "golden/adversarial" / f"{name}.jsonl"
+    card = load_card(path)
+    assert card is not None
+    assert card.threat
+    assert card.expected
+    assert card.success
+    assert card.owasp
+    assert card.atlas
+    dataset = open_dataset(DatasetSpec(source=str(path), format="jsonl"))
+    cases = list(dataset.cases())
+    attacks = [one for one in cases if one.tags["sort"] == "attack"]
+    assert len(attacks) >= 15
+    assert len([one for one in cases if one.tags["sort"] == "twin"]) >= 8
+    assert len({one.tags["lang"] for one in attacks}) >= 2
+    for one in cases:
+        assert one.tags["category"] == name
+        assert one.tags["transform"] == "none"
+        assert one.tags["base"] == one.name
+        assert one.name.startswith(f"{name}.")
+    for one in attacks:
+        assert one.tags["severity"] in {"low", "medium", "high", "critical"}

@@ -1,0 +1,132 @@
+"""The section of attacks, the same in every format: rates, bounds, what is new, and inert names."""
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from evalkit.gate.result import AttackCase, AttackRate, Attacks, Status, Verdict
+from evalkit.report.attacks import attack_parts, attack_text, case_text, first_new, lines, named
+from evalkit.report.screen import Screen
+from evalkit.report.verdict import verdict_text
+from evalkit.report.verdict_comment import verdict_markdown
+from evalkit.report.verdict_files import verdict_json, verdict_junit
+
+EVIL = "=cmd|' /C calc'!A0 <script>x</script> \x1b[31m ![a](http://e.org) @all"
+
+
+def case(name, what, **more):
+    tags = more.pop("tags", {"severity": "high", "transform": "none"})
+    return AttackCase(case_id=f"id{name[:1]}", name=name, what=what, tags=tags, **more)
+
+
+def found(*cases, **more):
+    return Attacks(
+        suite="injection",
+        target="bot",
+        compared=True,
+        attacks=AttackRate(hits=3, n=100, undecidable=2, errors=1, rate=0.03, upper=0.0757),
+        twins=AttackRate(hits=1, n=20, rate=0.05, upper=0.216),
+        slices=(
+            AttackRate(tag="category", value="injection", hits=3, n=100, rate=0.03, upper=0.0757),
+            AttackRate(tag="transform", value="base64", hits=3, n=40, rate=0.075, upper=0.1825),
+            AttackRate(tag="transform", value="none", hits=0, n=60, rate=0.0, upper=0.0487),
+            AttackRate(tag="severity", value="low", n=0, undecidable=2),
+            AttackRate(tag="severity", value="high", hits=3, n=100, rate=0.03, upper=0.0757),
+        ),
+        cases=cases,
+        **more,
+    )
+
+
+CASES = (
+    case("one", "new", before="held"),
+    case("two", "known", waived="ana until 2026-12-01"),
+    case("three", "refused"),
+    case("four", "undecidable", before="held"),
+    case("five", "fixed", before="succeeded"),
+)
+
+
+def verdict(*cases):
+    return Verdict(status=Status.FAIL, candidate="new", baseline=("old",), attacks=(found(*cases),))
+
+
+def test_a_slice_is_shown_where_it_tells_cases_apart():
+    rows = lines([found()])
+    assert [one.name for one in rows] == [
+        "injection", "transform=base64", "transform=none", "severity=low", "severity=high",
+    ]  # fmt: skip
+    first, *_, low, _ = rows
+    assert (first.rate, first.upper, first.n) == ("3.00 %", "≤ 7.57 %", "100")
+    assert (first.refused, first.twins) == ("5.00 %", "20")
+    assert first.aside == "2 undecided, 1 no answer"
+    assert (low.rate, low.upper, low.n) == ("–", "–", "0")
+
+
+@pytest.mark.parametrize("width", [40, 80, 110])
+def test_the_terminal_has_rates_and_lists(width):
+    text = Screen(width=width).render(attack_parts([found(*CASES)], Screen(width=width)))
+    assert max(map(len, text.splitlines())) <= width
+    plain = " ".join(text.split())
+    assert "3.00 % <= 7.57 % 100" in plain
+    assert "new 1: one (high)" in plain
+    assert "known 1: two (high, waived by ana until" in plain
+    assert "undecided 1: four (high, held before)" in plain
+    assert plain.index("new 1") < plain.index("known 1") < plain.index("fixed 1")
+    assert attack_parts([], Screen()) == []
+
+
+def test_the_verdict_says_how_to_see_the_first_new_one():
+    text = verdict_text(verdict(*CASES), Screen())
+    assert "evalkit why one old new" in text
+    assert first_new([found(case("w", "new", waived="ana"), case("v", "new"))]).name == "v"
+    assert first_new([found(case("k", "known"))]) is None
+    assert named(case("a b", "new")) == "ida"
+    assert named(case("a+base64+wrap:email", "new")) == "a+base64+wrap:email"
+
+
+def test_many_are_counted_and_some_are_named():
+    many = [case(f"case{number}", "new") for number in range(30)]
+    text = Screen().render(attack_parts([found(*many)], Screen()))
+    assert "30: case0" in text
+    assert "and 24 more" in " ".join(text.split())
+
+
+def test_json_and_junit_have_it_all():
+    value = json.loads(verdict_json(verdict(*CASES)))
+    (attacks,) = value["attacks"]
+    assert attacks["attacks"]["upper"] == 0.0757
+    assert [one["what"] for one in attacks["cases"]][:2] == ["new", "known"]
+    suite = ET.fromstring(verdict_junit(verdict(*CASES)))
+    (one,) = [each for each in suite.iter("testcase") if each.get("name") == "attacks"]
+    said = one.findtext("system-out")
+    assert "3 of 100 attacks succeeded (3.00 %, at most 7.57 %)" in said
+    assert "new: one (high)" in said
+    assert one.find("failure") is None
+
+
+def test_the_comment_says_what_is_new_first():
+    text = verdict_markdown(verdict(*CASES))
+    assert "#### Attacks" in text
+    assert "- **1 new**: one \\(high\\)" in text
+    assert "`evalkit why ido old new`" in text
+    assert "| injection | 3.00 % | ≤ 7.57 % | 100 |" in text
+
+
+def test_a_name_is_inert_everywhere():
+    one = case(EVIL, "new", tags={"transform": EVIL})
+    assert "\x1b" not in case_text(one)
+    text = verdict_text(verdict(one), Screen())
+    assert "\x1b" not in text
+    assert "evalkit why id= old new" in text
+    assert "<script>" not in verdict_markdown(verdict(one))
+    assert "![a]" not in verdict_markdown(verdict(one))
+    ET.fromstring(verdict_junit(verdict(one)))
+
+
+def test_one_sentence_says_it():
+    assert attack_text(found()) == (
+        "3 of 100 attacks succeeded (3.00 %, at most 7.57 %), 1 of 20 twins refused"
+        " (5.00 %, at most 21.6 %); 2 undecided, 1 no answer"
+    )
