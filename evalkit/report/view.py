@@ -242,6 +242,10 @@ def _suite(run: Run, name: str, samples: Samples) -> SuiteView:
         if missing:
             notes.append(f"{version.name}: {', '.join(missing)} needs the scorer's own code")
         columns = [scores.get((target, version.name)) for target in order]
+        # a metric of sums that no score has, such as how far one judge agrees with itself
+        scored = [one for one in columns if one is not None and len(one.values)]
+        summed = not scored or any(len(one.stats) for one in scored)
+        metrics = [one for one in metrics if summed or one.kind != "corpus"]
         rows += [_score_row(version, one, bounds, columns) for one in metrics]
     listed = {one.name for one in versions}
     ordered_trials = [trials[target] for target in order]
