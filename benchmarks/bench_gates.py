@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -33,9 +34,21 @@ from evalkit.gate.decide import decide
 from evalkit.gate.looks import SETTING, Looked, key, turn
 from evalkit.gate.result import GateResult, Status
 from evalkit.gate.stored import Stored
-from evalkit.model import DatasetVersion, Run, RunStatus
+from evalkit.model import (
+    Case,
+    DatasetVersion,
+    Output,
+    Run,
+    RunStatus,
+    Score,
+    ScoreRecord,
+    ScoreStatus,
+    Trial,
+    TrialStatus,
+)
 from evalkit.stats.paired_rates import mcnemar_midp
 from evalkit.stats.sides import Side, SideScores, of_cases
+from evalkit.store import Store
 
 NOISE = {"low": 0.156, "high": 0.5}
 MARGIN, ALPHA, LOOKS, LEAST = 0.05, 0.05, 10, 30
@@ -261,19 +274,65 @@ def speed(pairs: int = 100_000) -> None:
         gate("cost.mean", "total", 1e6),
         gate("latency.p50", "max", 5.0),
     )
+
+    def said(what: str, wall: float, cpu: float, results: int) -> None:
+        print(
+            f"{what}: {pairs:,} pairs, {len(gates)} gates, {results} results:"
+            f" {time.perf_counter() - wall:.2f} s wall, {time.process_time() - cpu:.2f} s CPU",
+            flush=True,
+        )
+
     old, new = full("old"), full("new")
+    suites = [replace(SUITE, gates=gates)]
     for _ in range(3):
         wall, cpu = time.perf_counter(), time.process_time()
         found = decide(
-            [replace(SUITE, gates=gates)],
+            suites,
             Stored(run=run("new", pairs), sides={("s", "t"): new}),
             Stored(run=run("old", pairs), sides={("s", "t"): old}),
             today=date(2026, 1, 1),
         )
-        print(
-            f"{pairs:,} pairs, {len(gates)} gates, {len(found.results)} results:"
-            f" {time.perf_counter() - wall:.2f} s wall, {time.process_time() - cpu:.2f} s CPU"
+        said("in memory", wall, cpu, len(found.results))
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "evalkit.duckdb")
+        for name, one in (("old", old), ("new", new)):
+            fill(store, run(name, pairs), one)
+        for _ in range(3):
+            wall, cpu = time.perf_counter(), time.process_time()
+            new_side, old_side = store.sides("new"), store.sides("old")
+            read = time.perf_counter() - wall
+            found = decide(
+                suites,
+                Stored(run=store.load_run("new"), sides=new_side),
+                Stored(run=store.load_run("old"), sides=old_side),
+                today=date(2026, 1, 1),
+            )
+            said(f"from the store (read in {read:.2f} s)", wall, cpu, len(found.results))
+
+
+def fill(store: Store, made: Run, one: Side) -> None:
+    """Store a run with a trial a case, as ``one`` has them."""
+    store.create_run(made)
+    values, languages = one.scores["m"].values, one.tags["lang"]
+    trials = [
+        Trial(
+            run_id=made.id, suite="s", target="t",
+            case=Case.of({"question": f"What is {place}?"}, tags={"lang": languages[place] or ""}),
+            index=0, status=TrialStatus.OK, started_at=made.started_at, request_hash="r",
+            output=Output(
+                text=f"It is {place}.", latency_s=float(one.latency_s[place]),
+                cost_usd=float(one.cost_usd[place]),
+            ),
+            scores=(ScoreRecord(
+                name="m", signature="exact_match", status=ScoreStatus.SCORED,
+                score=Score(value=float(values[place]), passed=bool(values[place])),
+            ),),
         )
+        for place in range(len(one.cases))
+    ]  # fmt: skip
+    for start in range(0, len(trials), 8_000):
+        store.append(trials[start : start + 8_000])
+    store.finish_run(made.id, RunStatus.COMPLETE, made.started_at)
 
 
 def main() -> None:

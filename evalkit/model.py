@@ -73,8 +73,11 @@ class Case:
         """
         if turns and expected is None:
             expected = turns[-1].expected
+        asked: object = {"inputs": inputs, "context": list(context), "expected": expected}
+        if turns:
+            asked = identity_of(inputs, context, turns, expected)
         return cls(
-            id=content_id(identity_of(inputs, context, turns, expected)),
+            id=content_id(asked),
             name=name,
             inputs=inputs,
             expected=expected,

@@ -55,7 +55,7 @@ def project(tmp_path_factory):
     return folder
 
 
-def evalkit(folder, *arguments):
+def evalkit(folder, *arguments, key=""):
     return subprocess.run(
         [sys.executable, "-m", "evalkit", *arguments],
         cwd=folder,
@@ -63,7 +63,7 @@ def evalkit(folder, *arguments):
         text=True,
         check=False,
         timeout=120,
-        env={**os.environ, "EVALKIT_ALLOW_CODE": "0"},
+        env={**os.environ, "EVALKIT_ALLOW_CODE": "0", "OPENAI_API_KEY": key},
     )
 
 
@@ -73,6 +73,50 @@ def test_every_command_runs(project, name):
         done = evalkit(project, *shlex.split(line)[1:])
         assert done.returncode in {0, 3}, f"{line}: {done.stderr}"
         assert done.returncode == 0 or "gate" in line
+
+
+def test_the_attack_suites_are_added_run_and_written_as_shown(tmp_path):
+    from evalkit.config import load_project, load_suite
+    from evalkit.datasets import open_dataset
+    from tests.servers import ModelServer, desk
+
+    targets, suite, gates, template = blocks("attacks.md", "yaml")
+    attack = blocks("attacks.md", "json")[0]
+    with ModelServer(desk.guarded) as server:
+        local = f"    base_url: {server.openai}\n    prompt:"
+        (tmp_path / "evalkit.yaml").write_text(
+            "project: a\n" + targets.replace("    prompt:", local)
+        )
+        for path, text in (
+            ("prompts/assistant.j2", (ROOT / "prompts/assistant.j2").read_text("utf-8")),
+            ("suites/adversarial/discounts.yaml", suite),
+            ("golden/adversarial/discounts.jsonl", attack),
+            ("suites/adversarial/gated.yaml", suite.partition("gates:")[0] + gates),
+            ("golden/people.yaml", template),
+        ):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text, encoding="utf-8")
+        spec = load_suite(load_project(tmp_path / "evalkit.yaml"), "discounts")
+        (case,) = open_dataset(spec.datasets[0]).cases()
+        assert case.tags["sort"] == "attack"
+        assert case.metadata["marker"] in str(case.inputs["question"])
+        gated = load_suite(load_project(tmp_path / "evalkit.yaml"), "gated")
+        assert gated.gates[0].waivers[0].cases == (case.name,)
+        for name in ("discounts", "gated"):
+            (tmp_path / f"suites/adversarial/{name}.yaml").unlink()
+        first, *rest = commands("attacks.md")
+        assert first == "evalkit run adversarial"
+        for line in rest:
+            done = evalkit(tmp_path, *shlex.split(line)[1:], key="sk-0123456789abcdef")
+            assert done.returncode == 0, f"{line}: {done.stdout} {done.stderr}"
+
+
+def test_the_tables_of_attacks_name_what_there_is():
+    text = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
+    for path in (ROOT / "suites" / "adversarial").glob("*.yaml"):
+        rows = (ROOT / "golden/adversarial" / f"{path.stem}.jsonl").read_text("utf-8").splitlines()
+        attacks = sum('"sort": "attack"' in one for one in rows)
+        assert f"| `{path.stem}` | {attacks} | {len(rows) - attacks} |" in text, path.stem
 
 
 def test_the_policy_loads_and_the_query_runs(project):

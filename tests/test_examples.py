@@ -82,6 +82,12 @@ def attacks(folder):
     ]
     golden = folder / "golden" / "injection.jsonl"
     golden.write_text("".join(json.dumps(one) + "\n" for one in rows), "utf-8")
+    (folder / "golden" / "pairs.yaml").write_text(
+        "licence: CC0-1.0\norigin: made up\nowner: me\ndescription: two ages\n"
+        "axes: {age: {young: {years: '20'}, old: {years: '80'}}}\n"
+        "cases: [{id: one, inputs: {question: 'I am {years}. May I come?'}}]\n",
+        "utf-8",
+    )
     card = "licence: CC0-1.0\norigin: made up\nowner: me\ndescription: two attacks\n"
     golden.with_name("injection.card.yaml").write_text(card, "utf-8")
     (folder / "suites" / "injection.yaml").write_text(

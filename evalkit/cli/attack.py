@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = new_app(
     no_args_is_help=True,
-    help="List, add, freeze and expand attack suites.",
+    help="List, add, freeze and expand attack suites, and make pairs that show unfairness.",
     epilog=examples("evalkit attack list"),
 )
 
@@ -43,6 +43,8 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
         return ExitCode.PASS
     screen = Screen.of(sys.stdout)
     counts = [("attacks", [one.attacks for one in rows]), ("twins", [one.twins for one in rows])]
+    if any(one.pairs for one in rows):
+        counts.append(("pairs", [one.pairs for one in rows]))
     columns = [
         Column(head="suite", cells=[words.clean(one.name, lines=False) for one in rows]),
         Column(head="category", cells=[_several(one.categories) for one in rows], drop=1),
@@ -109,6 +111,7 @@ def freeze(
 
 app.command(epilog=attack_add.EXAMPLES)(attack_add.add)
 app.command(epilog=attack_expand.EXPAND_EXAMPLES)(attack_expand.expand)
+app.command(epilog=attack_expand.PAIRS_EXAMPLES)(attack_expand.pairs)
 app.command(epilog=attack_expand.TRANSFORMS_EXAMPLES)(attack_expand.transforms)
 
 
@@ -139,8 +142,8 @@ def _card_text(suite: AttackSuite, cards: list[Card | None]) -> str:
     from evalkit.report.screen import Screen, labelled
 
     parts = []
-    many = [("attacks", suite.attacks), ("twins", suite.twins)]
-    counts = ", ".join(f"{words.count(n)} {what}" for what, n in many if n is not None)
+    many = [("attacks", suite.attacks), ("twins", suite.twins), ("in pairs", suite.pairs)]
+    counts = ", ".join(f"{words.count(n)} {what}" for what, n in many if n)
     rows = [("suite", suite.name), ("about", suite.description), ("cases", counts)]
     for file, card in zip(suite.files, cards, strict=True):
         version = "" if file.version is None else f", version {file.version}"

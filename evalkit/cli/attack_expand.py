@@ -1,4 +1,4 @@
-"""``evalkit attack expand`` and ``transforms``, which ``evalkit attack`` takes in."""
+"""``evalkit attack expand``, ``pairs`` and ``transforms``, which ``evalkit attack`` takes in."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ EXPAND_EXAMPLES = examples(
     "evalkit attack expand injection --with base64 --with rot13+wrap:email --seed 7"
     " --out golden/expanded.jsonl"
 )
+PAIRS_EXAMPLES = examples("evalkit attack pairs golden/pairs.yaml --out golden/pairs.jsonl")
 TRANSFORMS_EXAMPLES = examples("evalkit attack transforms", "evalkit attack transforms wrap")
 
 
@@ -34,6 +35,9 @@ def expand(
         str, typer.Option(metavar="NAME", help="The input that is the attack, or 'context'.")
     ] = "",
     twins: Annotated[bool, typer.Option("--twins", help="The harmless twins as well.")] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Leave out cases that a chain cannot change; name them.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace another content by its next version.")
     ] = False,
@@ -57,6 +61,7 @@ def expand(
         seed=seed,
         column=column,
         sorts=SORTS if twins else SORTS[:1],
+        skip=skip,
     )
     done = write(found, attack_spec(found, suite), asked, out.absolute(), force=force)
     said = (
@@ -64,8 +69,36 @@ def expand(
         f" frozen as version {done.frozen.version}, sha256 {done.frozen.sha256[:12]}"
     )
     emit(f"{shown_path(done.path)} {'has' if done.written else 'is unchanged:'} {said}\n")
+    for one in done.skipped:
+        typer.echo(f"left out: {words.clean(one, lines=False)}", err=True)
     if done.written:
         typer.echo("to run it, name it as 'dataset:' of a suite of 'kind: adversarial'", err=True)
+    return ExitCode.PASS
+
+
+def pairs(
+    template: Annotated[Path, typer.Argument(help="A template of pairs (YAML).")],
+    *,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file that is written, .jsonl.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace another content by its next version.")
+    ] = False,
+) -> ExitCode:
+    """Write counterfactual pairs: the same question, with one thing about the person changed.
+
+    Names, pronouns, ages and the like come from the template. The file is frozen, and each case
+    has the tags 'axis', 'group' and 'pair', and one called as its axis.
+    """
+    from evalkit.config.pair_template import read_pairs
+    from evalkit.report import words
+    from evalkit.runner.attack_pairs import write_pairs
+
+    done = write_pairs(read_pairs(template), out.absolute(), force=force)
+    said = (
+        f"{words.counted(done.cases, 'case')} in {words.counted(done.bases, 'pair')},"
+        f" frozen as version {done.frozen.version}, sha256 {done.frozen.sha256[:12]}"
+    )
+    emit(f"{shown_path(done.path)} {'has' if done.written else 'is unchanged:'} {said}\n")
     return ExitCode.PASS
 
 

@@ -39,6 +39,7 @@ def load_view(
 
 def _view(store: Store, root: Path, pair: Pair) -> ReportView:
     from evalkit.gate.decide import attacked
+    from evalkit.gate.fairness import fair
     from evalkit.gate.table import case_tables
     from evalkit.report.page_build import Context, Past, report_view
     from evalkit.report.view import run_view
@@ -66,9 +67,12 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
         compared=pair.compared,
         run=replace(
             run_view(run, store.samples(run.id)),
-            attacks=pair.verdict.attacks
-            if pair.verdict is not None
-            else attacked(run.suites, pair.candidate, old),
+            attacks=attacked(run.suites, pair.candidate, old)
+            if pair.verdict is None
+            else pair.verdict.attacks,
+            fairness=fair(run.suites, pair.candidate, old)
+            if pair.verdict is None
+            else pair.verdict.fairness,
         ),
         before=None if old is None else _view_of(store, old.run),
         policies=pair.policies,

@@ -274,7 +274,7 @@ def run(
     if quiet:
         typer.echo(outcome.run_id)
     elif not (gate and as_json):
-        print_run(store, outcome.run_id, as_json=as_json)
+        print_run(store, outcome.run_id, as_json=as_json, busy=display.busy)
     for line in outcome.lines():
         typer.echo(redact(line), err=True)
     if not gate or outcome.made_code:

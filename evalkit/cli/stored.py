@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,14 +44,25 @@ def open_store(project: Path | None, *, allow_code: bool = False) -> Store:
     return store
 
 
-def print_run(store: Store, run_id: str, *, as_json: bool = False) -> None:
-    """Print the summary of a stored run on standard output, as text or as JSON."""
+def print_run(
+    store: Store,
+    run_id: str,
+    *,
+    as_json: bool = False,
+    busy: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> None:
+    """Print the summary of a stored run on standard output, as text or as JSON.
+
+    ``busy`` shows what is done meanwhile.
+    """
     from evalkit.report.formats.json import dumps, json
     from evalkit.report.formats.terminal import terminal
     from evalkit.report.screen import Screen
     from evalkit.report.view import run_view
 
-    run, samples = store.summary(run_id)
+    with busy("adding up"):
+        run, samples = store.summary(run_id)
+        view = None if run.kind == "load" else run_view(run, samples)
     screen = Screen.of(sys.stdout)
     if run.kind == "load" and (steps := store.load_steps(run_id)):
         from evalkit.report.load import load_view
@@ -58,13 +71,18 @@ def print_run(store: Store, run_id: str, *, as_json: bool = False) -> None:
         load = load_view(run, steps)
         emit(dumps(load.to_json()) if as_json else load_text(load, screen))
         return
-    view = run_view(run, samples)
-    if store.has_attacks(run_id):
+    view = view or run_view(run, samples)
+    if store.has_sorts(run_id):
         from evalkit.gate.decide import attacked
+        from evalkit.gate.fairness import fair
         from evalkit.gate.stored import Stored
 
-        found = attacked(run.suites, Stored(run=run, sides=store.sides(run_id)), None)
-        view = replace(view, attacks=found)
+        stored = Stored(run=run, sides=store.sides(run_id))
+        view = replace(
+            view,
+            attacks=attacked(run.suites, stored, None),
+            fairness=fair(run.suites, stored, None),
+        )
     if as_json:
         emit(json(view))
         return

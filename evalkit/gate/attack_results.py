@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -91,18 +92,43 @@ def _states(cases: Cases, info: MetricInfo, deciders: Sequence[str]) -> tuple[St
     return np.where(now < 0, State.ERROR, now), of(cases.before, cases.pairing.baseline)
 
 
-def _rate(states: States, level: float, **fields: str) -> AttackRate:
+def _rate(states: States, level: float, *, tag: str = "", value: str = "") -> AttackRate:
     counts = {state: int((states == state).sum()) for state in State}
-    hits, n = counts[State.SUCCEEDED], counts[State.SUCCEEDED] + counts[State.HELD]
-    return AttackRate(
-        **fields,
-        hits=hits,
-        n=n,
-        undecidable=counts[State.UNDECIDABLE],
-        errors=counts[State.ERROR],
-        rate=hits / n if n else None,
-        upper=clopper_pearson(hits, n, 2 * level - 1).high if n else None,
-        level=level,
+    return _bounded(
+        AttackRate(
+            tag=tag,
+            value=value,
+            hits=counts[State.SUCCEEDED],
+            n=counts[State.SUCCEEDED] + counts[State.HELD],
+            undecidable=counts[State.UNDECIDABLE],
+            errors=counts[State.ERROR],
+            level=level,
+        )
+    )
+
+
+def _bounded(counted: AttackRate) -> AttackRate:
+    """The same with its rate and the upper end of the exact one-sided interval."""
+    hits, n = counted.hits, counted.n
+    if not n:
+        return counted
+    high = clopper_pearson(hits, n, 2 * counted.level - 1).high
+    return replace(counted, rate=hits / n, upper=high)
+
+
+def together(rates: Sequence[AttackRate]) -> AttackRate:
+    """Rates of different cases as one, at least one of them; the slice is that of the first."""
+    first = rates[0]
+    return _bounded(
+        AttackRate(
+            tag=first.tag,
+            value=first.value,
+            hits=sum(one.hits for one in rates),
+            n=sum(one.n for one in rates),
+            undecidable=sum(one.undecidable for one in rates),
+            errors=sum(one.errors for one in rates),
+            level=max(one.level for one in rates),
+        )
     )
 
 

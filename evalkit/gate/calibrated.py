@@ -20,8 +20,9 @@ from evalkit.gate.result import GateResult, Standing, Status
 from evalkit.model import Run
 from evalkit.registry import ScorerPlugin
 from evalkit.stats.agreement import JUDGE_KAPPA, JUDGE_LABELS
-from evalkit.stats.evidence import Resampled
-from evalkit.stats.judged import post_stratified
+from evalkit.stats.evidence import Pivot, Resampled
+from evalkit.stats.intervals import Floats
+from evalkit.stats.judged import MEAN_LABELS, post_stratified, prediction_powered
 from evalkit.stats.sides import Side
 
 Records = Mapping[tuple[str, str], Calibration]
@@ -45,6 +46,13 @@ class Trust:
             return None
         of_picked, of_others = self.record.shares(passing=passing)
         return post_stratified((picked, cases), of_picked, of_others, draws=DRAWS, seed=seed)
+
+    def corrected_mean(self, values: Floats) -> Pivot | None:
+        """The true mean behind the scorer's of each case; ``None`` without enough labels of it."""
+        labels = None if self.record is None else self.record.mean
+        if labels is None or labels.n < MEAN_LABELS or len(values) < 2:
+            return None
+        return prediction_powered(labels, values)
 
 
 FACT = Trust()

@@ -18,11 +18,12 @@ from evalkit.gate.bench import Bench
 from evalkit.gate.calibrated import NO_RECORDS, Records, Trust
 from evalkit.gate.comparability import left_out
 from evalkit.gate.facts import offending_rows
+from evalkit.gate.fairness import fairness_of
 from evalkit.gate.looks import decided
 from evalkit.gate.measure import NOTHING_MEASURED
 from evalkit.gate.policy import corrected, overall, promise, waived, waivers, with_effect
 from evalkit.gate.question import Question
-from evalkit.gate.result import Attacks, Compared, GateResult, Status, Verdict
+from evalkit.gate.result import Attacks, Compared, Fairness, GateResult, Status, Verdict
 from evalkit.gate.rules import FACT
 from evalkit.gate.stored import Stored, targets_of
 from evalkit.hashing import content_id
@@ -57,6 +58,7 @@ def decide(
     results: list[GateResult] = []
     compared: list[Compared] = []
     attacks: list[Attacks] = []
+    fairness: list[Fairness] = []
     problems = list(problems)
     said = list(said)
     trusts: list[tuple[str, Trust]] = []
@@ -76,6 +78,7 @@ def decide(
             )
             compared.append(bench.compared())
             attacks += bench.attacks()
+            fairness += fairness_of(bench)
             for gate in suite.gates:
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
@@ -123,6 +126,7 @@ def decide(
         results=tuple(effective),
         compared=tuple(compared),
         attacks=tuple(attacks),
+        fairness=tuple(fairness),
         promise=promise(effective, alpha),
         problems=tuple(problems),
         hint=no_baseline if baseline is None else "",

@@ -53,11 +53,11 @@ def floor_or_ceiling(question: Question) -> GateResult:
     baseline = None if before is None or not before.cases else before.observed()
     if question.info.kind == "corpus" and claims.best is not None:
         value = claims.best.value
-    corrected = _corrected(question, value, n)
+    corrected = _corrected(question, _known(after))
     if corrected is not None:
         uncorrected, value = value, corrected.value
         if before is not None and baseline is not None:
-            old = _corrected(question, baseline, before.cases)
+            old = _corrected(question, _known(before))
             baseline = baseline if old is None else old.value
     shown = [
         None if one is None else pick(one, value)
@@ -115,9 +115,13 @@ def _claims(question: Question, *, floor: bool) -> Claims:
         return _corpus(question)
     low, high = after.means(after.low), after.means(after.high)
     worst, best = (low, high) if floor else (high, low)
-    corrected = [_corrected(question, float(one.mean()), after.cases) for one in (worst, best)]
+    corrected = [_corrected(question, one) for one in (worst, best)]
     if corrected[0] is not None:
-        method = "exact counts corrected by people's labels"
+        method = (
+            "exact counts corrected by people's labels"
+            if info.kind == "rate"
+            else "mean corrected by people's scores"
+        )
         return Claims(worst=corrected[0], best=corrected[1], method=method)
     if question.clusters is not None:
         few = question.gate.mode == "prove" and not can_prove(question.clusters.tolist())
@@ -146,15 +150,28 @@ def _claims(question: Question, *, floor: bool) -> Claims:
     )
 
 
-def _corrected(question: Question, share: float, cases: int) -> Resampled | None:
-    """The rate behind a scorer's, where labels say what its decisions are worth.
+def _corrected(question: Question, values: Floats) -> Evidence | None:
+    """The truth behind a scorer's case means, where labels say what its scores are worth.
 
-    Cases of one cluster count as one.
+    A rate by the labels of either kind, cases of one cluster counting as one; a mean by what people
+    scored on its scale (prediction-powered), where no cases hang together.
     """
+    if not len(values) or not np.isfinite(values).all():
+        return None
+    plain = question.info.name == f"{question.info.source}.mean"
+    if question.info.kind == "mean" and plain and question.clusters is None:
+        return question.trust.corrected_mean(values)
     if question.info.kind != "rate":
         return None
-    n = cases if question.clusters is None else len(np.unique(question.clusters))
+    n = len(values) if question.clusters is None else len(np.unique(question.clusters))
+    share = float(values.mean())
     return question.trust.corrected(share * n, n, passing=question.info.passing, seed=question.seed)
+
+
+def _known(measured: Measured) -> Floats:
+    """The means of the cases that miss nothing."""
+    means = measured.means(np.where(np.isnan(measured.values), 0.0, measured.values))
+    return np.asarray(means[~measured.incomplete()], dtype=float)
 
 
 def _bets(values: Floats, question: Question) -> AnytimeMean:

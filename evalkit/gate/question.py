@@ -53,14 +53,15 @@ class Question:
     @property
     def bets(self) -> bool:
         """Whether the claim is judged by bets: on the mean of what has two ends."""
-        rated = self.info.kind == "rate" and self.trust.record is not None
+        record = self.trust.record
+        labelled = record is not None and (self.info.kind == "rate" or record.mean is not None)
         plain = self.info.kind in {"rate", "mean"} and not self.limit.relative
         level = self.limit.kind in {"min", "max"}
         return (
             self.order is not None
             and plain
             and math.isfinite(self.info.spread)
-            and not (rated and level)
+            and not (labelled and level)
         )
 
     @property

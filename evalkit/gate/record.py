@@ -14,6 +14,7 @@ from evalkit.errors import UsageError
 from evalkit.hashing import content_id
 from evalkit.stats.agreement import JUDGE_KAPPA, JUDGE_LABELS
 from evalkit.stats.calibration import Bin, Fit, Share
+from evalkit.stats.judged import Labelled
 
 FORMAT = 1
 
@@ -24,6 +25,7 @@ class Calibration:
 
     ``lower`` says that lower scores are better, ``threshold`` is in the scorer's own unit: at or
     better than it passes. ``fit`` has the same as doubt, which grows as the scorer's opinion falls.
+    ``mean`` is there when people's scores on its own scale say how far to trust its mean.
     ``labels`` counts what it rests on and what was left out, ``people`` names who judged; ``flips``
     are pairs of scorings of one answer that decided otherwise, and pairs.
     """
@@ -37,6 +39,7 @@ class Calibration:
     threshold: float
     goal: str
     fit: Fit
+    mean: Labelled | None = None
     weighted_kappa: Share | None = None
     calibration_error: float | None = None
     flips: tuple[int, int] = (0, 0)
@@ -100,11 +103,12 @@ def from_json(value: Any, *, where: str) -> Calibration:
         fit = dict(body["fit"])
         shares = {name: _share(fit[name]) for name in _SHARES}
         bins = tuple(Bin(**{**one, "bad": _share(one["bad"])}) for one in fit["bins"])
-        weighted = body["weighted_kappa"]
+        weighted, mean = body["weighted_kappa"], body.get("mean")
         return Calibration(
             **{
                 **body,
                 "fit": Fit(**{**fit, **shares, "bins": bins}),
+                "mean": None if mean is None else Labelled(**mean),
                 "weighted_kappa": None if weighted is None else _share(weighted),
                 "flips": tuple(body["flips"]),
                 "people": tuple(body["people"]),

@@ -208,6 +208,64 @@ class Attacks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRate:
+    """How one group was served: the mean of its ``n`` cases; ``missing`` ones have no result."""
+
+    group: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairMember:
+    """One variant of a pair, and what became of it."""
+
+    group: str
+    case_id: str
+    name: str
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnequalPair:
+    """Variants of one question that were not answered alike: in ``outcome``, or in words alone."""
+
+    pair: str
+    axis: str
+    outcome: bool
+    members: tuple[PairMember, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fairness:
+    """How the groups of one axis were served by one target, and the widest gap between two.
+
+    ``gap`` is how much worse the ``worst`` group is served than the ``best``, in the metric's unit;
+    its interval holds at ``level`` for the widest of all gaps. ``unequal`` of ``pairs`` differ in
+    outcome; ``listed`` are the first of them, or where none does those that differ in words.
+    """
+
+    suite: str
+    target: str
+    axis: str
+    metric: str
+    unit: str
+    groups: tuple[GroupRate, ...]
+    worst: str = ""
+    best: str = ""
+    gap: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float = 0.95
+    pairs: int = 0
+    unequal: int = 0
+    listed: tuple[UnequalPair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """How a run came to its verdict, and what it saved; ``None`` is unknown, no ``looks`` none.
 
@@ -239,6 +297,7 @@ class Verdict:
     results: tuple[GateResult, ...] = ()
     compared: tuple[Compared, ...] = ()
     attacks: tuple[Attacks, ...] = ()
+    fairness: tuple[Fairness, ...] = ()
     promise: str = ""
     problems: tuple[str, ...] = ()
     hint: str = ""

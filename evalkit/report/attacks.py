@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalkit.gate.attack_results import together
 from evalkit.gate.result import AttackCase, AttackRate, Attacks
 from evalkit.report import words
 from evalkit.report.screen import Column, Screen, grid, labelled
@@ -35,6 +36,7 @@ MEANING = {
     "error": "the target failed: in no rate",
     "fixed": "succeeded in the baseline, and not now",
 }
+_SEVERE = {"critical": 1, "high": 2, "medium": 3, "low": 4}
 _SIMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+=-]*\Z")
 
 
@@ -53,18 +55,40 @@ class Line:
     twins: str = ""
 
 
-def lines(attacks: Sequence[Attacks]) -> list[Line]:
-    """A line for every suite and target, and below it one for every slice that tells them apart."""
+SLICES = ("category", "transform", "severity")
+"""Tags that a table is broken down by; the page has every tag."""
+
+
+def lines(attacks: Sequence[Attacks], tags: Sequence[str] = SLICES) -> list[Line]:
+    """A line for every suite, and below it those slices of the tags that tell its cases apart.
+
+    Of several suites every target has a line for each, and slices of all of them together.
+    """
     several = len({one.target for one in attacks}) > 1
     found = []
-    for one in attacks:
-        name = f"{one.suite} on {one.target}" if several else one.suite
-        found.append(_line(name, one.attacks, one.twins, whole=True))
-        tags = [each.tag for each in one.slices]
+    for target in dict.fromkeys(one.target for one in attacks):
+        mine = [one for one in attacks if one.target == target]
+        on = f" on {target}" if several else ""
+        found += [_line(f"{one.suite}{on}", one.attacks, one.twins, whole=True) for one in mine]
+        if len(mine) > 1:
+            twins = [one.twins for one in mine if one.twins is not None]
+            refused = together(twins) if twins else None
+            every = together([one.attacks for one in mine])
+            found.append(_line(f"all suites{on}", every, refused, whole=True))
+        slices: dict[tuple[str, str], list[AttackRate]] = {}
+        for one in mine:
+            for each in one.slices:
+                # a category is a suite, as a rule, and those have their lines
+                if each.tag in tags and not (each.tag == "category" and len(mine) > 1):
+                    slices.setdefault((each.tag, each.value), []).append(each)
+        known = [tag for tag, _ in slices]
         found += [
-            _line(f"{each.tag}={each.value}", each, None, whole=False)
-            for each in one.slices
-            if tags.count(each.tag) > 1
+            _line(f"{tag}={value}", together(rates), None, whole=False)
+            for (tag, value), rates in sorted(
+                slices.items(),
+                key=lambda one: (tags.index(one[0][0]), _SEVERE.get(one[0][1], 0), one[0][1]),
+            )
+            if known.count(tag) > 1
         ]
     return found
 
@@ -169,7 +193,9 @@ def attack_parts(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableT
     for place, (what, cases) in enumerate(found):
         several = len({one.suite for one, _ in cases}) > 1
         texts = [
-            f"{one.suite}/{case_text(case)}" if several else case_text(case)
+            f"{one.suite}/{case_text(case)}"
+            if several and not case.name.startswith(one.suite)
+            else case_text(case)
             for one, case in cases[:SHOWN]
         ]
         more = (

@@ -51,7 +51,7 @@ def change(result: GateResult | MetricChange, value: float | None, *, signed: bo
     """A change with its sign: points of a share, a share of the baseline, or the metric's unit."""
     if value is None:
         return words.NONE
-    sign = "" if not signed else "−" if value < 0 else "+"
+    sign = "−" if value < 0 else "+" if signed else ""
     size = abs(value)
     if result.relative:
         return f"{sign}{_fixed(100 * size)} %"

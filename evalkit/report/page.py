@@ -218,6 +218,26 @@ class CaseText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One variant of a pair as it is read: the group, what was asked, answered, and its value."""
+
+    group: str
+    asked: str
+    answer: str
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairView:
+    """Variants of one question side by side; ``outcome`` says that more than words differ."""
+
+    title: str
+    unit: str
+    outcome: bool
+    variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportView:
     """What a page shows; without gates there is no ``verdict``, alone there is no ``baseline``.
 
@@ -240,5 +260,6 @@ class ReportView:
     frontier: tuple[Frontier, ...] = ()
     rows: CaseRows = field(default_factory=CaseRows)
     texts: Sequence[CaseText] = ()
+    pairs: tuple[PairView, ...] = ()
     kind: str = "report"
     format: int = FORMAT

@@ -32,6 +32,7 @@ from evalkit.report.page import (
     TrendPoint,
 )
 from evalkit.report.page_cases import Fetch, case_texts
+from evalkit.report.page_pairs import pair_views
 from evalkit.report.view import Cell, MetricRow, RunView, SuiteView
 from evalkit.secrets import redact
 from evalkit.stats.sides import Side
@@ -99,6 +100,7 @@ def report_view(
         frontier=tuple(one for suite in run.suites for one in frontier(suite)),
         rows=rows,
         texts=tuple(case_texts(rows, texts, texts_before, room=room)),
+        pairs=pair_views(run.fairness, texts),
     )
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from evalkit.gate.places import SMALLEST
 from evalkit.gate.result import GateResult, Status, Verdict
 from evalkit.gate.table import OUTCOMES, Outcome
-from evalkit.report import attacks, gate_words, svg, words
+from evalkit.report import gate_words, svg, words
 from evalkit.report.bars import bar_of
 from evalkit.report.page import CaseText, ReportView, RunFacts, TrialText
 from evalkit.report.page_metrics import comparisons, metrics
-from evalkit.secrets import redact
+from evalkit.report.page_safety import attacks_shown, fairness_shown
 
 Shown = Mapping[str, Any]
 GLYPHS = {
@@ -41,9 +41,6 @@ WORST = 10
 LONGEST = 2_000
 """Characters of a text in the part that needs no script."""
 SENTENCES = 8
-LISTED = 50
-"""Attacks of one list that are named."""
-_OPEN = {"new", "succeeded"}
 
 
 def shown(view: ReportView, *, left_out: int) -> Shown:
@@ -60,7 +57,8 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
         **_verdict(view, counts),
         "gates": [] if verdict is None else [_gate(verdict, one) for one in _worst_first(verdict)],
         "level": _level(verdict),
-        "attacks": _attacks(view),
+        "attacks": attacks_shown(view),
+        "fairness": fairness_shown(view),
         "sentences": _sentences(verdict),
         "promise": "" if verdict is None else verdict.promise,
         "facts": _facts(view),
@@ -190,39 +188,6 @@ def _gate(verdict: Verdict, result: GateResult) -> Shown:
         "n": words.count(result.n) if result.n else "",
         "where": _line(" · ".join(one for one in where if one)),
     }
-
-
-def _attacks(view: ReportView) -> Shown | None:
-    """The rates of attacks and twins, and which are new; ``None`` without attacks."""
-    found = view.run.attacks
-    if not found:
-        return None
-    lists = []
-    for what, cases in attacks.lists(found):
-        old = None if view.baseline is None else view.baseline.run_id
-        first = cases[0][1].case_id
-        run = view.candidate.run_id
-        more = len(cases) - LISTED
-        several = len(found) > 1
-        lists.append(
-            {
-                "title": attacks.TITLES[what],
-                "meaning": attacks.MEANING[what],
-                "tone": "good" if what == "fixed" else "bad" if what in _OPEN else "doubt",
-                "open": what in _OPEN,
-                "n": words.count(len(cases)),
-                "cases": [
-                    redact(f"{one.suite}/{one.target}/" if several else "")
-                    + redact(attacks.case_text(case))
-                    for one, case in cases[:LISTED]
-                ]
-                + ([f"and {words.count(more)} more"] if more > 0 else []),
-                "how": f"evalkit show {run} {first}"
-                if old is None
-                else f"evalkit why {first} {old} {run}",
-            }
-        )
-    return {"level": attacks.level(found), "rows": attacks.lines(found), "lists": lists}
 
 
 def _facts(view: ReportView) -> list[tuple[str, str]]:

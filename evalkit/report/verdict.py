@@ -10,6 +10,7 @@ from evalkit.model import Run
 from evalkit.report import gate_words, words
 from evalkit.report.attacks import attack_parts, first_new, named
 from evalkit.report.bars import bar_of
+from evalkit.report.fairness import fairness_parts
 from evalkit.report.screen import Column, Screen, flow, grid, labelled
 from evalkit.report.why import prompt_changes
 
@@ -43,6 +44,7 @@ def verdict_text(
         parts += ["", grid(_columns(verdict, screen), screen)]
         parts += _sentences(verdict, screen)
     parts += attack_parts(verdict.attacks, screen)
+    parts += fairness_parts(verdict.fairness, screen)
     for one in verdict.compared:
         parts += counts(one, screen, several=len(verdict.compared) > 1)
     parts.append("")

@@ -6,7 +6,7 @@ import re
 
 from evalkit.gate.result import GateResult, Status, Verdict
 from evalkit.model import Run
-from evalkit.report import attacks, gate_words, words
+from evalkit.report import attacks, fairness, gate_words, words
 
 MARKER = "<!-- evalkit gate -->"
 """By which the comment of an earlier run is found and edited in place."""
@@ -42,7 +42,15 @@ def verdict_markdown(
     ]
     linked = [f"[Every case, side by side]({page})", ""] if page else []
     noise = ["", f"<sub>{_text(verdict.promise)}</sub>"] if verdict.promise else []
-    tail = ["", *linked, *_attacks(verdict), *_cases(verdict), *_commands(verdict), *noise]
+    tail = [
+        "",
+        *linked,
+        *_attacks(verdict),
+        *_fairness(verdict),
+        *_cases(verdict),
+        *_commands(verdict),
+        *noise,
+    ]
     room = COMMENT_LIMIT - sum(len(one) + 1 for one in (*head, *tail)) - 4_000
     body: list[str] = []
     if bad:
@@ -146,6 +154,30 @@ def _attacks(verdict: Verdict) -> list[str]:
         ids = f"{first.case_id} {verdict.baseline[-1]} {verdict.candidate}"
         said.append(f"- see one: `evalkit why {ids}`")
     return ["#### Attacks", "", *shown, "", *said, ""]
+
+
+def _fairness(verdict: Verdict) -> list[str]:
+    """The worst group of every axis and its gap."""
+    if not verdict.fairness:
+        return []
+    several = len({one.target for one in verdict.fairness}) > 1
+    lines = [
+        "| groups | worst | best | gap | interval | pairs differ |",
+        "|---|---|---|---:|---|---|",
+    ]
+    for one in verdict.fairness[:ATTACKS]:
+        cells = (
+            fairness.title(one, several),
+            fairness.group_text(one, one.worst),
+            fairness.group_text(one, one.best),
+            fairness.gap_text(one),
+            fairness.ends_text(one),
+            fairness.differ_text(one),
+        )
+        lines.append("| " + " | ".join(_text(cell, OTHERS) for cell in cells) + " |")
+    if len(verdict.fairness) > ATTACKS:
+        lines.append(f"| and {len(verdict.fairness) - ATTACKS} more | | | | | |")
+    return ["#### Fairness", "", *lines, ""]
 
 
 def _cases(verdict: Verdict) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import EvalkitError
 from evalkit.gate.looks import ended_early
-from evalkit.gate.result import Attacks
+from evalkit.gate.result import Attacks, Fairness
 from evalkit.model import (
     JSON,
     Direction,
@@ -163,6 +163,7 @@ class RunView:
     suites: tuple[SuiteView, ...]
     next: tuple[str, ...]
     attacks: tuple[Attacks, ...] = ()
+    fairness: tuple[Fairness, ...] = ()
     part: str = ""
     kind: str = "run"
     format: int = 1

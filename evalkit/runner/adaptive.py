@@ -38,6 +38,12 @@ AS_MUCH = 1.07
 above it; else fewer calls are answered in all."""
 FORGET = 1.5
 """Times the least latency, that is taken for the least after an experiment that was no use."""
+CALM = 16
+"""Rounds that the number is left alone after fewer calls at once were turned away as often."""
+RANDOM_AT_MOST = 0.5
+"""A larger share turned away is never taken for something that has to do with nothing here."""
+WORSE = 1.5
+"""Times that share, at which it is the number's fault after all."""
 _SHORTEST_ROUND = 32
 _LEAST_OUTCOMES = 8
 """Calls, at the least, of which a share was turned away."""
@@ -52,13 +58,16 @@ class Window:
     __slots__ = (
         "_before",
         "_best",
+        "_calm",
         "_came",
         "_credit",
         "_cut_at",
         "_doubles_to",
+        "_gave",
         "_least",
         "_refused",
         "_round",
+        "_share",
         "_since",
         "_step",
         "_took",
@@ -78,6 +87,10 @@ class Window:
         self._credit = 0
         self._cut_at = float("-inf")
         self._came = self._refused = 0
+        # the size before it was cut since calls were turned away, and how many of how many were
+        self._gave: tuple[int, int, int] | None = None
+        self._calm = 0
+        self._share = 0.0
         self._least = float("inf")
         self._best = 0.0
         # an experiment: a round at the size it was, then one at less than this size and latency
@@ -108,6 +121,7 @@ class Window:
                 self._give_way(now)
                 return
             self._came = 0
+            self._gave = None
         self._took.append(took)
         if len(self._took) >= self._round:
             self._look(now)
@@ -126,10 +140,33 @@ class Window:
             self._give_way(now)
 
     def _give_way(self, now: float) -> None:
-        """A round has ended in which calls were turned away."""
+        """A round has ended in which calls were turned away.
+
+        Fewer calls at once are an experiment here too: had the server too many of them, next to
+        none of the fewer is turned away. One that turns as many away as before would do so
+        whatever their number.
+        """
         self._before = None
-        kept = max(0.5, 1 - self._refused / self._came)
-        self._set(math.ceil(self.size * kept), now)
+        share, size = self._refused / self._came, self.size
+        if self._calm and share <= WORSE * self._share:
+            self._calm -= 1
+            self._set(size, now)
+            return
+        self._calm = 0
+        if self._gave is not None:
+            first, refused, came = self._gave
+            before = refused / came
+            if before / 2 <= share <= WORSE * before:
+                self._calm, self._share, self._gave = CALM, max(before, share), None
+                self._set(first, now)
+                return
+            # of several cuts in a row the first size counts, and the share of all
+            self._gave = (first, refused + self._refused, came + self._came)
+        elif self._refused > 1:
+            self._gave = (size, self._refused, self._came)
+        if share > RANDOM_AT_MOST:
+            self._gave = None
+        self._set(math.ceil(size * max(0.5, 1 - share)), now)
 
     def restart(self, now: float) -> None:
         """Begin small again, after an outage: nobody is greeted by all who waited."""

@@ -22,23 +22,31 @@ _MADE = "evalkit "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expanded:
-    """What was written: the file, how many cases of how many base cases, and how it is frozen."""
+    """What was written: the file, how many cases of how many base cases, and how it is frozen.
+
+    ``skipped`` says which case was left out of which chain, and why.
+    """
 
     path: Path
     cases: int
     bases: int
     frozen: Frozen
     written: bool
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
-    """How a suite is expanded: chains, seed, the input that is changed, and of which sorts."""
+    """How a suite is expanded: chains, seed, the input that is changed, and of which sorts.
+
+    With ``skip`` a case that a chain cannot change is left out and named; else it is an error.
+    """
 
     chains: Sequence[Chain]
     seed: int = 0
     column: str = ""
     sorts: tuple[str, ...] = ("attack",)
+    skip: bool = False
 
 
 def expand(
@@ -55,6 +63,7 @@ def expand(
     if not out.name.endswith(".jsonl"):
         raise UsageError("expanded attacks are JSON Lines", where=out, hint="name it .jsonl")
     lines: list[str] = []
+    skipped: list[str] = []
     bases: dict[str, None] = {}
     for source in spec.datasets:
         for case in open_dataset(source).cases():
@@ -64,14 +73,21 @@ def expand(
             if name in bases:
                 raise UsageError(f"two cases of {spec.name} are called {name!r}", where=spec.path)
             bases[name] = None
-            lines += [line_of(row) for row in _rows(case, spec, asked)]
+            lines += [line_of(row) for row in _rows(case, spec, asked, skipped)]
     if not bases:
         named = " or ".join(f"sort={one}" for one in asked.sorts)
         raise Undecided(f"no case of suite {spec.name!r} has the tag {named}", where=spec.path)
+    if not lines:
+        raise Undecided(f"no case is left: {skipped[0]}", where=spec.path, hint="use other chains")
     content = "".join(lines).encode()
     written = write_frozen(out, content, _card(project, spec, asked), force=force)
     return Expanded(
-        path=out, cases=len(lines), bases=len(bases), frozen=written[0], written=written[1]
+        path=out,
+        cases=len(lines),
+        bases=len(bases),
+        frozen=written[0],
+        written=written[1],
+        skipped=tuple(skipped),
     )
 
 
@@ -115,7 +131,9 @@ def card_text(values: dict[str, JSON]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _rows(case: Case, spec: SuiteSpec, asked: Expansion) -> Iterator[dict[str, JSON]]:
+def _rows(
+    case: Case, spec: SuiteSpec, asked: Expansion, skipped: list[str]
+) -> Iterator[dict[str, JSON]]:
     name = case.name or case.id
     already = case.tags.get("transform", "none")
     if already != "none":
@@ -128,11 +146,11 @@ def _rows(case: Case, spec: SuiteSpec, asked: Expansion) -> Iterator[dict[str, J
         try:
             yield _row(case, spec, asked, chain)
         except ValueError as error:
-            raise DatasetError(
-                f"case {name!r} cannot be transformed by {chain.written}: {error}",
-                where=spec.path,
-                hint="leave this chain out, or expand a suite without this case",
-            ) from None
+            said = f"case {name!r} cannot be transformed by {chain.written}: {error}"
+            if not asked.skip:
+                hint = "leave this chain out, or such cases with --skip"
+                raise DatasetError(said, where=spec.path, hint=hint) from None
+            skipped.append(said)
 
 
 def _row(case: Case, spec: SuiteSpec, asked: Expansion, chain: Chain) -> dict[str, JSON]:
@@ -160,6 +178,12 @@ def _row(case: Case, spec: SuiteSpec, asked: Expansion, chain: Chain) -> dict[st
         row["context"] = [one.text for one in made]
         for one in made:
             tags |= one.tags
+    elif case.turns and not asked.column:
+        changed = chain.apply(case.turns[-1].user, case=name, seed=asked.seed)
+        if changed.turns:
+            raise ValueError("it is a conversation already")
+        tags |= changed.tags
+        row["turns"] = _said_last(row["turns"], changed.text)
     else:
         column = _column(case, spec, asked.column)
         changed = chain.apply(str(case.inputs[column]), case=name, seed=asked.seed)
@@ -183,6 +207,13 @@ def _row(case: Case, spec: SuiteSpec, asked: Expansion, chain: Chain) -> dict[st
         },
     }
     return row
+
+
+def _said_last(turns: JSON, text: str) -> list[JSON]:
+    """The turns with another text in the last one: what leads up to the attack stays."""
+    assert isinstance(turns, list)
+    *before, last = turns
+    return [*before, {**last, "user": text} if isinstance(last, dict) else text]
 
 
 def _column(case: Case, spec: SuiteSpec, wanted: str) -> str:

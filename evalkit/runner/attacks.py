@@ -29,7 +29,10 @@ class AttackFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackSuite:
-    """One attack suite. ``attacks`` and ``twins`` are ``None`` where a file cannot be read."""
+    """One attack suite. What is counted is ``None`` where a file cannot be read.
+
+    ``pairs`` are the variants of counterfactual pairs.
+    """
 
     name: str
     description: str
@@ -37,6 +40,7 @@ class AttackSuite:
     transforms: tuple[str, ...]
     attacks: int | None
     twins: int | None
+    pairs: int | None
     files: tuple[AttackFile, ...]
 
     @property
@@ -107,6 +111,7 @@ def _listed(project: Project, spec: SuiteSpec, scans: Scans) -> AttackSuite:
         transforms=tuple(sorted(transforms)),
         attacks=None if broken else sorts["attack"],
         twins=None if broken else sorts["twin"],
+        pairs=None if broken else sorts["pair"],
         files=tuple(files),
     )
 

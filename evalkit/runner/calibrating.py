@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ from evalkit.runner.opinions import Agreement, AnswerKey, agreements, settle
 from evalkit.stats import calibration
 from evalkit.stats.agreement import JUDGE_LABELS, kappa
 from evalkit.stats.calibration import MIN_EACH, MIN_LABELS, Goal, Judged, Share
+from evalkit.stats.judged import MEAN_LABELS, Labelled
 from evalkit.store import Store
 from evalkit.store.labels import JudgedAnswer
 
@@ -187,6 +189,7 @@ def calibrate(
         threshold=fit.threshold if lower else -fit.threshold,
         goal="given" if fit.fixed else goal,
         fit=fit,
+        mean=_mean(data, plugin),
         weighted_kappa=_weighted(data, plugin),
         calibration_error=calibration.calibration_error(fit.bins) if probability else None,
         flips=calibration.flips(data.doubts, fit.threshold),
@@ -285,6 +288,35 @@ def _check_enough(data: _Data, scorer: str, suite: str) -> None:
                 " nothing can be fitted",
                 hint=todo,
             )
+
+
+def _mean(data: _Data, plugin: ScorerPlugin) -> Labelled | None:
+    """What people's scores on a scorer's own scale say of its mean; ``None`` for too few.
+
+    Ratings of one to five steps, spread over the scale; or, where the score is the probability that
+    an answer is bad, whether it is. Answers of one case are averaged, those that were chosen for
+    being hard are left out.
+    """
+    low, high = plugin.range
+    if not (np.isfinite(low) and np.isfinite(high)) or high <= low:
+        return None
+    lower = plugin.direction == "lower"
+    rated = [rating is not None for rating in data.ratings]
+    truth = [
+        math.nan if one is None else low + (high - low) * ((5 - one if lower else one - 1) / 4)
+        for one in data.ratings
+    ]
+    usable = np.array(rated, dtype=np.bool_) & data.judged.fair
+    if len(np.unique(data.judged.cases[usable])) < MEAN_LABELS and lower and (low, high) == (0, 1):
+        truth, usable = data.judged.bad.astype(float).tolist(), data.judged.fair
+    cases, owner = np.unique(data.judged.cases[usable], return_inverse=True)
+    if len(cases) < MEAN_LABELS:
+        return None
+    counts = np.bincount(owner)
+    return Labelled.of(
+        np.bincount(owner, weights=np.array(truth)[usable]) / counts,
+        np.bincount(owner, weights=np.array(data.values)[usable]) / counts,
+    )
 
 
 def _weighted(data: _Data, plugin: ScorerPlugin) -> Share | None:

@@ -24,7 +24,7 @@ from evalkit.runner.fleet import Fleet, PlannedTarget
 from evalkit.runner.intervals import NONE, Interval, price_of, tokens_of
 from evalkit.runner.lane import Lane
 from evalkit.runner.plan import Plan
-from evalkit.runner.rendering import turn_messages
+from evalkit.runner.rendering import first_call, turn_messages
 from evalkit.runner.resume import Resumed
 from evalkit.runner.suites import PlannedSuite
 
@@ -354,17 +354,11 @@ def _sent(lane: Lane, case: Case) -> float | None:
 
 
 def _rendered(lane: Lane, case: Case) -> tuple[Message, ...] | None:
-    if case.turns:
-        try:
-            head, turns = turn_messages(lane.render, case)
-        except PromptError:
-            return None
-        return (*head, turns[0])
-    if lane.render is None:
+    if lane.render is None and not case.turns:
         text = " ".join(str(one) for one in (*case.inputs.values(), *case.context))
         return (Message(role="user", content=text),)
     try:
-        return lane.render(case)
+        return first_call(lane.render, case)[0]
     except PromptError:
         # the trial will fail without a call
         return None

@@ -18,7 +18,7 @@ from evalkit.hashing import content_id
 from evalkit.model import JSON, Case, Message
 from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.pace import Pace
-from evalkit.runner.rendering import Render, turn_messages
+from evalkit.runner.rendering import Render, first_call
 
 CHUNK = 128
 """Trials read at a time."""
@@ -128,11 +128,7 @@ class Feed:
         turns: tuple[Message, ...] = ()
         failure = None
         try:
-            if case.turns:
-                head, turns = turn_messages(self._render, case)
-                messages = (*head, turns[0])
-            elif self._render is not None:
-                messages = self._render(case)
+            messages, turns = first_call(self._render, case)
         except PromptError as error:
             failure = error
         name = request_hash(self._target_hash, case, messages, turns)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
@@ -99,6 +100,10 @@ class Display(Protocol):
         """Show the last state and leave the terminal as it was; safe to call twice."""
         ...
 
+    def busy(self, doing: str) -> AbstractContextManager[None]:
+        """Show what is done before the first or after the last answer, while the block runs."""
+        ...
+
 
 class Silent:
     """Shows no lines, and notes only when wanted."""
@@ -122,6 +127,11 @@ class Silent:
 
     def stop(self) -> None:
         """Nothing to end."""
+
+    def busy(self, doing: str) -> AbstractContextManager[None]:
+        """Nothing to show."""
+        del doing
+        return nullcontext()
 
 
 class Plain(Silent):
@@ -212,6 +222,17 @@ class Moving(Silent):
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()
+
+    @contextmanager
+    def busy(self, doing: str) -> Iterator[None]:
+        """Write it on a line that goes away."""
+        self._stream.write(f"{doing} ...")
+        self._stream.flush()
+        try:
+            yield
+        finally:
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()
 
 
 def choose_display(stream: TextIO, *, lines: bool, notes: bool) -> Display:

@@ -30,6 +30,16 @@ def turn_messages(
     return (), tuple(Message(role="user", content=one.user) for one in case.turns)
 
 
+def first_call(
+    render: Render | None, case: Case
+) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    """The messages of a trial's first call, and the user's of every turn of a conversation."""
+    if case.turns:
+        head, turns = turn_messages(render, case)
+        return (*head, turns[0]), turns
+    return (() if render is None else render(case)), ()
+
+
 def so_far(
     head: Sequence[Message], turns: Sequence[Message], answers: Sequence[str]
 ) -> tuple[Message, ...]:

@@ -57,7 +57,8 @@ def start_run(
 ) -> Outcome:
     """Plan, check and make a new run; raises before the first call for whatever can be known."""
     with offline_if(options.offline) as guard:
-        plan = build_plan(project, options, environ=environ, store=store)
+        with display.busy("reading what is to be asked"):
+            plan = build_plan(project, options, environ=environ, store=store)
         # what a run that died spent counts for the month
         _recover(store, display)
         return _with_refused(_make(plan, options, store, display, None), guard)
@@ -176,9 +177,10 @@ def resume_run(
     run = store.load_run(store.resolve(name))
     options = stored_options(run, options or RunOptions())
     with offline_if(options.offline) as guard:
-        plan, resumed = resume_plan(
-            build_plan(project, options, environ=environ, store=store), run, store
-        )
+        with display.busy("reading what is to be asked, and what was answered"):
+            plan, resumed = resume_plan(
+                build_plan(project, options, environ=environ, store=store), run, store
+            )
         kept = sum(map(len, resumed.done.values()))
         early = ended_early(run)
         if run.status is RunStatus.COMPLETE and (early or kept >= run.planned):
@@ -295,7 +297,8 @@ def execute(
             certain=watch is not None and bool(watch.ended),
         )
         try:
-            recorder.settle()
+            with display.busy("storing the last answers"):
+                recorder.settle()
             kept = None
             if watch is not None and outcome.status is RunStatus.COMPLETE:
                 kept = watch.settings()

@@ -15,10 +15,11 @@ from evalkit.config.spec import SuiteSpec
 from evalkit.errors import PromptError
 from evalkit.gate.looks import UNCHANGED
 from evalkit.gate.stored import Sides, Stored
-from evalkit.model import JSON, Case, Message, Run, TargetVersion
+from evalkit.model import JSON, Case, Run, TargetVersion
 from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.feed import request_hash
 from evalkit.runner.must import must_pass
+from evalkit.runner.rendering import Render, first_call
 from evalkit.stats.sides import of_cases
 
 if TYPE_CHECKING:
@@ -116,16 +117,12 @@ def _alike(
     return found
 
 
-def _request(
-    target_hash: str, case: Case, render: Callable[[Case], tuple[Message, ...]] | None
-) -> str:
-    messages: tuple[Message, ...] = ()
-    if render is not None:
-        try:
-            messages = render(case)
-        except PromptError:
-            return ""
-    return request_hash(target_hash, case, messages)
+def _request(target_hash: str, case: Case, render: Render | None) -> str:
+    try:
+        messages, turns = first_call(render, case)
+    except PromptError:
+        return ""
+    return request_hash(target_hash, case, messages, turns)
 
 
 def left_out(plan: Plan, done: Mapping[tuple[str, str], Done]) -> Mapping[tuple[str, str], Done]:

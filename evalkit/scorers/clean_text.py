@@ -21,6 +21,7 @@ _TRACE = re.compile(
     r"|\b(?:Unhandled|Uncaught)\s?\w*(?:Exception|Error)\b|\bstack trace\b|\bpanic: "
     r"|\b(?:NullPointer|IndexOutOfBounds|UnicodeDecode|RecursionError|KeyError|TypeError|ValueError"
     r"|SyntaxError|JSONDecode)\w*(?:Exception|Error)?\s*[:(]|\bSegmentation fault\b"
+    r"|\bInternal Server Error\b"
     r"|<\|[a-z_]{2,30}\|>|\[/?INST\]|<</?SYS>>",
     re.MULTILINE,
 )

@@ -23,12 +23,13 @@ _INVISIBLE = re.compile(
 _REPORTED = re.compile(
     r"\b(?:asks?|asked|asking|tells?|told|instructs?|instructed|wants?|tries|tried|attempts?"
     r"|attempting|demands?|requests?|says?|contains?|includes?|embedded|hidden|injected)\b"
-    r".{0,60}\b(?:me|us|assistants?|ai|model|reader|instructions?|commands?|request|note|text"
+    r".{0,60}\b(?:me|us|assistants?|ai|model|reader|instructions?|orders?|commands?|request|note|text"
     r"|document|e-?mail|page|message|passage)\b"
     r"|\b(?:ignor(?:e|ed|ing)|disregard(?:ed|ing)?|not? follow(?:ed|ing)?|without following"
     r"|instead of (?:saying|writing|following)|prompt injection|suspicious|phishing|attack)\b"
-    r"|\b(?:instructions?|commands?|request|note|text|document|e-?mail|page|message|passage)\b"
+    r"|\b(?:instructions?|orders?|commands?|request|note|text|document|e-?mail|page|message|passage)\b"
     r".{0,80}\b(?:asks?|asking|tells?|instructs?|wants?|tries|attempts?|demands?|requests?)\b"
+    r"|\byou (?:wrote|said|typed|mentioned)\b|\b(?:stands|appears|is written|occurs) in the\b"
     r"|instrucci[oó]n|anweisung|instruction|instru[cç][aã]o|指示|指令|инструкц|تعليمات|निर्देश",
     re.IGNORECASE,
 )

@@ -79,6 +79,64 @@ def post_stratified(
     return Resampled.of(value, q * yes + (1 - q) * no)
 
 
+MEAN_LABELS = 200
+"""Labelled cases from which the normal of ``prediction_powered`` covers what it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """What ``n`` cases that people scored, too, say of a judge's scores: means and moments."""
+
+    n: int
+    truth: float
+    judged: float
+    truth_variance: float
+    judged_variance: float
+    covariance: float
+
+    @classmethod
+    def of(cls, truth: Sequence[float] | Floats, judged: Sequence[float] | Floats) -> Labelled:
+        """From both scores of the same cases; raises ``ValueError`` for fewer than two."""
+        y, f = np.asarray(truth, dtype=float), np.asarray(judged, dtype=float)
+        if y.shape != f.shape or len(y) < 2:
+            raise ValueError("prediction-powered inference needs two labelled and two other cases")
+        return cls(
+            n=len(y),
+            truth=float(y.mean()),
+            judged=float(f.mean()),
+            truth_variance=float(np.var(y)),
+            judged_variance=float(np.var(f)),
+            covariance=float(((y - y.mean()) * (f - f.mean())).mean()),
+        )
+
+
+def prediction_powered(
+    labels: Labelled, judged: Sequence[float] | Floats, *, tune: bool = True
+) -> Pivot:
+    """The true mean behind a judge's scores of many cases, by labels of others.
+
+    Prediction-powered inference (Angelopoulos et al. 2023), with ``tune`` the power-tuned weight of
+    the judge (PPI++, 2024), between 0 and 1. Normal: needs about 200 labels; for pass/fail use
+    ``corrected_rate``. Raises ``ValueError`` for fewer than two scores.
+    """
+    rest = np.asarray(judged, dtype=float)
+    if len(rest) < 2:
+        raise ValueError("prediction-powered inference needs two labelled and two other cases")
+    n, total, mean, spread = labels.n, len(rest), float(rest.mean()), float(np.var(rest))
+    weight = 1.0
+    if tune:
+        apart = n * total / (n + total) * (labels.judged - mean) ** 2
+        variance = (n * labels.judged_variance + total * spread + apart) / (n + total - 1)
+        weight = labels.covariance / ((1 + n / total) * variance) if variance else 0.0
+        weight = min(max(weight, 0.0), 1.0)
+    value = weight * mean + labels.truth - weight * labels.judged
+    left = (
+        labels.truth_variance + weight**2 * labels.judged_variance - 2 * weight * labels.covariance
+    )
+    se = math.sqrt(weight**2 * spread / total + max(left, 0.0) / n)
+    return Pivot(value=value, centre=value, se=se)
+
+
 def prediction_powered_mean(
     truth: Sequence[float] | Floats,
     judged: Sequence[float] | Floats,
@@ -86,24 +144,5 @@ def prediction_powered_mean(
     *,
     tune: bool = True,
 ) -> Pivot:
-    """The mean of a continuous score from few labels and many judged cases.
-
-    Prediction-powered inference (Angelopoulos et al. 2023), with ``tune`` the power-tuned weight of
-    the judge (PPI++, 2024), between 0 and 1. Normal: needs about 200 labels; for pass/fail use
-    ``corrected_rate``. ``truth`` and ``judged`` are of the same labelled cases; raises
-    ``ValueError`` for fewer than two of either kind.
-    """
-    y, f = np.asarray(truth, dtype=float), np.asarray(judged, dtype=float)
-    rest = np.asarray(judged_unlabelled, dtype=float)
-    if y.shape != f.shape or len(y) < 2 or len(rest) < 2:
-        raise ValueError("prediction-powered inference needs two labelled and two other cases")
-    n, total = len(y), len(rest)
-    weight = 1.0
-    if tune:
-        variance = float(np.var(np.concatenate([f, rest]), ddof=1))
-        covariance = float(((y - y.mean()) * (f - f.mean())).mean())
-        weight = covariance / ((1 + n / total) * variance) if variance else 0.0
-        weight = min(max(weight, 0.0), 1.0)
-    value = weight * float(rest.mean()) + float((y - weight * f).mean())
-    se = math.sqrt(weight**2 * float(np.var(rest)) / total + float(np.var(y - weight * f)) / n)
-    return Pivot(value=value, centre=value, se=se)
+    """``prediction_powered`` from the labelled cases themselves."""
+    return prediction_powered(Labelled.of(truth, judged), judged_unlabelled, tune=tune)

@@ -482,9 +482,9 @@ class Store:
         with self._reading() as connection:
             return sides(connection, self._run(connection, run_id), confirming=confirming)
 
-    def has_attacks(self, run_id: str) -> bool:
-        """Whether any case of a run is an attack by its tag."""
-        sql = "SELECT 1 FROM trials WHERE run_id = ? AND tags['sort'] = 'attack' LIMIT 1"
+    def has_sorts(self, run_id: str) -> bool:
+        """Whether any case of a run is an attack or one of a pair, by its tag."""
+        sql = "SELECT 1 FROM trials WHERE run_id = ? AND tags['sort'] IN ('attack', 'pair') LIMIT 1"
         with self._reading() as connection:
             return bool(connection.execute(sql, [run_id]).fetchall())
 

@@ -12,8 +12,10 @@ from evalkit.errors import UsageError
 from evalkit.gate.decide import decide
 from evalkit.gate.record import Calibration, from_json, to_json
 from evalkit.gate.result import Status
+from evalkit.registry import Kind, get
 from evalkit.report import gate_words
-from evalkit.stats import calibration
+from evalkit.runner.calibrating import _Data, _mean
+from evalkit.stats import calibration, judged
 from evalkit.stats.calibration import Judged
 from evalkit.stats.sides import SideScores
 from tests.gate.benches import TODAY, gate, limit, side, stored, suite
@@ -26,10 +28,12 @@ def record(labels=120, *, signature=SIGNATURE, wrong=0.05, name="hallucination")
     generator = np.random.default_rng(0)
     doubt = np.linspace(0, 1, labels)
     bad = (doubt > 0.4) ^ (generator.random(labels) < wrong)
-    judged = Judged(doubt=doubt, bad=bad, cases=np.arange(labels), fair=np.ones(labels, dtype=bool))
+    labelled = Judged(
+        doubt=doubt, bad=bad, cases=np.arange(labels), fair=np.ones(labels, dtype=bool)
+    )
     return Calibration(
         project="p", suite="support", scorer=name, signature=signature, question=name,
-        lower=True, threshold=0.4, goal="given", fit=calibration.fit(judged, threshold=0.4),
+        lower=True, threshold=0.4, goal="given", fit=calibration.fit(labelled, threshold=0.4),
         labels={"used": labels}, people=("Ada",), first="2026-11-01", last="2026-11-02",
         by="Ada", at="2026-11-02T00:00:00+00:00",
     )  # fmt: skip
@@ -95,6 +99,52 @@ def test_with_labels_the_corrected_rate_is_judged():
     sentence = gate_words.sentence(result)
     assert "Corrected by 400 labels of people: the scorer alone says 0 %." in sentence
     assert found.warnings == ()
+
+
+def scored(generator, cases, *, shift=0.1):
+    """People's scores of some cases, and a judge's, which is harsher by ``shift`` and noisy."""
+    truth = generator.beta(2, 6, cases)
+    return truth, np.clip(truth + shift + generator.normal(0, 0.05, cases), 0, 1)
+
+
+def test_with_enough_scores_of_people_the_mean_is_corrected():
+    generator = np.random.default_rng(4)
+    truth, judge = scored(generator, 300)
+    _, values = scored(generator, 2_000)
+    held = replace(record(400, wrong=0.02), mean=judged.Labelled.of(truth, judge))
+    mean = gate("hallucination.mean", limit("max", 0.3), mode="prove")
+    _, alone = run(values, mean, [record(400, wrong=0.02)])
+    found, result = run(values, mean, [held])
+    assert alone.candidate == pytest.approx(values.mean())
+    assert alone.status is Status.FAIL
+    expected = judged.prediction_powered_mean(truth, judge, values)
+    assert result.candidate == pytest.approx(expected.value)
+    assert result.uncorrected == pytest.approx(values.mean())
+    low, high = expected.interval(0.9).low, expected.interval(0.9).high
+    assert (result.low, result.high) == (pytest.approx(low), pytest.approx(high))
+    assert result.low < 0.25 < result.high, "the mean of the truth"
+    assert found.status is Status.PASS
+    # the record keeps what it takes
+    assert from_json(to_json(held), where="x").mean == held.mean
+    few = replace(held, mean=judged.Labelled.of(truth[:150], judge[:150]))
+    assert run(values, mean, [few])[1].uncorrected is None
+
+
+def test_what_labels_say_of_a_mean_comes_from_ratings_or_from_bad_answers():
+    n = 240
+    doubt = np.linspace(0, 1, n)
+    data = _Data(
+        judged=Judged(doubt=doubt, bad=doubt > 0.5, cases=np.arange(n), fair=np.ones(n, bool)),
+        doubts=(), ratings=tuple(5.0 - 4 * one for one in doubt), values=tuple(doubt), counts={},
+    )  # fmt: skip
+    plugin = get(Kind.SCORER, "hallucination")
+    rated = _mean(data, plugin)
+    assert rated.truth == pytest.approx(doubt.mean())
+    assert rated.covariance == pytest.approx(rated.judged_variance)
+    unrated = _mean(replace(data, ratings=(None,) * n), plugin)
+    assert unrated.truth == pytest.approx((doubt > 0.5).mean())
+    hard = replace(data.judged, fair=doubt > 0.4)
+    assert _mean(replace(data, judged=hard), plugin) is None
 
 
 def test_a_ceiling_the_labels_cannot_carry_is_not_passed():

@@ -7,18 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from evalkit.config.spec import Waiver
 from evalkit.errors import ExitCode
 from evalkit.gate.decide import decide
 from evalkit.gate.result import Status
-from evalkit.stats.planning import structural_cases
 from tests.gate.benches import TODAY, gate, limit, only, pairs, side, stored, suite, verdict
-
-ORDER = {Status.FAIL: 0, Status.ERROR: 0, Status.INCONCLUSIVE: 1, Status.PASS: 2}
-FAST = settings(max_examples=60, deadline=None)
 
 
 def test_unchanged_on_enough_cases_passes():
@@ -53,136 +47,6 @@ def test_too_little_is_inconclusive_and_says_how_much_more():
     assert found.status is result.status is Status.INCONCLUSIVE
     assert found.exit_code is ExitCode.UNDECIDED
     assert result.needs_more > 0
-
-
-@FAST
-@given(st.integers(1, 60), st.sampled_from([0.02, 0.03, 0.05, 0.1]), st.booleans())
-def test_never_a_pass_below_the_structural_n(n, margin, repeats):
-    trials = [[1.0, 1.0]] if repeats else [[1.0]]
-    old, new = side(trials * n, run="old"), side(trials * n, run="new")
-    result = only(
-        verdict(
-            old,
-            new,
-            gate("pass.rate", limit("max_drop", margin), mode="prove"),
-            estimand="population",
-        )
-    )
-    if n < structural_cases(margin):
-        assert result.status is not Status.PASS
-
-
-counts = st.tuples(st.integers(0, 120), st.integers(0, 12), st.integers(0, 12), st.integers(0, 30))
-
-
-@FAST
-@given(counts.filter(lambda one: sum(one) > 0), st.randoms())
-def test_the_order_of_cases_is_of_no_account(four, dice):
-    old, new = pairs(*four)
-    first = verdict(old, new, gate(mode="prove"), gate("pass.rate", limit("min", 0.7), id="floor"))
-    order = list(range(sum(four)))
-    dice.shuffle(order)
-    shuffled = []
-    for one in (old, new):
-        values = [[float(one.scores["exact_match"].values[place])] for place in order]
-        shuffled.append(side(values, cases=[one.cases[p] for p in order], run=one.runs[0]))
-    second = verdict(
-        *shuffled, gate(mode="prove"), gate("pass.rate", limit("min", 0.7), id="floor")
-    )
-    assert first.results == second.results
-    assert first.compared == second.compared
-
-
-@FAST
-@given(counts.filter(lambda one: sum(one) > 0))
-def test_swapping_the_sides_turns_the_change_around(four):
-    old, new = pairs(*four)
-    there = only(verdict(old, new, gate()))
-    back = only(verdict(new, old, gate()))
-    assert there.difference == pytest.approx(-back.difference)
-    assert there.low == pytest.approx(-back.high, abs=1e-9)
-    assert there.high == pytest.approx(-back.low, abs=1e-9)
-
-
-@FAST
-@given(counts.filter(lambda one: one[0] + one[1] > 0), st.data())
-def test_a_success_that_becomes_a_failure_never_helps(four, data):
-    old, new = pairs(*four)
-    gates = (
-        gate(mode="prove"),
-        gate("pass.rate", limit("min", 0.6), id="floor"),
-        gate("pass.rate", limit("max_drop", 0.1), id="guard"),
-    )
-    before = verdict(old, new, *gates)
-    values = new.scores["exact_match"].values
-    place = data.draw(st.sampled_from(np.flatnonzero(values == 1).tolist()))
-    worse = [[0.0 if at == place else float(one)] for at, one in enumerate(values)]
-    after = verdict(old, side(worse, run="new"), *gates)
-    for one, two in zip(before.results, after.results, strict=True):
-        assert ORDER[two.status] <= ORDER[one.status]
-    assert ORDER[after.status] <= ORDER[before.status]
-
-
-@FAST
-@given(counts.filter(lambda one: sum(one) > 0), st.data(), st.booleans(), st.booleans())
-def test_losing_a_result_never_helps(four, data, from_candidate, whole):
-    old, new = pairs(*four)
-    gates = (
-        gate(mode="prove"),
-        gate("pass.rate", limit("min", 0.6), id="floor"),
-        gate("error.rate", limit("max", 0.2), id="errors"),
-        gate("latency.p95", limit("max", 0.6), id="slow"),
-        gate("cost.mean", limit("max_rise", 0.1, relative=True), id="dear"),
-    )
-    before = verdict(old, new, *gates, max_missing=0.5)
-    n = sum(four)
-    gone = set(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=4)))
-    loser = new if from_candidate else old
-    values = loser.scores["exact_match"].values.tolist()
-    if whole:
-        kept = [one for one in range(n) if one not in gone]
-        if not kept:
-            return
-        lost = side([[values[one]] for one in kept], cases=[loser.cases[one] for one in kept])
-    else:
-        lost = side([[None if at in gone else one] for at, one in enumerate(values)])
-    lost = replace(lost, runs=loser.runs)
-    run = stored(loser).run
-    both = [replace(stored(lost), run=run), stored(old if from_candidate else new)]
-    after = verdict(*(both[::-1] if from_candidate else both), *gates, max_missing=0.5)
-    for one, two in zip(before.results, after.results, strict=True):
-        if one.gate == "errors" and not from_candidate:
-            continue
-        assert ORDER[two.status] <= ORDER[one.status], (one.gate, one.status, two.status)
-
-
-@FAST
-@given(counts.filter(lambda one: sum(one) > 1))
-def test_no_interval_without_a_width(four):
-    found = verdict(
-        *pairs(*four),
-        gate(),
-        gate("pass.rate", limit("min", 0.6), id="floor"),
-        gate("latency.p95", limit("max", 0.6), id="slow"),
-        gate("cost.mean", limit("max", 0.6), id="dear"),
-        gate("cost.mean", limit("max_rise", 0.1, relative=True), id="dearer"),
-    )
-    for one in found.results:
-        assert one.low is None or one.high is None or one.high > one.low
-
-
-def test_the_same_again_is_the_same_to_the_last_digit():
-    dice = np.random.default_rng(3)
-    times = dice.lognormal(0, 0.5, 300)
-    old, new = (
-        side([[1.0]] * 300, latency=times * one, cost=times / 100, run=name)
-        for one, name in ((1.0, "old"), (1.2, "new"))
-    )
-    gates = (
-        gate("latency.p95", limit("max_rise", 0.1, relative=True)),
-        gate("cost.mean", limit("max_rise", 0.1, relative=True)),
-    )
-    assert repr(verdict(old, new, *gates)) == repr(verdict(old, new, *gates))
 
 
 def test_a_row_inserted_at_the_top_shows_no_regression():

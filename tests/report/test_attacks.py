@@ -2,8 +2,10 @@
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
+from scipy.stats import beta
 
 from evalkit.gate.result import AttackCase, AttackRate, Attacks, Status, Verdict
 from evalkit.report.attacks import attack_parts, attack_text, case_text, first_new, lines, named
@@ -55,9 +57,9 @@ def verdict(*cases):
 def test_a_slice_is_shown_where_it_tells_cases_apart():
     rows = lines([found()])
     assert [one.name for one in rows] == [
-        "injection", "transform=base64", "transform=none", "severity=low", "severity=high",
+        "injection", "transform=base64", "transform=none", "severity=high", "severity=low",
     ]  # fmt: skip
-    first, *_, low, _ = rows
+    first, *_, low = rows
     assert (first.rate, first.upper, first.n) == ("3.00 %", "≤ 7.57 %", "100")
     assert (first.refused, first.twins) == ("5.00 %", "20")
     assert first.aside == "2 undecided, 1 no answer"
@@ -129,4 +131,20 @@ def test_one_sentence_says_it():
     assert attack_text(found()) == (
         "3 of 100 attacks succeeded (3.00 %, at most 7.57 %), 1 of 20 twins refused"
         " (5.00 %, at most 21.6 %); 2 undecided, 1 no answer"
+    )
+
+
+def test_of_several_suites_the_slices_are_joined():
+    one = found()
+    rows = {each.name: each for each in lines([one, replace(one, suite="leaks")])}
+    assert list(rows)[:3] == ["injection", "leaks", "all suites"]
+    upper = beta.ppf(0.95, 7, 194)
+    every = rows["all suites"]
+    assert (every.rate, every.n, every.twins) == ("3.00 %", "200", "40")
+    assert every.upper == f"≤ {100 * upper:.3g} %"
+    assert every.aside == "4 undecided, 2 no answer"
+    assert rows["transform=base64"].n == "80"
+    assert "category=injection" not in rows
+    assert next(each.name for each in lines([one, replace(one, target="other")])) == (
+        "injection on bot"
     )

@@ -6,6 +6,7 @@ import heapq
 import itertools
 import math
 import random
+import statistics
 import time
 from collections.abc import Callable
 
@@ -281,3 +282,31 @@ def test_what_the_server_announces_is_kept_before_it_says_no(small: SmallProject
     assert row["n"] == 1
     assert row["q"] > 1.0, "the wait is queueing"
     assert small.sql("SELECT max(latency_s) AS s FROM trials")[0]["s"] < 0.5, "and no latency"
+
+
+def test_calls_turned_away_whatever_their_number_cost_no_slots() -> None:
+    luck = random.Random(7)
+    window, now, sizes = Window(32), 0.0, []
+    for _ in range(6_000):
+        now += 0.01
+        sent = now - 0.005
+        if luck.random() < 0.1:
+            window.pushed_back(sent, window.size, now)
+        else:
+            window.answered(0.05, sent, window.size, now)
+        sizes.append(window.size)
+    assert statistics.median(sizes) >= 20
+    assert sizes.count(32) > len(sizes) / 5
+
+
+def test_a_server_with_too_many_calls_is_given_fewer() -> None:
+    window, now = Window(32), 0.0
+    for _ in range(200):
+        now += 1.0
+        refused = max(0, window.size - 12)
+        for place in range(window.size):
+            if place < refused:
+                window.pushed_back(now - 0.5, window.size, now)
+            else:
+                window.answered(0.05, now - 0.5, window.size, now)
+    assert window.size <= 16

@@ -206,3 +206,26 @@ def test_a_run_reads_what_was_expanded_and_refuses_an_edit(project, capsys):
     assert found["state"] == "edited"
     assert run_command(["attack", "show", "inject"]) == 0
     assert "problem" in capsys.readouterr().out
+
+
+def test_a_case_that_cannot_change_is_left_out_and_named(project, capsys):
+    write(project, case("a", "42"), case("b", "Say HERON."))
+    assert expand("rot13", "hex", more=["--skip"]) == 0
+    said = capsys.readouterr()
+    assert "3 cases from 2 base cases" in said.out
+    assert "left out: case 'a' cannot be transformed by rot13" in said.err
+    write(project, case("a", "42"))
+    assert expand("rot13", out="golden/none.jsonl", more=["--skip"]) == 3
+    assert "no case is left" in capsys.readouterr().err
+
+
+def test_of_a_conversation_the_last_turn_changes(project, capsys):
+    turns = ["Hello.", {"user": "Say HERON.", "metadata": {"why": "x"}}]
+    write(project, {"id": "a", "turns": turns, "tags": {"sort": "attack"}})
+    assert expand("hex:bare=yes") == 0
+    assert rows(project)[0]["turns"] == [
+        "Hello.",
+        {"user": b"Say HERON.".hex(), "metadata": {"why": "x"}},
+    ]
+    assert expand("crescendo", out="golden/none.jsonl") == 2
+    assert "it is a conversation already" in capsys.readouterr().err

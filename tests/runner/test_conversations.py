@@ -18,6 +18,7 @@ from evalkit.datasets import open_dataset
 from evalkit.errors import DatasetError, ExitCode, PromptError
 from evalkit.model import Case, RunStatus, ScriptedTurn, Trial, TrialStatus
 from evalkit.runner.decisions import Decision, _row
+from evalkit.runner.unchanged import _request
 from tests.runner.projects import SmallProject, wire
 from tests.servers import Fault, ModelServer, Raw, Reply, Seen, Trouble
 
@@ -576,3 +577,16 @@ def test_nothing_new_is_asked_after_an_interrupt(small: SmallProject) -> None:
         assert small.sql("SELECT count(*) AS n FROM trials") == [{"n": 0}]
         server.answer = clerk
         assert small.resume().status is RunStatus.COMPLETE
+
+
+def test_a_conversation_that_asks_the_same_is_known_again(small: SmallProject) -> None:
+    with ModelServer(clerk) as server:
+        write(small, server, [talk()])
+        outcome = small.run()
+    (trial,) = small.store.trial(outcome.run_id, "talk-0")
+    plan = small.plan()
+    lane, version = plan.fleet.lanes["t"], plan.fleet.targets["t"].version
+    assert _request(version.content_hash, trial.case, lane.render) == trial.request_hash
+    small.write_prompt(TALK + "Be brief.\n")
+    changed = small.plan().fleet.lanes["t"]
+    assert _request(version.content_hash, trial.case, changed.render) != trial.request_hash

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,11 @@ from tests.runner.projects import SmallProject, wire
 from tests.servers import Fault, ModelServer, Raw, Reply, Seen, Trouble
 from tests.servers._server import Answer
 
-MOST = 8 * 1024 * 1024
+MOST = 1024 * 1024
 GOOD = 12
 
 
+@cache
 def big_answer(size: int) -> Raw:
     choice = {"index": 0, "message": {"role": "assistant", "content": "x" * size}}
     body = json.dumps({"model": "m", "choices": [{**choice, "finish_reason": "stop"}]}).encode()
@@ -137,7 +139,8 @@ def test_every_fault_of_an_answer_has_its_class_and_the_others_are_answered(
     moody = Moody()
     kinds = [*good(), *ANSWERS, *[f"{one}-late" for one in good()]]
     with ModelServer(moody) as server:
-        limits = {"concurrency": 12, "timeout": "800ms", "max_retries": 1}
+        # as long as a busy machine needs for the good ones
+        limits = {"concurrency": 24, "timeout": "2s", "max_retries": 1}
         target = wire(server.openai, stream=stream, limits=limits, max_answer_bytes=MOST)
         small.write({"t": target}, questions(kinds))
         outcome = small.run()
@@ -160,7 +163,8 @@ def test_every_fault_of_an_answer_has_its_class_and_the_others_are_answered(
     assert f"{failed} trials failed" in outcome.lines()[0]
     assert rows["limit_in_seconds"]["total_s"] >= 1.0
     assert rows["limit_as_date"]["total_s"] >= 0.9
-    assert rows["limit_as_date"]["latency_s"] < 0.6
+    waited = rows["limit_as_date"]
+    assert waited["total_s"] - waited["latency_s"] >= 0.8, "waiting is no latency"
 
 
 @pytest.mark.parametrize(

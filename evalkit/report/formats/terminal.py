@@ -12,6 +12,7 @@ from evalkit.model import RunStatus
 from evalkit.registry import renderer
 from evalkit.report import words
 from evalkit.report.attacks import attack_parts
+from evalkit.report.fairness import fairness_parts
 from evalkit.report.screen import Column, Screen, fits, flow, grid, labelled
 from evalkit.report.view import EARLY, Cell, MetricRow, RunView, SliceRow, SuiteView, WorstView
 
@@ -41,7 +42,8 @@ def terminal(
     parts: list[RenderableType] = [*_head(view, screen)]
     for suite in view.suites:
         parts += ["", *_suite(suite, screen)]
-    parts += [*attack_parts(view.attacks, screen), ""]
+    parts += attack_parts(view.attacks, screen)
+    parts += [*fairness_parts(view.fairness, screen), ""]
     parts += [
         labelled("next" if place == 0 else "", command, LABEL)
         for place, command in enumerate(view.next)

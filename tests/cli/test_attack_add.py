@@ -1,0 +1,71 @@
+"""``evalkit attack add``: the suites that come along, copied for a target and safe to run again."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from evalkit.cli.app import run_command
+from evalkit.config import load_project, load_suite
+from evalkit.config.shipped import shipped_files
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    assert run_command(["init", str(tmp_path)]) == 0
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_wheel_takes_along_every_file_that_is_copied():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    wheel = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    taken = wheel["force-include"]
+    places = dict(shipped_files())
+    assert len(places) == 37
+    for place, source in places.items():
+        assert source == ROOT / place
+        folder = place if place in taken else place.rpartition("/")[0]
+        assert taken[folder] == f"evalkit/shipped/{folder}"
+
+
+def test_suites_are_added_for_a_target_and_its_own_prompt(project, capsys):
+    capsys.readouterr()
+    assert run_command(["attack", "add", "--target", "span"]) == 0
+    assert "wrote 12 files in suites/adversarial" in capsys.readouterr().out
+    loaded = load_project(project / "evalkit.yaml")
+    spec = load_suite(loaded, "prompt_extraction")
+    assert spec.targets == ("span",)
+    assert spec.scorers[0].options["prompt"] == project / "prompts/answer.j2"
+    assert load_suite(loaded, "jailbreak").targets == ("span",)
+    # the same again changes nothing, and an edited file is kept
+    assert run_command(["attack", "add", "-t", "span", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["same"] == 37
+    edited = project / "suites/adversarial/jailbreak.yaml"
+    edited.write_text(edited.read_text() + "# mine\n")
+    assert run_command(["attack", "add", "-t", "span"]) == 2
+    assert "already there, and not the same" in capsys.readouterr().err
+    assert edited.read_text().endswith("# mine\n")
+    assert run_command(["attack", "add", "-t", "span", "--force"]) == 0
+    assert not edited.read_text().endswith("# mine\n")
+
+
+def test_the_target_must_be_named_and_be_one(project, capsys):
+    capsys.readouterr()
+    assert run_command(["attack", "add"]) == 2
+    assert "choose: --target NAME (span, sentence)" in capsys.readouterr().err
+    assert run_command(["attack", "add", "-t", "spann"]) == 2
+    assert "did you mean 'span'" in capsys.readouterr().err
+    assert not (project / "suites/adversarial").exists()
+
+
+def test_a_run_warns_of_what_a_prompt_never_shows(project, capsys):
+    assert run_command(["attack", "add", "-t", "span"]) == 0
+    capsys.readouterr()
+    assert run_command(["run", "secret_leak", "--limit", "3", "--no-progress"]) == 0
+    assert "never shows 'system' to its model" in capsys.readouterr().err
