@@ -132,11 +132,12 @@ def compare(options: argparse.Namespace, latency: float, concurrency: int) -> li
 
 
 def flat(options: argparse.Namespace) -> list[str]:
-    """Peak memory from 10,000 cases to many; returns the bar if it was missed."""
-    peaks = {}
+    """Peak memory from 10,000 cases to many; returns the bars that were missed."""
+    peaks: dict[int, float] = {}
+    missed = []
     print(f"\npeak memory, latency 0, concurrency {options.concurrency[0]}, one run each")
     print(f"{'cases':>9} {'':<10} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} {'cases/s':>8}")
-    for cases in (10_000, options.memory):
+    for cases in (10_000, *options.memory):
         found = measured(
             cases=cases,
             latency=0.0,
@@ -147,9 +148,12 @@ def flat(options: argparse.Namespace) -> list[str]:
         )
         show(cases, "evalkit", found["evalkit"])
         peaks[cases] = median(found["evalkit"], "peak_mb")
-    growth = peaks[options.memory] / peaks[10_000]
-    print(f"{options.memory:>9,} ratio of peaks {growth:>23.2f}")
-    return [f"memory at {options.memory:,}"] if growth > GROWTH else []
+        if cases > 10_000:
+            growth = peaks[cases] / peaks[10_000]
+            each = (peaks[cases] - peaks[10_000]) * 2**20 / (cases - 10_000)
+            print(f"{cases:>9,} ratio of peaks {growth:>23.2f}, {each:.0f} bytes a case more")
+            missed += [f"memory at {cases:,}"] if growth > GROWTH else []
+    return missed
 
 
 def main() -> int:
@@ -160,7 +164,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stream", action="store_true")
     parser.add_argument(
-        "--memory", type=int, metavar="CASES", help="also compare the peak with so many cases"
+        "--memory",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="CASES",
+        help="also compare the peak with so many cases",
     )
     parser.add_argument(
         "--all",
@@ -170,7 +179,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.all:
         options.cases, options.concurrency = [1_000, 10_000, 100_000], [100, 500]
-        options.memory = options.memory or 1_000_000
+        options.memory = options.memory or [100_000, 1_000_000]
     missed = [
         bar
         for latency in options.latency

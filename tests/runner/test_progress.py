@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 
 import pytest
@@ -105,6 +106,17 @@ def test_moving_lines_are_drawn_in_place_and_leave_the_terminal_as_it_was() -> N
     assert "[bold]s × t" in written, "names are text, not markup"
     assert "1/4" in written
     assert "[red]a note" in written
+
+
+def test_what_is_done_before_the_first_answer_stands_on_a_line_that_goes_away() -> None:
+    out = io.StringIO()
+    with contextlib.suppress(ZeroDivisionError), Moving(out).busy("reading"):
+        assert out.getvalue() == "reading ..."
+        raise ZeroDivisionError
+    assert out.getvalue() == "reading ...\r\x1b[2K"
+    with Plain(out).busy("more"):
+        pass
+    assert "more" not in out.getvalue()
 
 
 def test_the_display_follows_the_stream_and_the_flags() -> None:

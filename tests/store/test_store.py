@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import random
+from dataclasses import fields, replace
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
@@ -180,6 +181,31 @@ def test_samples_are_columns_in_the_order_of_cases(store: Store) -> None:
     assert worst[0].error == "timeout: no answer within 60 s"
     assert worst[1].passed is False
     assert len(worst) == 5
+
+
+def test_samples_do_not_depend_on_the_order_in_which_trials_were_finished(store: Store) -> None:
+    trials = list(example_trials(trials=2))
+    store.create_run(example_run())
+    store.append(trials)
+    wanted = store.samples(RUN)
+    for turn in range(3):
+        random.Random(turn).shuffle(trials)
+        other = Store(store.path.with_name(f"{turn}.duckdb"))
+        other.create_run(example_run())
+        for start in range(0, len(trials), 7):
+            other.append(trials[start : start + 7])
+        found = other.samples(RUN)
+        assert (found.worst, found.tags) == (wanted.worst, wanted.tags)
+        for one, same in zip(
+            (*found.scores, *found.trials), (*wanted.scores, *wanted.trials), strict=True
+        ):
+            for name in (field.name for field in fields(one)):
+                assert _plain(getattr(one, name)) == _plain(getattr(same, name)), name
+
+
+def _plain(value: object) -> object:
+    listed = value.tolist() if hasattr(value, "tolist") else value
+    return repr(listed)
 
 
 def test_reading_before_anything_is_there(store: Store) -> None:
