@@ -22,6 +22,7 @@ app = new_app()
     epilog=examples(
         "evalkit show",
         "evalkit show latest opening-saturday",
+        "evalkit show latest --suite example",
         "evalkit show latest --json",
     )
 )
@@ -33,6 +34,7 @@ def show(
         str | None, typer.Argument(help="A case's name or id, or a part of it.")
     ] = None,
     *,
+    suite: Annotated[str | None, typer.Option("--suite", "-s", help="Only this suite.")] = None,
     allow_code: AllowCode = False,
     project: ProjectFile = None,
     as_json: AsJson = False,
@@ -50,8 +52,10 @@ def show(
         if case is None and _is_case(store, run):
             error.hint = f"for the case of that name: evalkit show latest {run}"
         raise
+    if case is not None and suite is not None:
+        raise UsageError("--suite is for a whole run, not for one case", hint="leave it out")
     if case is None:
-        print_run(store, run_id, as_json=as_json)
+        print_run(store, run_id, suite=suite, as_json=as_json)
         return ExitCode.PASS
     from evalkit.report.case import case_json, case_text
     from evalkit.report.screen import Screen

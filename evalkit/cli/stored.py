@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evalkit.errors import EvalkitError
+from evalkit.errors import EvalkitError, UnknownName
 
 if TYPE_CHECKING:
+    from evalkit.report.view import RunView
     from evalkit.store import Store
 
 
@@ -48,12 +49,13 @@ def print_run(
     store: Store,
     run_id: str,
     *,
+    suite: str | None = None,
     as_json: bool = False,
     busy: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> None:
     """Print the summary of a stored run on standard output, as text or as JSON.
 
-    ``busy`` shows what is done meanwhile.
+    Of one ``suite`` only, if it is named; ``busy`` shows what is done meanwhile.
     """
     from evalkit.report.formats.json import dumps, json
     from evalkit.report.formats.terminal import terminal
@@ -83,10 +85,24 @@ def print_run(
             attacks=attacked(run.suites, stored, None),
             fairness=fair(run.suites, stored, None),
         )
+    if suite is not None:
+        view = _of_suite(view, suite)
     if as_json:
         emit(json(view))
         return
     emit(terminal(view, width=screen.width, colour=screen.colour, unicode=screen.unicode))
+
+
+def _of_suite(view: RunView, suite: str) -> RunView:
+    known = [one.name for one in view.suites]
+    if suite not in known:
+        raise UnknownName("suite of this run", suite, known)
+    return replace(
+        view,
+        suites=tuple(one for one in view.suites if one.name == suite),
+        attacks=tuple(one for one in view.attacks if one.suite == suite),
+        fairness=tuple(one for one in view.fairness if one.suite == suite),
+    )
 
 
 def emit(text: str) -> None:

@@ -65,6 +65,22 @@ def test_the_guarded_desk_passes_every_category(project):
     assert code == 0
 
 
+def test_of_many_suites_each_has_a_line_and_is_shown_whole_by_name(project):
+    def show(*args: str) -> str:
+        command = [sys.executable, "-m", "evalkit", "show", "latest", *args]
+        return subprocess.run(
+            command, cwd=project, capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+
+    brief, whole = show(), show("--suite", "boundary")
+    lines = [one.split()[0] for one in brief.splitlines() if one.strip()]
+    assert [one for one in lines if one in CATEGORIES] == CATEGORIES
+    assert "latency.p50" not in brief
+    assert "--suite boundary" in brief
+    assert "latency.p50" in whole
+    assert "jailbreak" not in whole
+
+
 def test_the_vulnerable_desk_fails_every_category(project):
     code, gates = _gated(project, "adversarial", "--target", "vulnerable")
     assert {gates[one] for one in CATEGORIES} == {"FAIL"}, gates

@@ -30,6 +30,16 @@ def test_a_run_by_part_of_its_id_as_json(capsys: pytest.CaptureFixture[str]) -> 
     assert (view["kind"], view["run_id"], view["done"]) == ("run", FIRST, 12)
 
 
+def test_one_suite(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["show", "latest", "--json"]) == 0
+    (suite, *_) = json.loads(capsys.readouterr().out)["suites"]
+    assert run_command(["show", "latest", "--suite", suite["name"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["suites"] == [suite]
+    assert run_command(["show", "latest", "--suite", suite["name"] + "x"]) == 2
+    assert f"did you mean '{suite['name']}'?" in capsys.readouterr().err
+    assert run_command(["show", "latest", "refund-002", "--suite", suite["name"]]) == 2
+
+
 def test_a_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["show", "latest~1", "refund-002"]) == 0
     text = capsys.readouterr().out

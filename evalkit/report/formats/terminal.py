@@ -33,6 +33,10 @@ _HEADS = {
 }
 
 
+FEW_ATTACKED = 3
+"""Suites of attacks that are shown whole; of more, each has its line in the table of attacks."""
+
+
 @renderer(suffix=".txt")
 def terminal(
     view: RunView, *, width: int = 100, colour: bool = False, unicode: bool = False
@@ -40,9 +44,15 @@ def terminal(
     """A run as text for a terminal of ``width`` columns."""
     screen = Screen(width=width, colour=colour, unicode=unicode)
     parts: list[RenderableType] = [*_head(view, screen)]
+    attacked = {one.suite for one in view.attacks}
+    brief = attacked if len(attacked) > FEW_ATTACKED else set[str]()
     for suite in view.suites:
-        parts += ["", *_suite(suite, screen)]
+        if suite.name not in brief:
+            parts += ["", *_suite(suite, screen)]
     parts += attack_parts(view.attacks, screen)
+    if brief:
+        more = f"evalkit show {view.run_id} --suite {min(brief)}"
+        parts += ["", labelled("more", f"all of one suite: {more}", LABEL)]
     parts += [*fairness_parts(view.fairness, screen), ""]
     parts += [
         labelled("next" if place == 0 else "", command, LABEL)
