@@ -30,6 +30,10 @@ from evalkit.runner.veil import Veil
 
 BATCH = 256
 """Finished trials that are scored and written without waiting for the clock."""
+FLUSH_SHARE = 8
+"""Times what a batch took, that the next one waits for more: writing is a small part of a run."""
+FLUSH_MOST_S = 0.25
+"""The longest that a finished trial waits all the same; killed then, it is asked again."""
 FINISHED_MOST = 2_048
 """Finished trials that may wait to be scored; workers stand still above it."""
 ASYNC_SCORES = 16
@@ -117,9 +121,9 @@ class Engine:
 
     ``lanes`` are all targets, those only asked by routes too, ``judges`` those that scorers ask.
     ``grace_s`` is how long answers and verdicts under way may take after ``stop``; ``flush_s`` how
-    long a finished trial may wait to be written. A trial is finished when it is judged: one whose
-    verdict is dropped is made again when the run is resumed. ``flight`` remembers what is under way
-    for whoever continues the run if it is killed.
+    long a finished trial waits to be written where that is quick. A trial is finished when it is
+    judged: one whose verdict is dropped is made again when the run is resumed. ``flight`` remembers
+    what is under way for whoever continues the run if it is killed.
     """
 
     run_id: str
@@ -134,7 +138,7 @@ class Engine:
     ledger: Ledger = field(default_factory=Ledger)
     flight: Flight | None = None
     grace_s: float = 3.0
-    flush_s: float = 0.25
+    flush_s: float = 0.05
     recorded: int = field(init=False, default=0)
     stopped: bool = field(init=False, default=False)
     scored: dict[tuple[str, str], ScorerTally] = field(init=False, default_factory=dict)
@@ -320,23 +324,28 @@ class Engine:
                 worker.cancel()
 
     async def _collect(self) -> None:
+        loop = asyncio.get_running_loop()
+        wait_s = self.flush_s
         while True:
-            await self._batch_or_time()
+            await self._batch_or_time(wait_s)
             batch = self._finished[:]
             # the workers hold the same list
             self._finished.clear()
             self._room.set()
             if batch:
+                begun = loop.time()
                 await self._record(batch)
+                took = loop.time() - begun
+                wait_s = max(self.flush_s, min(FLUSH_SHARE * took, FLUSH_MOST_S))
             elif self._no_more:
                 return
 
-    async def _batch_or_time(self) -> None:
+    async def _batch_or_time(self, wait_s: float) -> None:
         self._enough.clear()
         if self._no_more or len(self._finished) >= BATCH:
             return
         try:
-            async with asyncio.timeout(self.flush_s):
+            async with asyncio.timeout(wait_s):
                 await self._enough.wait()
         except TimeoutError:
             pass
