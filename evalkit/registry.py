@@ -154,6 +154,7 @@ class ScorerPlugin(Plugin):
     the library whose values these are, as a plain scorer of the same parameters: it scores instead
     when a run asks for it. ``deadline_s`` bounds a scorer that is not evalkit's own.
     ``question`` is what people are asked whose answer the score estimates; yes is a pass.
+    ``rubrics`` are the prompt files it brings along, for options that name none.
     """
 
     needs: tuple[str, ...] = ()
@@ -171,6 +172,7 @@ class ScorerPlugin(Plugin):
     asks: tuple[str, ...] = ()
     calls: Callable[[Mapping[str, Any]], float] | None = None
     question: str = ""
+    rubrics: tuple[Path, ...] = ()
 
     @property
     def estimates(self) -> bool:
@@ -264,6 +266,7 @@ def scorer(
     question: str = "",
     asks: Sequence[str] = (),
     calls: Callable[[Mapping[str, Any]], float] | None = None,
+    rubrics: Sequence[Path] = (),
 ) -> Callable[[Obj], Obj]:
     """Declare a scorer: ``(case, output, *, parameters) -> Score``, sync or async.
 
@@ -300,6 +303,7 @@ def scorer(
                 card=card or ScorerCard(),
                 reference=reference,
                 deadline_s=deadline_s,
+                rubrics=tuple(rubrics),
                 question=question,
                 asks=tuple(asks),
                 calls=calls,

@@ -91,6 +91,8 @@ class Redactor:
         """
         # substring search beats one regular expression of alternatives by 3 to 6 times, and almost
         # no text holds a secret
+        if not self._values:
+            return []
         for head in self._heads:
             if head in text:
                 return self._search_all(text)

@@ -51,12 +51,13 @@ def project(tmp_path_factory):
     policy = "benchmarks: {gsm8k: {tier: critical, max_drop: 0.02}}\n"
     (folder / "nemo-policy.yaml").write_text(policy, "utf-8")
     git("init", "-q", cwd=folder)
-    for text in ("first", "second"):
+    for text, runs in (("first", 2), ("second", 1)):
         prompt = folder / "prompts" / "answer.j2"
         prompt.write_text(prompt.read_text("utf-8") + f"\nThis is the {text}.\n", "utf-8")
         git("add", "-A", cwd=folder)
         git("commit", "-qm", text, cwd=folder)
-        evalkit(["run", "--quiet"], folder)
+        for _ in range(runs):
+            evalkit(["run", "--quiet"], folder)
     judge(folder)
     return folder
 

@@ -17,8 +17,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.main
-from typer.core import TyperGroup
 
+from evalkit.cli.help import PlainGroup
 from evalkit.cli.options import show_error
 from evalkit.errors import DiskFull, EvalkitError, ExitCode, InfrastructureError, UsageError
 
@@ -60,7 +60,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 
 
-class Commands(TyperGroup):
+class Commands(PlainGroup):
     """Finds a command's module by its name and shows the list in groups."""
 
     def __init__(self, **attrs: Any):

@@ -51,7 +51,7 @@ def _file(what: str) -> typer.models.OptionInfo:
         "evalkit gate --baseline latest~1",
         "evalkit gate latest --baseline latest~1 --suite example --json",
         "evalkit gate -b latest~1 --policy-ref HEAD --untrusted",
-        "evalkit gate --self-test",
+        "evalkit gate latest~1 --self-test",
         "evalkit gate -b latest~1 --junit reports/gate.xml --markdown reports/gate.md",
     )
 )

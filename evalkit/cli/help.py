@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from typer.core import TyperArgument, TyperCommand, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 _OF_TYPE = {"int": "N", "float": "X", "Path": "PATH"}
 
 
-class PlainCommand(TyperCommand):
+_HYPHEN, _KEPT = "-", "\N{NON-BREAKING HYPHEN}"
+
+
+class _WholeWords:
+    """Help whose lines never break at a hyphen: ``--max-cost`` stays one word."""
+
+    def get_help(self, ctx: Any) -> str:
+        formatter = ctx.make_formatter()
+        for name in ("write_text", "write_dl", "write_usage"):
+            setattr(formatter, name, _kept(getattr(formatter, name)))
+        self.format_help(ctx, formatter)  # type: ignore[attr-defined]  # of the command
+        text: str = formatter.getvalue()
+        return text.replace(_KEPT, _HYPHEN).rstrip("\n")
+
+
+def _kept(write: Callable[..., None]) -> Callable[..., None]:
+    """The same writer of a formatter, with hyphens that it cannot break at."""
+
+    def keep(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.replace(_HYPHEN, _KEPT)
+        if isinstance(value, list | tuple):
+            return [tuple(map(keep, one)) if isinstance(one, tuple) else keep(one) for one in value]
+        return value
+
+    def kept(*args: Any, **named: Any) -> None:
+        write(*map(keep, args), **named)
+
+    return kept
+
+
+class PlainGroup(_WholeWords, TyperGroup):
+    """A family of commands whose help keeps its words whole."""
+
+
+class PlainCommand(_WholeWords, TyperCommand):
     """A command whose help names values in capitals, never by the type of a variable."""
 
     def __init__(self, *args: Any, **attrs: Any):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from evalkit.cli.help import PlainCommand
+from evalkit.cli.help import PlainCommand, PlainGroup
 from evalkit.errors import ConfigError, EvalkitError, UsageError
 from evalkit.secrets import redact
 
@@ -41,7 +41,10 @@ class _App(typer.Typer):
 def new_app(**attrs: Any) -> typer.Typer:
     """An app for one command or one family of commands, all alike."""
     return _App(
-        rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, **attrs
+        rich_markup_mode=None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        **{"cls": PlainGroup, **attrs},
     )
 
 

@@ -89,7 +89,8 @@ def _view_of(store: Store, run: Run) -> RunView | None:
     from evalkit.report.view import run_view
 
     try:
-        return run_view(run, store.samples(run.id))
+        # of a baseline the page shows metrics alone
+        return run_view(run, replace(store.samples(run.id), tags={}))
     except UnknownName:
         return None
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
+from evalkit.cli.help import PlainGroup
 from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
 from evalkit.cli.stored import emit, open_store, shown_path
 from evalkit.errors import ExitCode, UsageError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LABEL = "label"
 
 
-class RunOrCommand(TyperGroup):
+class RunOrCommand(PlainGroup):
     """``evalkit review RUN`` labels a run; ``evalkit review import`` and the like are commands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

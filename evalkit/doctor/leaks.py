@@ -144,10 +144,14 @@ def _look(search: Search, project: Project, store: Store) -> None:
                 search.file(path, path.relative_to(project.root).as_posix())
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def _result(search: Search) -> Iterator[Check]:
     looked = (
-        f"{', '.join(search.values)} in {search.texts:,} texts of the store and"
-        f" {search.files:,} files"
+        f"{', '.join(search.values)} in {_counted(search.texts, 'text')} of the store and"
+        f" {_counted(search.files, 'file')}"
     )
     if not search.found:
         yield ok("secrets", f"none found: looked for {looked}")

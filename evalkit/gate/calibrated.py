@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from evalkit.config.gate_metrics import ATTACKS, MetricInfo
+from evalkit.config.spec import GateMode
 from evalkit.gate.attacked import judging
 from evalkit.gate.record import Calibration
 from evalkit.gate.result import GateResult, Standing, Status
@@ -149,16 +150,17 @@ def bounded(result: GateResult, trusted: Trust) -> GateResult:
             status=Status.INCONCLUSIVE,
             p_harm=None,
             needs_more=None,
-            reason=f"{_why(trusted)}, and proves only with {JUDGE_LABELS} labels and a kappa shown"
+            reason=f"{why(trusted)}, and proves only with {JUDGE_LABELS} labels and a kappa shown"
             f" to be {JUDGE_KAPPA:g} or more",
         )
     if trusted.standing == "weak" or result.mode == "advisory":
         return result
-    note = f"{_why(trusted)}, so it only warns"
+    note = f"{why(trusted)}, so it only warns"
     return replace(result, mode="advisory", notes=(*result.notes, note))
 
 
-def _why(trusted: Trust) -> str:
+def why(trusted: Trust) -> str:
+    """What labels say of the scorer, in words."""
     record = trusted.record
     if trusted.standing == "stale":
         return f"{trusted.scorer} is uncalibrated: its record is stale, made for another signature"
@@ -169,15 +171,26 @@ def _why(trusted: Trust) -> str:
     return f"{held} with kappa {record.fit.kappa.value or 0.0:.2f}, {low:.2f} at least"
 
 
+def foreseen(mode: GateMode, trusted: Trust) -> tuple[GateMode, str]:
+    """What a gate of this mode will be able to do, and why that is not what it says."""
+    if trusted.standing in {"fact", "calibrated"} or mode == "advisory":
+        return mode, ""
+    if mode == "prove":
+        return "advisory", f"{why(trusted)}: it proves nothing"
+    return (
+        (mode, "") if trusted.standing == "weak" else ("advisory", f"{why(trusted)}: it only warns")
+    )
+
+
 def warnings(trusts: Sequence[tuple[str, Trust]]) -> tuple[str, ...]:
     """A line for every scorer of a suite that a gate rests on and labels do not carry."""
     found: dict[str, None] = {}
     for suite, one in trusts:
         if one.standing in {"uncalibrated", "stale"}:
             todo = f"evalkit review latest --scorer {one.scorer}, then evalkit calibrate {suite}"
-            found[f"{_why(one)}: {todo}"] = None
+            found[f"{why(one)}: {todo}"] = None
         elif one.standing == "few" and one.record is not None:
             more = max(0, JUDGE_LABELS - one.record.fit.n)
             todo = f"; {more:,} more labels let it block" if more else ", no better than chance"
-            found[f"{_why(one)}{todo}"] = None
+            found[f"{why(one)}{todo}"] = None
     return tuple(found)

@@ -130,9 +130,10 @@ def promised(results: Sequence[GateResult], alpha: float) -> float | None:
 
 
 def promise(results: Sequence[GateResult], alpha: float) -> str:
-    """The same in words; empty where nothing was judged."""
+    """The same in words; empty where gates could not be judged and what could are facts."""
     most = promised(results, alpha)
-    if most is None:
+    failed = any(one.status is Status.ERROR for one in results)
+    if most is None or (not most and failed):
         return ""
     if not most:
         return "every gate checks a fact: chance plays no part"

@@ -138,7 +138,7 @@ def case_text(case: AttackCase) -> str:
     said = [
         case.tags[tag] for tag in ("transform", "severity") if case.tags.get(tag, "none") != "none"
     ]
-    if case.what in {"undecidable", "error"} and case.before:
+    if case.what in {"undecidable", "error"} and case.before in {"held", "succeeded"}:
         said.append(f"{case.before} before")
     if case.waived:
         said.append(f"waived by {case.waived}")

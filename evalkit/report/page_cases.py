@@ -15,7 +15,7 @@ from evalkit.secrets import redact
 Fetch = Callable[[Sequence[str]], Mapping[str, tuple[Trial, ...]]]
 """The trials of these case ids, by id."""
 
-CHUNK = 1_024
+CHUNK = 4_096
 """Cases fetched at a time."""
 LONGEST = 20_000
 """Characters of one text; a longer one is cut, and the page says how much is missing."""
@@ -110,7 +110,8 @@ def _shown(value: JSON) -> str:
 
 
 def _trial(trial: Trial) -> TrialText:
-    facts = tuple(clean(redact(one), lines=False) for one in took(trial))
+    # what others wrote in them is clean already; redacted at once: a page has thousands
+    facts = tuple(redact("\n".join(took(trial))).split("\n"))
     scores = tuple(map(_score, trial.scores))
     if trial.output is None:
         status = f" (HTTP {trial.http_status})" if trial.http_status else ""

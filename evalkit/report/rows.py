@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
@@ -12,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.report import words
 from evalkit.report.screen import GAP, Column, Screen, fits, grid, labelled
+from evalkit.spreadsheets import disarmed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 NULL = "NULL"
-_FORMULA = set("=+-@\t\r\n")
-"""What begins a formula in a spreadsheet, also written full-width."""
 SHOWN = 1_000
 """Rows that a table on the screen has at most; CSV, JSON and Parquet have all."""
 LEAST, WRAPPED = 24, 4
@@ -110,8 +108,7 @@ def _csv_field(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if unicodedata.normalize("NFKC", text).lstrip(" ")[:1] in _FORMULA:
-        text = "'" + text
+    text = disarmed(text)
     if not text or any(one in text for one in '",\r\n') or text != text.strip():
         return '"' + text.replace('"', '""') + '"'
     return text

@@ -9,7 +9,7 @@ from evalkit.gate.self_test import SelfTest
 from evalkit.report import words
 from evalkit.report.screen import Screen, labelled
 
-LABEL = 7
+LABEL = 9
 _MEANING = {
     "kept": "The promise is kept.",
     "unknown": "So few runs cannot tell whether the promise is kept: store more of this"

@@ -250,9 +250,15 @@ def _next(verdict: Verdict) -> list[str]:
     for one in verdict.compared:
         fallen = [case for case in one.moved if case.outcome == "regressed"]
         if fallen:
-            lines.append(_look(verdict, fallen[0].case_id))
+            lines.append(_look(verdict, _named(verdict.compared, fallen[0])))
             break
     return lines
+
+
+def _named(compared: Sequence[Compared], case: CaseChange) -> str:
+    """The case for a command: by its name, unless another that moved is called so too."""
+    called = {one.case_id for each in compared for one in each.moved if one.name == case.name}
+    return case.case_id if len(called) > 1 else words.typed(case.name, case.case_id)
 
 
 def _look(verdict: Verdict, case: str) -> str:
@@ -310,7 +316,8 @@ def diff_text(
     worst = [case for one in compared for case in one.moved if case.outcome == "regressed"]
     if runs is not None and worst:
         case = min(worst, key=lambda case: -abs(case.change))
-        command = f"evalkit why {case.case_id} {runs[0].id} {runs[1].id}"
+        named = _named(compared, case)
+        command = f"evalkit why {named} {runs[0].id} {runs[1].id}"
         parts += ["", labelled("next", command, LABEL)]
     return screen.render(parts)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -28,6 +27,7 @@ from evalkit.model import (
     rate,
     total,
 )
+from evalkit.report.words import typed
 from evalkit.stats import Estimate, summarise
 from evalkit.stats.samples import Samples, ScoreSample, TrialSample
 
@@ -243,6 +243,10 @@ def _suite(run: Run, name: str, samples: Samples) -> SuiteView:
         if missing:
             notes.append(f"{version.name}: {', '.join(missing)} needs the scorer's own code")
         columns = [scores.get((target, version.name)) for target in order]
+        # a metric of sums that no score has, such as how far one judge agrees with itself
+        scored = [one for one in columns if one is not None and len(one.values)]
+        summed = not scored or any(len(one.stats) for one in scored)
+        metrics = [one for one in metrics if summed or one.kind != "corpus"]
         rows += [_score_row(version, one, bounds, columns) for one in metrics]
     listed = {one.name for one in versions}
     ordered_trials = [trials[target] for target in order]
@@ -375,17 +379,13 @@ def _score_cell(
     metric: Metric,
     bounds: tuple[float, float],
     sample: ScoreSample,
-    keep: Callable[[int], bool] | None = None,
+    chosen: Any = None,
 ) -> Cell:
     import numpy as np
 
     cases = np.asarray(sample.cases)
     rows = len(cases)
-    kept = (
-        np.arange(rows)
-        if keep is None
-        else np.array([row for row, case in enumerate(cases.tolist()) if keep(case)], dtype=int)
-    )
+    kept = np.arange(rows) if chosen is None else np.flatnonzero(chosen[cases])
     whole = len(kept) == rows
 
     def column(values: Any) -> Any:
@@ -545,22 +545,23 @@ def _slices(
     scores: dict[tuple[str, str], ScoreSample],
 ) -> tuple[SliceRow, ...]:
     """The first metric of every quality scorer, over the cases of every value of every tag."""
+    import numpy as np
+
     rows = []
     for tag, of_case in samples.tags.get(suite, {}).items():
         sizes: dict[str, int] = {}
         for value in of_case:
             if value is not None:
                 sizes[value] = sizes.get(value, 0) + 1
+        place = {value: number for number, value in enumerate(sizes)}
+        codes = np.array([-1 if one is None else place[one] for one in of_case], dtype=int)
         for version in versions:
             metrics, bounds, _ = _metrics(version)
             if version.unit or not metrics:
                 continue
             for value, cases in sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0])):
                 columns = [scores.get((target, version.name)) for target in order]
-
-                def chosen(case: int, wanted: str = value, tags: Any = of_case) -> bool:
-                    return bool(tags[case] == wanted)
-
+                chosen = codes == place[value]
                 rows.append(
                     SliceRow(
                         tag=tag,
@@ -589,9 +590,7 @@ def _next(run: Run, suites: Sequence[SuiteView]) -> tuple[str, ...]:
         commands.append(f"evalkit export {run.id}")
     worst = next((one for suite in suites for one in suite.worst), None)
     if worst is not None:
-        # the command is made to be copied into a shell: a name from a file must be only a name
-        named = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./:-]*", worst.name)
-        commands.append(f"evalkit show {run.id} {worst.name if named else worst.case_id}")
+        commands.append(f"evalkit show {run.id} {typed(worst.name, worst.case_id)}")
     else:
         commands.append(f"evalkit show {run.id}")
     return tuple(commands)

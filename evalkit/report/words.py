@@ -220,6 +220,15 @@ def commit(hash_: str | None, branch: str | None = None, *, dirty: bool = False)
     return f"{branch + '@' if branch else ''}{hash_[:7]}{'*' if dirty else ''}"
 
 
+def typed(name: str | None, case_id: str) -> str:
+    """A case as a command names it: by its name where that is one plain word, else by its id.
+
+    The command is made to be copied into a shell: a name from a file must be only a name.
+    """
+    plain_word = name and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./:-]*", name)
+    return name if name and plain_word else case_id
+
+
 def tally(counts: Mapping[str, int]) -> str:
     """``timeout 3, server 1``: the most frequent first."""
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -81,7 +81,10 @@ def _unchanged(
         return None
     found = unchanged(plan, store, baseline.run, rules.specs, note)
     if found is None:
-        note("all cases are asked: none asks the same of the same target as the baseline's run")
+        note(
+            "all cases are asked: none asks the same as the baseline's run of a target whose"
+            " configuration tells what answers there"
+        )
         return None
     count = sum(map(len, found.cases.values()))
     total = sum(one.survey.mine * len(one.targets) for one in plan.suites)

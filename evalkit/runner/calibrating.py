@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from evalkit.gate.record import Calibration, from_json, to_json
 from evalkit.labels import Label, Selection
 from evalkit.model import Run, RunKind, ScorerVersion
 from evalkit.registry import ScorerPlugin
+from evalkit.runner.ancestry import file_at, files_at
 from evalkit.runner.audit import event
 from evalkit.runner.opinions import Agreement, AnswerKey, agreements, settle
 from evalkit.stats import calibration
@@ -50,28 +51,45 @@ def record_path(project: Project, suite: str, scorer: str) -> Path:
     return project.root / FOLDER / f"{'.'.join(safe)}.json"
 
 
-def load_records(project: Project, suites: Sequence[str]) -> dict[tuple[str, str], Calibration]:
-    """The calibration records of these suites, by suite and scorer.
+def load_records(
+    project: Project, suites: Sequence[str], *, commit: str = ""
+) -> dict[tuple[str, str], Calibration]:
+    """The calibration records of these suites, by suite and scorer; as they are at a ``commit``.
 
     Raises ``UsageError`` for a damaged one: a gate that ignored it would say something else.
     """
     found = {}
-    for path in sorted((project.root / FOLDER).glob("*.json")):
-        one = read_record(path)
+    for one in _at(project, commit) if commit else map(read_record, _files(project)):
         if one.suite in suites and one.project == project.name:
             found[one.suite, one.scorer] = one
     return found
+
+
+def _files(project: Project) -> list[Path]:
+    return sorted((project.root / FOLDER).glob("*.json"))
+
+
+def _at(project: Project, commit: str) -> Iterator[Calibration]:
+    for name in sorted(files_at(project.root, commit, FOLDER)):
+        content = file_at(project.root, commit, f"{FOLDER}/{name}")
+        if "/" not in name and name.endswith(".json") and content is not None:
+            yield _read(content, f"{commit[:12]}:{FOLDER}/{name}")
 
 
 def read_record(path: Path) -> Calibration:
     """One calibration record; raises ``UsageError`` for a file that is missing or damaged."""
     shown = str(shown_path(path))
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return _read(path.read_bytes(), shown)
     except FileNotFoundError as error:
         raise UsageError(
             "there is no such calibration record", where=shown, hint="make one: evalkit calibrate"
         ) from error
+
+
+def _read(content: bytes, shown: str) -> Calibration:
+    try:
+        value = json.loads(content)
     except ValueError as error:
         raise UsageError(
             "the calibration record is damaged: it is no JSON",

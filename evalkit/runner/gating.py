@@ -63,6 +63,30 @@ def judge(
     A stored baseline that other scorers had judged is scored again as ``rescore`` allows.
     Raises ``Undecided`` when the run had none of the suites.
     """
+    with store.together():
+        return _judge(
+            project,
+            store,
+            candidate,
+            baseline=baseline,
+            suites=suites,
+            policy_ref=policy_ref,
+            rescore=rescore,
+            allow_code=allow_code,
+        )
+
+
+def _judge(
+    project: Project,
+    store: Store,
+    candidate: str,
+    *,
+    baseline: str | None,
+    suites: Sequence[str],
+    policy_ref: str,
+    rescore: Rescore,
+    allow_code: bool,
+) -> Judged:
     run = store.load_run(store.resolve(candidate, kind=RunKind.EVALUATION))
     if run.kind is not RunKind.EVALUATION:
         raise UsageError(
@@ -108,7 +132,7 @@ def judge(
             *(leak if named == "rolling" and policy.anchor is None else ()),
         ),
         problems=(*rules.problems, *([missing] if missing else [])),
-        records=load_records(project, wanted),
+        records=load_records(project, wanted, commit=rules.commit),
     )
     if named.startswith("file:"):
         verdict = replace(verdict, against=named)
@@ -196,6 +220,9 @@ def offending(
     return found
 
 
+_PROMOTED = "file:baselines/main.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Finder:
     """Finds what a candidate is compared with.
@@ -252,9 +279,12 @@ class Finder:
         if others:
             return (
                 f"compare with an earlier run, as --baseline run:{others[0].run_id} or latest~1, or"
-                " make one the baseline: evalkit baseline promote RUN"
+                f" with a promoted one: evalkit baseline promote RUN, then --baseline {_PROMOTED}"
             )
-        return "this is the first run: make it the baseline with evalkit baseline promote latest"
+        return (
+            "this is the first run: keep it with evalkit baseline promote latest, and judge later"
+            f" runs with --baseline {_PROMOTED}"
+        )
 
     def _file(self, name: str) -> Stored:
         root = self.project.root

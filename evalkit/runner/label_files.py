@@ -15,6 +15,7 @@ from evalkit.errors import EvalkitError, Position, Undecided, UsageError, sugges
 from evalkit.labels import Label, LabelSource, Selection
 from evalkit.model import JSON
 from evalkit.runner.reviewing import WHOLE
+from evalkit.spreadsheets import as_written
 from evalkit.store import Store
 from evalkit.store.labels import Answer
 
@@ -141,13 +142,21 @@ def _modified(path: Path) -> float:
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, JSON] | EvalkitError]]:
     name = path.name.lower().removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
-        yield from read_csv(str(path))
+        for number, row in read_csv(str(path)):
+            yield number, row if isinstance(row, EvalkitError) else _plain(row)
     elif name.endswith((".jsonl", ".ndjson", ".json")):
         yield from jsonl(str(path))
     else:
         raise UsageError(
             "labels are read from CSV and JSON Lines", where=path, hint="name it .csv or .jsonl"
         )
+
+
+def _plain(row: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """A row of a CSV file as it was before its formulas were disarmed."""
+    return {
+        name: as_written(value) if isinstance(value, str) else value for name, value in row.items()
+    }
 
 
 def _check_map(columns: Mapping[str, str]) -> None:

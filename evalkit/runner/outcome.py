@@ -107,7 +107,11 @@ class Outcome:
         elif not (self.kept + self.answered):
             said.append(f"every trial failed ({self.errors:,}); see: evalkit show {self.run_id}")
         elif self.errors:
-            word = "trial" if self.errors == 1 else "trials"
-            said.append(f"{self.errors:,} {word} failed; try them again with: {again}")
+            failed = (
+                "1 trial failed; try it"
+                if self.errors == 1
+                else (f"{self.errors:,} trials failed; try them")
+            )
+            said.append(f"{failed} again with: {again}")
         said += [one.said for one in self.scorer_errors]
         return tuple(said)

@@ -314,13 +314,16 @@ def _prompts(
     from evalkit.config import load_prompt
 
     rubrics = {path for suite in suites for one in suite.scorers for path in one.prompts}
+    shipped = {path for suite in suites for one in suite.scorers for path in one.plugin.rubrics}
     used = [one.prompt for one in targets if one.prompt is not None]
     found: dict[Path, PromptVersion] = {}
     for prompt in (*used, *map(load_prompt, sorted(rubrics))):
         if prompt.path not in found:
             found[prompt.path] = PromptVersion(
                 version=prompt.version,
-                path=shown_source(str(prompt.path), project),
+                path=f"evalkit:{prompt.path.name}"
+                if prompt.path in shipped
+                else shown_source(str(prompt.path), project),
                 text=prompt.text,
                 label=prompt.label,
                 owner=prompt.owner,

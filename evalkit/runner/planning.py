@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evalkit.config.spec import Project
 from evalkit.config.suite import load_suite, suite_names
+from evalkit.gate.bench import Bench
 from evalkit.gate.beside import is_beside
+from evalkit.gate.calibrated import foreseen
 from evalkit.gate.forecast import Forecast, alarms, forecast
 from evalkit.gate.known import metrics_of
+from evalkit.runner.calibrating import load_records
 from evalkit.runner.repeats import repeats_of
 from evalkit.store import Store
 
@@ -36,13 +39,20 @@ def planned(project: Project, store: Store, name: str, *, runs: int) -> Planned:
     own = store.sides(run.id)
     known = suite_names(project)
     found: list[Forecast] = []
+    records = load_records(project, run.suites)
     alpha = 0.05
     for suite in (load_suite(project, one) for one in run.suites if one in known):
         alpha = suite.policy.alpha
         infos = metrics_of(run, suite.name)
-        for (of, target), side in stored.sides.items():
+        for of, target in stored.sides:
             if of == suite.name and not is_beside(target):
-                found += forecast(suite, target, side, infos)
+                # answers are decided as the gates would, by the thresholds that labels gave
+                bench = Bench.of(suite, target, stored, None, records=records)
+                gates = {one.id: one for one in suite.gates}
+                for one in forecast(suite, target, bench.after, infos):
+                    mode, why = foreseen(gates[one.gate].mode, bench.trust(gates[one.gate]))
+                    note = "; ".join(said for said in (one.note, why) if said)
+                    found.append(replace(one, mode=mode, note=note))
     costs = np.concatenate([one.cost_usd for one in own.values()]) if own else np.empty(0)
     unknown = not len(costs) or bool(np.isnan(costs).all())
     return Planned(

@@ -33,6 +33,13 @@ def self_test(
     The baseline of each is as the policy says: the nearest other run, pooled with as many more.
     Raises ``Undecided`` when fewer than two such runs are stored, or no gate can be judged.
     """
+    with store.together():
+        return _tested(project, store, name, suites, policy_ref)
+
+
+def _tested(
+    project: Project, store: Store, name: str, suites: Sequence[str], policy_ref: str
+) -> SelfTest:
     run = store.load_run(store.resolve(name, kind=RunKind.EVALUATION))
     runs = alike(store, run)
     if len(runs) < 2:
@@ -44,7 +51,7 @@ def self_test(
     rules = rules_of(project, wanted, policy_ref)
     policy = rules.specs[0].policy if rules.specs else GatePolicy()
     sides = {one.id: store.sides(one.id) for one in runs}
-    records = load_records(project, wanted)
+    records = load_records(project, wanted, commit=rules.commit)
     verdicts, moved = [], []
     for place, one in enumerate(runs):
         others = _nearest(runs, place)[: policy.baseline_runs]

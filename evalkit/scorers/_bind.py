@@ -82,12 +82,13 @@ class BoundScorer:
 
     @property
     def prompts(self) -> tuple[Path, ...]:
-        """The prompt files among its options."""
-        return tuple(
+        """The prompt files among its options, or those it brings along."""
+        given = tuple(
             self.options[name]
             for name, one in self.plugin.parameters.items()
             if _marked(one.annotation, _IS_PROMPT) and self.options.get(name) is not None
         )
+        return given or self.plugin.rubrics
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from evalkit.errors import Unscorable
-from evalkit.model import Evidence, Output, Score
+from evalkit.model import Evidence, Metric, Output, Score
 from evalkit.scorers._verdict import InvalidVerdict, Scale, read_object
 
 _REASON = 2_000
@@ -75,7 +76,21 @@ def combined(
         label=label if combine == "majority" or not others else None,
         reason=_reason(votes, counts, label) or None,
         evidence=(*quoted(votes, output), *_rows(votes)),
+        stats=_pairs(counts) if len(votes) > 1 else (),
     )
+
+
+def _pairs(counts: Counter[str]) -> tuple[float, float]:
+    """How many pairs of votes are the same, and how many there are."""
+    n = counts.total()
+    return float(sum(math.comb(one, 2) for one in counts.values())), float(math.comb(n, 2))
+
+
+def _agreement(stats: Sequence[float]) -> float:
+    return stats[0] / stats[1]
+
+
+agreement = Metric("agreement", "corpus", corpus_value=_agreement)
 
 
 def _counts(counts: Counter[str]) -> str:

@@ -12,7 +12,7 @@ from evalkit.scorers import _detector_card as card
 from evalkit.scorers._abstaining import READ, abstains
 
 _DENIES = re.compile(
-    r"^\W*(?:no|nein|non|нет|不|不是|いいえ|아니)\b"
+    r"^\W*(?:no(?! (?:doubt|problem|wonder))|nein|non|нет|不|不是|いいえ|아니)\b"
     r"|\b(?:not|isn['’]t|wasn['’]t|aren['’]t) (?:quite |really |actually )?(?:correct|right|true"
     r"|accurate|the case|so)\b|\b(?:incorrect|mistaken|misunderstanding|false|untrue"
     r"|wrong premise)\b"

@@ -44,6 +44,7 @@ def _calls(_: Mapping[str, Any]) -> float:
     needs=("context",),
     metrics=(mean, rate),
     asks=("judges",),
+    rubrics=(_STATEMENTS, _VERDICTS),
     question=GROUNDED,
     calls=_calls,
     prepare=_prepared,

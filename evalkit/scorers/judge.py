@@ -13,7 +13,7 @@ from evalkit.scorers._fence import CONVERSATION, texts_of
 from evalkit.scorers._panel import Judges, Panel, together
 from evalkit.scorers._rubric import DATA, checked, question, rubric_at
 from evalkit.scorers._verdict import Scale, ask_for
-from evalkit.scorers._votes import Vote, combined, read_vote
+from evalkit.scorers._votes import Vote, agreement, combined, read_vote
 
 _SHOWN = ("output", "expected", "context", "inputs", CONVERSATION)
 _CRITERIA = DATA / "judge_criteria.j2"
@@ -51,8 +51,9 @@ def form_of(scale: Scale) -> str:
 
 
 @scorer(
-    metrics=(mean, rate),
+    metrics=(mean, rate, agreement),
     asks=("judges",),
+    rubrics=(_CRITERIA,),
     question="Does the answer meet the rubric?",
     calls=votes_asked,
     prepare=_prepared,
@@ -90,7 +91,9 @@ async def judge(
     ``scale`` is ``pass_fail``, a range such as ``1-5``, labels with the best first, or labels with
     their values; the value runs from 0 to 1, the label is the judge's word. An answer passes from
     ``pass_at`` on (from .75 on without). Each judge is asked ``trials`` times; ``combine`` makes
-    one score of all votes: ``majority`` (for words) or ``mean`` (for ranges and values).
+    one score of all votes: ``majority`` (for words) or ``mean`` (for ranges and values). Of a panel
+    ``agreement`` is the share of pairs of votes on one answer that are the same; an answer on which
+    it was split has no score, and is not among them.
 
     Unscored when a judge cannot be read after one attempt to repair its answer, when a majority is
     split, and when the budget of judges is spent; an error when a judge does not answer.

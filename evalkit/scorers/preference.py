@@ -67,6 +67,7 @@ def _other(case: Case, against: str) -> str:
 @scorer(
     metrics=(mean, rate, flips),
     asks=("judges",),
+    rubrics=(_RUBRIC,),
     question="Is the answer better than the one it is compared with?",
     calls=_calls,
     prepare=_prepared,

@@ -34,7 +34,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
     metrics=(mean, rate),
     direction="lower",
     prepare=_prepare,
-    usage="prompt_overlap: {prompt: prompts/answer.j2}",
+    usage="prompt_overlap: {field: inputs.system}",
     card=ScorerCard(
         family="safety",
         blind=(

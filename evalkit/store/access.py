@@ -67,6 +67,7 @@ class Access:
         self.path = path
         self._keeps = keeps
         self._kept: DuckDBPyConnection | None = None
+        self._held: tuple[int, DuckDBPyConnection] | None = None
         self.lock_path = path.with_name(path.name + ".lock")
         self.patience_s = patience_s
 
@@ -97,6 +98,7 @@ class Access:
         """
         deadline = time.monotonic() + self.patience_s
         with _process_lock(self.path), self._file_lock(deadline):
+            self._give_back()
             try:
                 if self.path.is_file() and self.path.stat().st_size == 0:
                     self.path.unlink()  # a placeholder; DuckDB refuses a file of no bytes
@@ -126,6 +128,9 @@ class Access:
         A ``frugal`` one takes little memory and one thread: what does not fit waits beside the
         store.
         """
+        if self._held is not None and self._held[0] == threading.get_ident():
+            yield self._held[1]
+            return
         config = _FRUGAL if frugal and os.access(self.path.parent, os.W_OK) else _CONFIG
         deadline = time.monotonic() + self.patience_s
         with _process_lock(self.path):
@@ -144,6 +149,28 @@ class Access:
                 raise store_failure(error, self.path) from error
             finally:
                 connection.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Whatever this thread reads meanwhile is read from one connection: opening takes longest.
+
+        A write gives it back, and what is read after it is opened anew.
+        """
+        if self._held is not None:
+            yield
+            return
+        with self.reading() as connection:
+            self._held = threading.get_ident(), connection
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def _give_back(self) -> None:
+        """Close what this thread reads from: DuckDB opens no file for reading and writing."""
+        if self._held is not None:
+            self._held[1].close()
+            self._held = None
 
     def _open_reader(self, deadline: float, config: dict[str, Any]) -> DuckDBPyConnection:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -554,6 +555,10 @@ class Store:
             version = stored_version(connection, self.path)
         beside = self.path.with_name(self.path.name + ".wal")
         return version, sum(one.stat().st_size for one in (self.path, beside) if one.is_file())
+
+    def together(self) -> AbstractContextManager[None]:
+        """While the block runs, this thread reads from one connection."""
+        return self._access.together() if self.exists else nullcontext()
 
     def _reading(self, *, frugal: bool = False) -> Any:
         if not self.exists:

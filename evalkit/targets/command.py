@@ -22,10 +22,11 @@ from evalkit.targets._setting import OptionError, Setting
 class Command:
     """Runs ``argv``, a program and its arguments as a list, without a shell, in the project folder.
 
-    It reads one JSON object: ``messages`` (role, content), ``inputs``, ``context``, ``trial``,
-    ``seed`` and ``case`` (id, name). With ``output: json`` it writes an object with ``text`` and
-    optionally ``usage``, ``model``, ``context``, ``extra``, ``finish_reason``, ``tool_calls``,
-    ``ttft_s`` and ``cost_usd``; with ``output: text`` all it writes is the answer. With
+    It reads one JSON object: ``messages`` (role, content; in a conversation all of it so far),
+    ``inputs``, ``context``, ``trial``, ``seed`` and ``case`` (id, name). With ``output: json`` it
+    writes an object with ``text`` and optionally ``usage``, ``model``, ``context``, ``extra``,
+    ``finish_reason``, ``tool_calls``, ``ttft_s`` and ``cost_usd``; with ``output: text`` all it
+    writes is the answer. With
     ``mode: lines`` the program stays, reads one line for every request and writes one line for
     every answer, in order; one program runs for every request that is under way.
 

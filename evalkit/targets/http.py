@@ -29,14 +29,14 @@ class Http:
     """Any HTTP endpoint that takes JSON: a template makes the request, JSONPath reads the answer.
 
     ``body`` is JSON whose texts are Jinja2 templates with ``inputs``, ``messages``, ``context``,
-    ``prompt`` (the messages' text), ``trial`` and ``seed``; a text that is one ``{{ expression }}``
-    keeps its type. ``query`` is templated too; ``headers`` are sent as they are. ``answer`` points
-    at the text (``$.choices[0].text``; the matches of ``[*]`` are joined), ``usage`` maps
-    ``input_tokens`` and so on to paths, ``context`` points at the passages that were retrieved,
-    ``reported_model`` and ``finish_reason`` at theirs, ``error`` at what makes an answer with
-    status 200 an error. ``stream`` reads ``text`` (the body is the answer), ``lines`` (JSON, one a
-    line) or ``sse`` (events of JSON), and gives the time to the first piece. ``idle_timeout_s`` is
-    the longest silence in seconds.
+    ``prompt`` (the messages' text), ``trial`` and ``seed``; in a conversation the messages are all
+    of it so far. A text that is one ``{{ expression }}`` keeps its type. ``query`` is templated
+    too; ``headers`` are sent as they are. ``answer`` points at the text (``$.choices[0].text``; the
+    matches of ``[*]`` are joined), ``usage`` maps ``input_tokens`` and so on to paths, ``context``
+    points at the passages that were retrieved, ``reported_model`` and ``finish_reason`` at theirs,
+    ``error`` at what makes an answer with status 200 an error. ``stream`` reads ``text`` (the body
+    is the answer), ``lines`` (JSON, one a line) or ``sse`` (events of JSON), and gives the time to
+    the first piece. ``idle_timeout_s`` is the longest silence in seconds.
     """
 
     def __init__(
@@ -117,6 +117,11 @@ class Http:
         if self._needs_prompt and not request.messages:
             raise TargetError(
                 ErrorClass.PROMPT, "http: 'body' uses the prompt, and the request has none"
+            )
+        if request.case.turns and not self._needs_prompt:
+            raise TargetError(
+                ErrorClass.PROMPT,
+                "http: 'body' has no place for a conversation; use {{ messages }} or {{ prompt }}",
             )
         known = _variables(request)
         body = None if self._body is None else json.dumps(self._body.render(known)).encode()

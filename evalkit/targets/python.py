@@ -29,12 +29,12 @@ from evalkit.targets._setting import OptionError, Setting
 class Python:
     """Calls ``function``, given as ``module:name`` or ``path/to/file.py:name`` in the project.
 
-    It takes a ``Request`` and returns a text, an ``Output`` or a mapping with ``text`` and
-    optionally ``usage``, ``model``, ``context``, ``extra``, ``finish_reason``, ``tool_calls``,
-    ``ttft_s`` and ``cost_usd``. A plain function runs in a thread of its own, so it may block; one
-    that outlives its timeout is abandoned, since threads cannot be stopped. An exception is a
-    failure of class ``crash`` that names the user's file and line; a raised ``TargetError`` is
-    taken as it is.
+    It takes a ``Request``, whose ``messages`` are all of a conversation so far, and returns a text,
+    an ``Output`` or a mapping with ``text`` and optionally ``usage``, ``model``, ``context``,
+    ``extra``, ``finish_reason``, ``tool_calls``, ``ttft_s`` and ``cost_usd``. A plain function runs
+    in a thread of its own, so it may block; one that outlives its timeout is abandoned, since
+    threads cannot be stopped. An exception is a failure of class ``crash`` that names the user's
+    file and line; a raised ``TargetError`` is taken as it is.
     """
 
     def __init__(self, setting: Setting, /, *, function: str):

@@ -8,11 +8,15 @@ from datetime import timedelta
 
 import pytest
 from example_runs import START, example_run
-from gate_repository import SUITE, Repository
+from gate_repository import SUITE, Repository, commit, git
 
 from evalkit.cli.app import run_command
+from evalkit.config import load_project
 from evalkit.errors import ExitCode
+from evalkit.gate.record import to_json
 from evalkit.model import GitState, RunKind, RunStatus
+from evalkit.runner.calibrating import load_records, record_path
+from tests.gate.test_calibrated import record
 
 
 @pytest.fixture
@@ -187,6 +191,20 @@ def test_a_suite_without_gates_is_no_pass(repository, capsys):
     (repository.folder / "suites/support.yaml").write_text(SUITE.partition("gates:")[0])
     code, verdict = judged(capsys)
     assert (code, verdict["problems"]) == (ExitCode.UNDECIDED, ["no suite of this run has a gate"])
+
+
+def test_records_of_labels_are_those_of_the_ref(repository):
+    """A change brings no record that makes its own judge look better."""
+    project = load_project(repository.folder / "evalkit.yaml")
+    path = record_path(project, "support", "hallucination")
+    path.parent.mkdir()
+    mine = replace(record(), project="support-bot")
+    path.write_text(json.dumps(to_json(mine)), encoding="utf-8")
+    git(repository.folder, "add", "-A")
+    after = commit(repository.folder, "a record")
+    assert load_records(project, ["support"]) == {("support", "hallucination"): mine}
+    assert load_records(project, ["support"], commit=after).values()
+    assert load_records(project, ["support"], commit=repository.main) == {}
 
 
 def test_the_plan_takes_cases_and_noise_from_the_store(repository, capsys):

@@ -112,6 +112,7 @@ def test_what_the_list_shows_for_a_suite_is_a_suite(name, tmp_path):
     (tmp_path / "cases.jsonl").write_text('{"question": "?", "expected": "!"}\n')
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "judge.j2").write_text("Is it right? {{ output }}")
+    (tmp_path / "prompts" / "answer.j2").write_text("{{ question }}")
     server = "base_url: http://127.0.0.1:9/v1, model: m"
     (tmp_path / "evalkit.yaml").write_text(
         "project: p\ntargets:\n  t: {kind: extractive, prompt: p.j2}\n"

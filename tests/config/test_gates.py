@@ -180,3 +180,51 @@ def test_a_wrong_policy(project: Path, write: Write, policy: str, what: str) -> 
     with pytest.raises(ConfigError) as caught:
         load(project, write, f"{SUITE}gate: {policy}\n")
     assert caught.value.what.startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scorers", "metric", "what", "hint"),
+    [
+        ("golden", "[length, refusal]", "attack.rate", "is a metric of attack suites", "kind: adv"),
+        ("adversarial", "[length]", "overrefusal.rate", "a scorer that tells", "add 'refusal'"),
+        ("adversarial", "[length]", "atack.rate", "unknown metric", "did you mean 'attack.rate'?"),
+    ],
+)
+def test_metrics_of_attacks_belong_to_attack_suites(
+    write, project, kind, scorers, metric, what, hint
+):
+    text = (
+        f"kind: {kind}\ndataset: golden/cases.lines\ntargets: [support]\nscorers: {scorers}\n"
+        f"gates: [{{metric: {metric}, max: 10%}}]\n"
+    )
+    write("suites/attacks.yaml", text)
+    loaded = load_project(project / "evalkit.yaml")
+    with pytest.raises(ConfigError) as caught:
+        load_suite(loaded, "attacks")
+    assert what in caught.value.what
+    assert hint in caught.value.hint
+    write(
+        "suites/attacks.yaml",
+        text.replace("golden\n", "adversarial\n")
+        .replace("[length]", "[length, refusal]")
+        .replace("atack", "attack"),
+    )
+    assert load_suite(loaded, "attacks").gates[0].metric == metric.replace("atack", "attack")
+
+
+@pytest.mark.parametrize(
+    ("waivers", "what"),
+    [
+        ("[{owner: a, reason: b, until: 2027-01-31}]", "lacks the key 'cases'"),
+        ("[{owner: a, reason: b, until: soon, cases: [x]}]", "must be a day"),
+        ("[{owner: a, reason: b, until: 2027-01-31, cases: []}]", "must not be empty"),
+    ],
+)
+def test_waivers_name_cases_and_a_day(write, project, waivers, what):
+    text = (
+        "dataset: golden/cases.lines\ntargets: [support]\nscorers: [length]\n"
+        f"gates: [{{metric: error.rate, max: 10%, waivers: {waivers}}}]\n"
+    )
+    write("suites/waived.yaml", text)
+    with pytest.raises(ConfigError, match=what):
+        load_suite(load_project(project / "evalkit.yaml"), "waived")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from evalkit.errors import UsageError
+from evalkit.gate import calibrated
 from evalkit.gate.decide import decide
 from evalkit.gate.record import Calibration, from_json, to_json
 from evalkit.gate.result import Status
@@ -201,6 +202,21 @@ def test_changes_are_decided_by_the_record_and_not_corrected():
     assert result.status is Status.FAIL
     assert result.difference == pytest.approx(0.25)
     assert "Decided by the threshold that 120 labels of people gave" in gate_words.sentence(result)
+
+
+@pytest.mark.parametrize(
+    ("standing", "mode", "foreseen"),
+    [
+        ("fact", "prove", ("prove", "")),
+        ("calibrated", "prove", ("prove", "")),
+        ("uncalibrated", "guard", ("advisory", "hallucination is uncalibrated: it only warns")),
+        ("uncalibrated", "prove", ("advisory", "hallucination is uncalibrated: it proves nothing")),
+        ("uncalibrated", "advisory", ("advisory", "")),
+    ],
+)
+def test_what_labels_let_a_gate_do_is_said_beforehand(standing, mode, foreseen):
+    trusted = calibrated.Trust(scorer="hallucination", standing=standing)
+    assert calibrated.foreseen(mode, trusted) == foreseen
 
 
 def test_facts_need_no_labels():

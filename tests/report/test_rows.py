@@ -7,12 +7,14 @@ import io
 import json
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from evalkit.report.rows import csv_text, json_text, table_text, unique_names
 from evalkit.report.screen import Screen
+from evalkit.spreadsheets import as_written, disarmed
 
 
 def test_null_is_shown_and_is_not_the_empty_text() -> None:
@@ -30,6 +32,7 @@ def test_csv_is_read_back_and_never_a_formula(text: str) -> None:
     )
     assert head == ["x", "y"]
     assert row[0] in {text, f"'{text}"}
+    assert as_written(row[0]) == text
     assert row[1] == "-1"
     assert not row[0].lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r"))
 
@@ -38,6 +41,11 @@ def test_formulas_in_csv_are_disarmed() -> None:
     table = pa.table({"x": ["=1+1", "-2+3|cmd", "@SUM(A1)", "\t=1", "＝1", " =1", "a=1"]})
     lines = [row[0] for row in csv.reader(io.StringIO("".join(csv_text(table)), newline=""))]
     assert lines[1:] == ["'=1+1", "'-2+3|cmd", "'@SUM(A1)", "'\t=1", "'＝1", "' =1", "a=1"]
+
+
+@pytest.mark.parametrize("text", ["'=1", "''-2", "'a", "'", "", "'' @x", "-"])
+def test_what_looks_disarmed_comes_back_as_it_was(text: str) -> None:
+    assert as_written(disarmed(text)) == text
 
 
 def test_names_that_repeat_stay_apart() -> None:

@@ -408,8 +408,16 @@ def test_an_http_body_gets_the_conversation_and_no_two_cases_share_an_answer(
         small.write({"t": target}, cases, scorers=["length"])
         small.run()
         assert [len(one.body["talk"]) for one in server.seen].count(3) == 2
-    rows = small.sql("SELECT output FROM trials ORDER BY output")
-    assert [one["output"] for one in rows] == ["b at Shop 0", "b at Shop 1"]
+        rows = small.sql("SELECT output FROM trials ORDER BY output")
+        assert [one["output"] for one in rows] == ["b at Shop 0", "b at Shop 1"]
+        server.seen.clear()
+        # the same question again and again would be no conversation
+        small.write_project({"t": {**target, "body": {"q": "{{ inputs.shop }}"}}})
+        outcome = small.run()
+        assert server.seen == []
+    (trial,) = small.store.trial(outcome.run_id, "talk-0")
+    assert trial.error_class == "prompt"
+    assert "no place for a conversation" in (trial.error or "")
 
 
 def test_a_route_gives_every_child_the_conversation_in_its_own_prompt(

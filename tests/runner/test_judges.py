@@ -63,6 +63,10 @@ def test_every_answer_is_judged_and_its_cost_stands_on_the_score(small: SmallPro
     assert all(one["cost_usd"] == pytest.approx(EACH) for one in found)
     assert {tuple(one["models"]) for one in found} == {("judge-1",)}
     assert found[0]["signature"].startswith("judge|judges:gpt-5-mini#")
+    prompts = {one.path: one for one in small.store.load_run(outcome.run_id).prompts}
+    rubric = prompts["evalkit:judge_criteria.j2"]
+    assert f"prompt:{rubric.version}" in found[0]["signature"]
+    assert "{{ output }}" in rubric.text, "the run holds the very words the judge was asked with"
     (run,) = small.store.runs()
     assert run.cost_usd == pytest.approx(20 * EACH), "the target's own"
     (left,) = small.sql("SELECT unrecorded_usd AS usd FROM runs")

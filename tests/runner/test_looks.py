@@ -41,7 +41,7 @@ def gated(capsys, *flags, command="run"):
     return code, json.loads(shown.out), shown.err
 
 
-def with_baseline(project, server, *, cases=500, gates=(QUALITY,), policy=LOOKS, **suite):
+def with_baseline(project, server, *, cases=240, gates=(QUALITY,), policy=LOOKS, **suite):
     target = wire(server.openai, api_key="none", limits={"concurrency": 8})
     written = {"gates": list(gates), "gate": policy, **suite}
     project.write({"t": target}, rows(cases), suite=written)
@@ -56,13 +56,15 @@ def test_an_unchanged_candidate_passes_early(project, server, capsys):
     assert (code, verdict["status"]) == (ExitCode.PASS, "PASS"), said
     decided = verdict["decided"]
     assert decided["early"]
-    assert decided["of"] == 500
-    assert decided["cases"] < 300
-    assert len(server.seen) == 500 - decided["saved_calls"] < 400
-    assert decided["sentence"].startswith(f"Decided after {decided['cases']} of 500 cases; saved")
+    assert decided["of"] == 240
+    assert decided["cases"] < 200
+    assert len(server.seen) == 240 - decided["saved_calls"] < 240
+    assert decided["sentence"].startswith(f"Decided after {decided['cases']} of 240 cases; saved")
+    # what was not asked was neither taken out of the data nor lost
+    assert [verdict["compared"][0][one] for one in ("removed", "lost")] == [[], []]
     (quality,) = verdict["results"]
     assert quality["n"] == decided["cases"]
-    assert quality["looks"][-1] == decided["cases"] / 500
+    assert quality["looks"][-1] == decided["cases"] / 240
     again, stored, _ = gated(capsys, "--baseline", "latest~1", command="gate")
     assert (again, stored["results"]) == (code, verdict["results"])
 

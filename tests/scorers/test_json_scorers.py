@@ -162,3 +162,78 @@ def test_lists_without_order_pair_within_the_tolerance_as_any_permutation_could(
     )
     options = {"ignore_order": True, "tolerance": 0.5}
     assert value("json_equal", json.dumps(given_values), wanted, **options) == float(possible)
+
+
+@pytest.mark.parametrize(
+    ("output", "edits"),
+    [
+        ('{"a": 1}', 0),
+        ("3", 0),
+        ('{"a": [1, 2', 2),
+        ("{'a': 1}", 2),
+        ("{a: 1}", 2),
+        ('{"a": 1,}', 1),
+        ('{"a": True}', 1),
+        ('{"a" 1}', 1),
+        ('{"a": 1 "b": 2}', 1),
+        ('Sure: {"a": 1}', 6),
+        ('```json\n{"a": 1}\n```', 12),
+        ('{"a": "it\\\'s"}', 1),
+    ],
+)
+def test_the_distance_is_the_fewest_characters_to_change(output, edits):
+    found = score("json_repair_distance", output)
+    counted = int((found.reason or "; 0").rpartition("; ")[2].split()[0])
+    assert counted == edits
+    assert (found.value == 0) == (edits == 0)
+
+
+def reference_distance(one, two):
+    """Levenshtein's distance by its own table."""
+    row = list(range(len(two) + 1))
+    for i, a in enumerate(one, 1):
+        last, row[0] = row[0], i
+        for j, b in enumerate(two, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (a != b))
+    return row[-1]
+
+
+NESTED = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(NESTED.filter(lambda one: isinstance(one, list | dict)), st.data())
+def test_json_with_one_character_lost_is_repaired_into_json(whole, data):
+    from evalkit.scorers._json_repair import repaired
+
+    text = json.dumps(whole)
+    assert value("json_repair_distance", text) == 0
+    at = data.draw(st.integers(0, len(text) - 1))
+    broken = text[:at] + text[at + 1 :]
+    found = value("json_repair_distance", broken)
+    nearest = repaired(broken)
+    if found and nearest is not None:
+        json.loads(nearest)
+        longest = max(len(broken), len(nearest))
+        assert found == pytest.approx(reference_distance(broken, nearest) / longest)
+
+
+@given(st.text(alphabet="{}[]\",:'\\ \nab1.-/*#u", max_size=60))
+def test_whatever_is_repaired_is_json(text):
+    from evalkit.scorers._json_repair import repaired
+
+    nearest = repaired(text)
+    assert nearest is None or json.loads(nearest) is not None
+
+
+def test_repair_refuses_what_it_cannot_read():
+    assert value("json_repair_distance", "no JSON") == 1.0
+    assert value("json_repair_distance", "") == 1.0
+    assert "deep" in unscored("json_repair_distance", "[" * 1000 + "x")
+    assert "too long" in unscored("json_repair_distance", "[" * 200_001)
+    assert score("json_repair_distance", '{"a": 1', max=0.2).passed is True

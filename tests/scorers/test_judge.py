@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalkit import registry
 from evalkit.config.spec import Limits, ScorerSpec
 from evalkit.errors import ConfigError
 from evalkit.model import Case, Message, Output, ScoreStatus
@@ -173,6 +174,13 @@ def test_a_panel_has_a_majority_and_says_who_was_against_it():
     assert (found.score.value, found.score.label) == (1.0, "pass")
     assert found.score.reason == ("2 say 'pass', 1 say 'fail' of 3; yes; against it (b, fail): no")
     assert [one.source for one in found.score.evidence] == ["judge:a", "judge:b", "judge:c"]
+    assert found.score.stats == (1.0, 3.0), "of three pairs of votes one is the same"
+    same = panel({"a": verdict("pass"), "b": verdict("pass")})
+    assert same.score is not None
+    plugin = registry.get(registry.Kind.SCORER, "judge")
+    (agreement,) = [one for one in plugin.metrics if one.name == "agreement"]
+    both = [sum(pair) for pair in zip(found.score.stats, same.score.stats, strict=True)]
+    assert agreement.corpus_value(both) == 2 / 4
     split = panel({"a": verdict("pass"), "b": verdict("fail")})
     assert split.status is ScoreStatus.UNSCORED
     assert "split" in (split.reason or "")

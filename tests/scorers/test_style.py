@@ -24,6 +24,36 @@ def test_readability_is_the_published_formula():
     assert score("readability", hard, formula="lix", max=50).passed is False
 
 
+def test_readability_by_syllables():
+    # 11 syllables a sentence of 9 words, none of three; then 20 of 5 words, four of them long
+    text = FOX * 10
+    assert value("readability", text, formula="flesch_kincaid") == pytest.approx(
+        0.39 * 9 + 11.8 * 11 / 9 - 15.59
+    )
+    assert value("readability", text, formula="gunning_fog") == pytest.approx(0.4 * 9)
+    hard = "Incomprehensible bureaucratic documentation overwhelms readers. " * 5
+    assert value("readability", hard, formula="gunning_fog") == pytest.approx(0.4 * (5 + 80))
+    assert value("readability", hard, formula="flesch_kincaid") == pytest.approx(
+        0.39 * 5 + 11.8 * (6 + 4 + 5 + 3 + 2) / 5 - 15.59
+    )
+
+
+SYLLABLES = {
+    1: "cat jumped time times whole passed hoped named file smile days first",
+    2: "table tables wanted boxes readers little simple people needed sizes changes within damaged"
+    " quickly apple because answer message support unless received photo",
+    3: "refunded customers policy formula",
+    5: "documentation university",
+}
+
+
+@pytest.mark.parametrize(("count", "words"), SYLLABLES.items())
+def test_syllables_of_words_that_a_dictionary_knows(count, words):
+    from evalkit.scorers.readability import _syllables
+
+    assert {one: _syllables(one) for one in words.split()} == dict.fromkeys(words.split(), count)
+
+
 def test_readability_refuses_what_its_formulas_do_not_know():
     assert "too few" in unscored("readability", "Short.")
     assert "without spaces" in unscored("readability", "ราคาสี่สิบห้าบาทครับ" * 9)

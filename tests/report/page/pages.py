@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from evalkit.gate.decide import compare
+from evalkit.gate.decide import attacked, compare
+from evalkit.gate.fairness import fair
 from evalkit.gate.stored import Stored
 from evalkit.gate.table import case_tables
 from evalkit.model import (
@@ -191,7 +192,11 @@ def view_of(store: Store, *, alone: bool = False, room: int = 10_000_000) -> Rep
         baseline=old,
         verdict=None,
         compared=() if old is None else compare(new.run.suites, new, old),
-        run=run_view(new.run, store.samples(AFTER)),
+        run=replace(
+            run_view(new.run, store.samples(AFTER)),
+            attacks=attacked(new.run.suites, new, old),
+            fairness=fair(new.run.suites, new, old),
+        ),
         before=None if old is None else run_view(old.run, store.samples(BEFORE)),
         tables=case_tables(new.run.suites, new, old),
         context=Context(past={"support": past}, releases={}),
