@@ -32,7 +32,7 @@ def _prepare(options: Mapping[str, Any]) -> str:
         ("no JSON at all", None, 1.0),
     ],
     prepare=_prepare,
-    usage="json_repair_distance: {max: 5%}",
+    usage="json_repair_distance: {max: 0.05}",
     card=ScorerCard(
         family="structured",
         blind=(

@@ -571,7 +571,7 @@ def test_words_of_a_turn_select_its_case(small: SmallProject) -> None:
 
 def test_nothing_new_is_asked_after_an_interrupt(small: SmallProject) -> None:
     def answer(seen: Seen) -> Reply:
-        return Reply(text=clerk(seen).text, latency_s=0.5)
+        return Reply(text=clerk(seen).text, first_s=0.5, delay_s=0.5)
 
     with ModelServer(answer) as server:
         write(small, server, [talk()])
