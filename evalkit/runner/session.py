@@ -145,7 +145,12 @@ def _cache(
         for name, target, lane in used:
             if target.identity is not None:
                 takes_seed = getattr(lane.target, "takes_seed", True) is not False
-                lane.cache = kept.of(name, target.identity, takes_seed=takes_seed)
+                lane.cache = kept.of(
+                    name,
+                    target.identity,
+                    takes_seed=takes_seed,
+                    takes_schema=lane.takes_schema,
+                )
             elif write and not target.free and name not in noted:
                 noted.add(name)
                 note(

@@ -7,13 +7,13 @@ from typing import Any
 
 from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
-from evalkit.model import JSON, Case, Metric, Output, Score, mean, rate
+from evalkit.model import JSON, AnswerSchema, Case, Metric, Output, Score, mean, rate
 from evalkit.registry import scorer
 from evalkit.scorers._bind import PromptFile
 from evalkit.scorers._fence import CONVERSATION, conversation_of, texts_of
 from evalkit.scorers._panel import Judges, Panel, together
 from evalkit.scorers._rubric import DATA, checked, question, rubric_at
-from evalkit.scorers._verdict import Scale, ask_for
+from evalkit.scorers._verdict import Scale, ask_for, strict
 from evalkit.scorers._votes import Vote, combined, read_vote
 
 _SHOWN = ("first", "second", "context", "inputs", CONVERSATION)
@@ -24,6 +24,13 @@ _FORM = (
     "Answer with one JSON object and nothing else, its keys in this order:\n"
     '{"reason": "what decides it, in one to three sentences", "verdict": VERDICT}\n'
     'where VERDICT is "first", "second" or "tie".'
+)
+_SCHEMA = AnswerSchema(
+    name="verdict",
+    schema=strict(
+        reason={"type": "string"},
+        verdict={"type": "string", "enum": list(_ORDER.labels)},
+    ),
 )
 
 
@@ -126,6 +133,7 @@ async def preference(
             messages,
             lambda answer: read_vote(answer, name, _ORDER),
             form=_FORM,
+            schema=_SCHEMA,
             trial=trial,
         )
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from evalkit.errors import ConfigError, ExitCode
+from evalkit.hashing import canonical
 from evalkit.model import RunStatus
 from tests.runner.projects import SmallProject, rows, wire
 from tests.scorers.judging import verdict
@@ -46,9 +47,11 @@ def write(small: SmallProject, target: str, grader: dict[str, object], count: in
 def reserved(small: SmallProject, grader: ModelServer) -> float:
     """The most that one question to the judge may cost: what the budget reserves for it."""
     small.run(limit=1)
-    messages = grader.seen[-1].body["messages"]
+    body = grader.seen[-1].body
+    messages, schema = body["messages"], body["response_format"]["json_schema"]["schema"]
     grader.seen.clear()
     sent = sum(len(one["content"].encode()) for one in messages) + 16 * (1 + len(messages))
+    sent += len(canonical(schema))
     return (sent + SHORT["max_completion_tokens"]) * PRICE["input"] / 1e6
 
 
