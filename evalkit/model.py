@@ -253,12 +253,8 @@ class Spend:
 NOTHING_SPENT = Spend()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerSchema:
-    """The form an answer has to have, as a JSON schema with a name of letters and ``_``."""
-
-    name: str
-    schema: Mapping[str, JSON]
+AnswerSchema: TypeAlias = Mapping[str, JSON]
+"""The form an answer has to have, as a JSON schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -314,7 +314,7 @@ class Bound:
             case = request.case
             sent = len(canonical([dict(case.inputs), list(case.context)]))
         if request.schema is not None:
-            sent += len(canonical(dict(request.schema.schema)))
+            sent += len(canonical(dict(request.schema)))
         return sent + self.overhead + _PER_MESSAGE * (1 + len(request.messages)), self.answered
 
     @property

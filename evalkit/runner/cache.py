@@ -153,7 +153,7 @@ class AnswerCache:
         seed = request.seed if takes_seed else self._seed
         named: list[JSON] = [target_identity, asked, request.trial, takes_seed, seed]
         if takes_schema and request.schema is not None:
-            named.append(dict(request.schema.schema))
+            named.append(dict(request.schema))
         return hashlib.sha256(canonical(named)).digest()
 
     def find(self, key: bytes) -> Output | None:

@@ -197,13 +197,10 @@ def strict(**properties: JSON) -> dict[str, JSON]:
 
 def schema_of(scale: Scale) -> AnswerSchema:
     """The form of a verdict: the reason first, then one label of the scale."""
-    return AnswerSchema(
-        name="verdict",
-        schema=strict(
-            reason={"type": "string"},
-            quotes={"type": "array", "items": {"type": "string"}},
-            verdict={"type": "string", "enum": list(scale.labels)},
-        ),
+    return strict(
+        reason={"type": "string"},
+        quotes={"type": "array", "items": {"type": "string"}},
+        verdict={"type": "string", "enum": list(scale.labels)},
     )
 
 

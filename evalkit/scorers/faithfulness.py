@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
-from evalkit.model import JSON, AnswerSchema, Case, Evidence, Output, Score, mean, rate
+from evalkit.model import JSON, Case, Evidence, Output, Score, mean, rate
 from evalkit.registry import scorer
 from evalkit.scorers._fence import conversation_of
 from evalkit.scorers._grounding_result import GROUNDED
@@ -31,28 +31,22 @@ _RULE = (
     ' nothing", "reason": "one sentence", "verdict": "supported" or "unsupported"}]}'
 )
 
-_PARTS = AnswerSchema(
-    name="statements",
-    schema=strict(
-        statements={
-            "type": "array",
-            "items": strict(statement={"type": "string"}, quote={"type": "string"}),
-        }
-    ),
+_PARTS = strict(
+    statements={
+        "type": "array",
+        "items": strict(statement={"type": "string"}, quote={"type": "string"}),
+    }
 )
-_RULINGS = AnswerSchema(
-    name="verdicts",
-    schema=strict(
-        verdicts={
-            "type": "array",
-            "items": strict(
-                statement={"type": "integer"},
-                quote={"type": "string"},
-                reason={"type": "string"},
-                verdict={"type": "string", "enum": ["supported", "unsupported"]},
-            ),
-        }
-    ),
+_RULINGS = strict(
+    verdicts={
+        "type": "array",
+        "items": strict(
+            statement={"type": "integer"},
+            quote={"type": "string"},
+            reason={"type": "string"},
+            verdict={"type": "string", "enum": ["supported", "unsupported"]},
+        ),
+    }
 )
 
 

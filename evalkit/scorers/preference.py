@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.cards import ScorerCard
 from evalkit.errors import Unscorable
-from evalkit.model import JSON, AnswerSchema, Case, Metric, Output, Score, mean, rate
+from evalkit.model import JSON, Case, Metric, Output, Score, mean, rate
 from evalkit.registry import scorer
 from evalkit.scorers._bind import PromptFile
 from evalkit.scorers._fence import CONVERSATION, conversation_of, texts_of
@@ -25,13 +25,7 @@ _FORM = (
     '{"reason": "what decides it, in one to three sentences", "verdict": VERDICT}\n'
     'where VERDICT is "first", "second" or "tie".'
 )
-_SCHEMA = AnswerSchema(
-    name="verdict",
-    schema=strict(
-        reason={"type": "string"},
-        verdict={"type": "string", "enum": list(_ORDER.labels)},
-    ),
-)
+_SCHEMA = strict(reason={"type": "string"}, verdict={"type": "string", "enum": list(_ORDER.labels)})
 
 
 def _share(sums: Sequence[float]) -> float:

@@ -133,7 +133,7 @@ class Anthropic:
         return messages_output(wire, call, document(wire, call))
 
     def _head_with(self, schema: AnswerSchema) -> str:
-        form = {"type": "json_schema", "schema": dict(schema.schema)}
+        form = {"type": "json_schema", "schema": dict(schema)}
         config = {**(self._settings.get("output_config") or {}), "format": form}
         return encoded("params", self._settings | {"output_config": config})[:-1]
 

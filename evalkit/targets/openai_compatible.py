@@ -258,7 +258,7 @@ def _head(
 
 
 def _format_of(schema: AnswerSchema) -> dict[str, Any]:
-    held = {"name": schema.name, "strict": True, "schema": dict(schema.schema)}
+    held = {"name": "answer", "strict": True, "schema": dict(schema)}
     return {"type": "json_schema", "json_schema": held}
 
 

@@ -23,7 +23,7 @@ from tests.runner.test_judges import CRITERIA, EACH, SCORES, judge, write
 from tests.scorers.judging import said, verdict
 from tests.servers import Fault, ModelServer, Raw, Reply, Seen, Trouble
 
-SCHEMA = AnswerSchema(name="verdict", schema={"type": "object", "properties": {}})
+SCHEMA: AnswerSchema = {"type": "object", "properties": {}}
 ONE = {"limits": {"concurrency": 1}}
 
 
@@ -126,7 +126,7 @@ def test_a_schema_belongs_to_what_a_kept_verdict_is_found_by(tmp_path: Path) -> 
         tmp_path / "c.sqlite", "write", run_id="r", seed=0, veil=Veil(Redactor(()), None)
     )
     case = Case.of({"prompt": "p"})
-    other = AnswerSchema(name="verdict", schema={"type": "object"})
+    other = {"type": "object"}
     asked = [Request(case=case, schema=one) for one in (None, SCHEMA, other)]
     for takes, keys in ((True, 3), (False, 1)):
         view = cache.of("g", "identity", takes_seed=False, takes_schema=takes)
@@ -160,9 +160,9 @@ def test_the_responses_api_takes_it_beside_the_type(stream: bool) -> None:
             "verbosity": "low",
             "format": {
                 "type": "json_schema",
-                "name": "verdict",
+                "name": "answer",
                 "strict": True,
-                "schema": dict(SCHEMA.schema),
+                "schema": SCHEMA,
             },
         }
 
@@ -205,7 +205,7 @@ def test_anthropic_takes_it_as_output_config_until_it_is_turned_away() -> None:
 
     with ModelServer(claude) as server:
         ask(Anthropic(model="new", base_url=server.anthropic))
-        form = {"type": "json_schema", "schema": dict(SCHEMA.schema)}
+        form = {"type": "json_schema", "schema": SCHEMA}
         assert server.seen[0].body["output_config"] == {"format": form}
         server.seen.clear()
         old = Anthropic(model="old", base_url=server.anthropic)
