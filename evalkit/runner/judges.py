@@ -23,6 +23,7 @@ from evalkit.runner.budget import Ledger, Purse
 from evalkit.runner.feed import trial_seed
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.lane import Lane
+from evalkit.runner.unpaid import not_asked
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -90,7 +91,7 @@ class Judge:
         if self.ledger is None or self.ledger.ended or (task is not None and task.cancelling()):
             return ""
         empty = [one.said for one in self.ledger.empty if not one.whole]
-        return f"judge {self.name!r} was not asked: {empty[0]}" if empty else ""
+        return not_asked(self.name, empty[0]) if empty else ""
 
 
 def judges_of(fleet: Fleet, seed: int) -> dict[str, Judge]:

@@ -131,7 +131,12 @@ def test_the_budget_of_judges_leaves_answers_unscored_and_the_run_goes_on(
         outcome = small.run()
         asked = len(grader.seen)
         assert 0 < asked < 20
-    assert (outcome.answered, outcome.exit_code) == (20, ExitCode.PASS)
+    assert (outcome.answered, outcome.exit_code) == (20, ExitCode.BUDGET)
+    assert outcome.status is RunStatus.STOPPED
+    first, second = outcome.lines()
+    assert f"20 of 20 answers are stored, {20 - asked} verdicts are missing" in first
+    assert f"evalkit run --resume {outcome.run_id}" in second
+    assert "a larger 'max_usd' in evalkit.yaml (budget of judges)" in second
     found = small.sql(f"{SCORES} AND run_id = '{outcome.run_id}'")
     by = {one: [row for row in found if row["status"] == one] for one in ("scored", "unscored")}
     assert (len(by["scored"]), len(by["unscored"])) == (asked, 20 - asked)
