@@ -28,6 +28,10 @@ class Resumed:
     done: Mapping[tuple[str, str], Done]
     unpaid: Unpaid = field(default_factory=dict)
 
+    def unjudged(self, suite: str, target: str) -> int:
+        """How many answers of a target to a suite lack such a verdict."""
+        return sum(key[:2] == (suite, target) for key in self.unpaid)
+
     @property
     def settled(self) -> dict[tuple[str, str], Done]:
         """The answered trials that lack no such verdict."""

@@ -58,6 +58,9 @@ def test_resumed_with_more_money_every_verdict_is_made_once_and_no_target_is_ask
         assert stored(small, run) == before
 
         write(small, server.openai, grade, scorers=TWO, budget={"judges": {"max_usd": 50}})
+        guess = small.estimate(run)
+        assert guess.usd is not None
+        assert guess.usd.likely > 0, "what is missing is estimated"
         rest = small.resume(run)
         assert (rest.exit_code, rest.status, rest.lines()) == (
             ExitCode.PASS,
