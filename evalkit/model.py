@@ -253,13 +253,18 @@ class Spend:
 NOTHING_SPENT = Spend()
 
 
+AnswerSchema: TypeAlias = Mapping[str, JSON]
+"""The form an answer has to have, as a JSON schema."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What a target is asked: the rendered messages, and the case for targets that take no prompt.
 
     ``seed`` differs per trial and is the same on every machine; ``timeout_s`` bounds one attempt.
     In a conversation ``messages`` are all of it so far, the last of them from the user, and
-    ``answers`` are what the target said to the turns before.
+    ``answers`` are what the target said to the turns before. ``schema`` is the form of the answer
+    for a target that can hold its model to one; every other target leaves it aside.
     """
 
     case: Case
@@ -268,6 +273,7 @@ class Request:
     seed: int | None = None
     timeout_s: float | None = None
     answers: tuple[str, ...] = ()
+    schema: AnswerSchema | None = None
 
 
 class Target(Protocol):
@@ -307,10 +313,13 @@ class Ask(Protocol):
         """What answers, as ``gpt-5-mini#3f2a9c01d4e5``."""
         ...
 
-    async def __call__(self, messages: Sequence[Message], *, trial: int = 0) -> Asked:
+    async def __call__(
+        self, messages: Sequence[Message], *, trial: int = 0, schema: AnswerSchema | None = None
+    ) -> Asked:
         """Ask once, with the target's own limits, retries and budget.
 
-        ``trial`` tells repeated questions apart. Raises ``TargetError`` when there is no answer and
+        ``trial`` tells repeated questions apart; ``schema`` is sent along to a target that takes
+        one. Raises ``TargetError`` when there is no answer and
         ``Unscorable`` when the budget of judges is spent.
         """
         ...

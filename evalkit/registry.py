@@ -329,7 +329,8 @@ def target(
 
     ``needs_prompt`` follows ``takes_prompt`` where the code is evalkit's own; code of the project
     may do without one. A ``cacheable`` kind that never sends the trial's own seed says so by an
-    attribute ``takes_seed`` that is false.
+    attribute ``takes_seed`` that is false; one that sends ``Request.schema`` along says so by an
+    attribute ``takes_schema`` that is true.
     """
 
     def wrap(obj: Obj) -> Obj:

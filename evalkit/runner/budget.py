@@ -313,6 +313,8 @@ class Bound:
         else:
             case = request.case
             sent = len(canonical([dict(case.inputs), list(case.context)]))
+        if request.schema is not None:
+            sent += len(canonical(dict(request.schema)))
         return sent + self.overhead + _PER_MESSAGE * (1 + len(request.messages)), self.answered
 
     @property

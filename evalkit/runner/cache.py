@@ -121,11 +121,20 @@ class AnswerCache:
         if self._reads and path.exists():
             self._reader = connect(path, create=False)
 
-    def of(self, target: str, target_identity: str, *, takes_seed: bool) -> LaneCache:
+    def of(
+        self, target: str, target_identity: str, *, takes_seed: bool, takes_schema: bool = False
+    ) -> LaneCache:
         """The answers of one target."""
-        return LaneCache(self, target, target_identity, takes_seed)
+        return LaneCache(self, target, target_identity, takes_seed, takes_schema)
 
-    def key(self, target_identity: str, request: Request, *, takes_seed: bool) -> bytes:
+    def key(
+        self,
+        target_identity: str,
+        request: Request,
+        *,
+        takes_seed: bool,
+        takes_schema: bool = False,
+    ) -> bytes:
         """What names an answer: the target, what it is asked, which trial, and the seed.
 
         A target that is not sent the trial's own seed is told apart by the run's, so that a case
@@ -142,7 +151,9 @@ class AnswerCache:
         else:
             asked = {"inputs": dict(request.case.inputs), "context": list(request.case.context)}
         seed = request.seed if takes_seed else self._seed
-        named: JSON = [target_identity, asked, request.trial, takes_seed, seed]
+        named: list[JSON] = [target_identity, asked, request.trial, takes_seed, seed]
+        if takes_schema and request.schema is not None:
+            named.append(dict(request.schema))
         return hashlib.sha256(canonical(named)).digest()
 
     def find(self, key: bytes) -> Output | None:
@@ -319,10 +330,16 @@ class LaneCache:
     target: str
     identity: str
     takes_seed: bool
+    takes_schema: bool = False
 
     def key(self, request: Request) -> bytes:
         """What names the answer to a request."""
-        return self.cache.key(self.identity, request, takes_seed=self.takes_seed)
+        return self.cache.key(
+            self.identity,
+            request,
+            takes_seed=self.takes_seed,
+            takes_schema=self.takes_schema,
+        )
 
     def find(self, key: bytes) -> Output | None:
         """The kept answer to that request, if there is one."""

@@ -28,6 +28,13 @@ class Done:
         found._keys = self._keys
         return found
 
+    def without(self, trials: Iterable[tuple[str, int]]) -> Done:
+        """The same, with these trials to be made again."""
+        again = {_key(*one) for one in trials}
+        found = Done(left_out=self._left_out)
+        found._keys = array("Q", (one for one in self._keys if one not in again))
+        return found
+
     def __contains__(self, trial: tuple[str, int]) -> bool:
         if trial[0] in self._left_out:
             return True

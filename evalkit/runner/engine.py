@@ -25,7 +25,8 @@ from evalkit.runner.feed import Feed, Job
 from evalkit.runner.flight import Flight, Key
 from evalkit.runner.lane import Answer, Lane
 from evalkit.runner.progress import Board, Display, Tally
-from evalkit.runner.record import build_trial
+from evalkit.runner.record import build_trial, veiled
+from evalkit.runner.unpaid import Unpaid, is_unpaid, paid_up
 from evalkit.runner.veil import Veil
 
 BATCH = 256
@@ -79,15 +80,20 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class ScorerTally:
-    """How one scorer of a suite fared: records, those that are errors, and what the first said."""
+    """How one scorer of a suite fared: records, those that are errors, and what the first said.
+
+    ``unpaid`` are those that a budget of judges did not pay for.
+    """
 
     asked: int = 0
     failed: int = 0
+    unpaid: int = 0
     reason: str = ""
 
     def count(self, record: ScoreRecord) -> None:
         """Add one record."""
         self.asked += 1
+        self.unpaid += is_unpaid(record)
         if record.status is ScoreStatus.ERROR:
             self.failed += 1
             self.reason = self.reason or record.reason or ""
@@ -104,12 +110,21 @@ class Driven:
 
 
 class Finished(NamedTuple):
-    """A trial that needs no more calls; ``ready`` are its asynchronous scores by position."""
+    """A trial that needs no more calls; ``ready`` are its asynchronous scores by position.
+
+    One that was ``stored`` and only lacked a verdict is ready with all that was said of it.
+    """
 
     target: str
     job: Job
     answer: Answer
     ready: Mapping[int, ScoreRecord]
+    stored: Trial | None = None
+
+    def cost(self, position: int, record: ScoreRecord) -> float:
+        """What a score cost now, in US dollars."""
+        before = 0.0 if self.stored is None else self.stored.scores[position].cost_usd or 0.0
+        return (record.cost_usd or 0.0) - before
 
 
 _NONE_READY: Mapping[int, ScoreRecord] = {}
@@ -123,7 +138,8 @@ class Engine:
     ``grace_s`` is how long answers and verdicts under way may take after ``stop``; ``flush_s`` how
     long a finished trial waits to be written where that is quick. A trial is finished when it is
     judged: one whose verdict is dropped is made again when the run is resumed. ``flight`` remembers
-    what is under way for whoever continues the run if it is killed.
+    what is under way for whoever continues the run if it is killed. Trials that are ``unpaid`` are
+    stored already: their targets are not asked, only the judges that had no money left.
     """
 
     run_id: str
@@ -137,6 +153,7 @@ class Engine:
     judges: Sequence[Lane] = ()
     ledger: Ledger = field(default_factory=Ledger)
     flight: Flight | None = None
+    unpaid: Unpaid = field(default_factory=dict)
     grace_s: float = 3.0
     flush_s: float = 0.05
     recorded: int = field(init=False, default=0)
@@ -237,7 +254,10 @@ class Engine:
         lane, feed, flight = driven.lane, driven.feed, self.flight
         name, timeout = lane.name, lane.timeout_s
         while (job := await feed.next()) is not None:
-            if job.unrendered is None:
+            stored = self.unpaid.get(_key(name, job))
+            if stored is not None:
+                answer = _answered(stored)
+            elif job.unrendered is None:
                 request = Request(
                     case=job.case,
                     messages=job.messages,
@@ -258,7 +278,7 @@ class Engine:
             else:
                 answer = lane.unasked(TargetError(ErrorClass.PROMPT, str(job.unrendered)))
             if answer.output is not None and job.suite in self._judged_apart:
-                task = asyncio.create_task(self._judge(driven, job, answer, answer.output))
+                task = asyncio.create_task(self._judge(driven, job, answer, answer.output, stored))
                 self._judging.add(task)
                 task.add_done_callback(self._judged)
             else:
@@ -274,26 +294,39 @@ class Engine:
         return len(self._finished) >= FINISHED_MOST or len(self._judging) >= self._ahead
 
     def _finish(
-        self, driven: Driven, job: Job, answer: Answer, ready: Mapping[int, ScoreRecord]
+        self,
+        driven: Driven,
+        job: Job,
+        answer: Answer,
+        ready: Mapping[int, ScoreRecord],
+        stored: Trial | None = None,
     ) -> None:
         tally = driven.tallies[job.suite]
-        tally.count(answered=answer.output is not None, cost_usd=_spent(answer))
-        self._finished.append(Finished(driven.lane.name, job, answer, ready))
+        spent = _spent(answer) if stored is None else 0.0
+        tally.count(answered=answer.output is not None, cost_usd=spent)
+        self._finished.append(Finished(driven.lane.name, job, answer, ready, stored))
         if len(self._finished) >= BATCH:
             self._enough.set()
 
-    async def _judge(self, driven: Driven, job: Job, answer: Answer, output: Output) -> None:
-        """Ask all asynchronous scorers of one answer at once, then call it finished."""
-        places = [place for place, one in enumerate(self.scorers[job.suite]) if one.is_async]
+    async def _judge(
+        self, driven: Driven, job: Job, answer: Answer, output: Output, stored: Trial | None
+    ) -> None:
+        """Ask all asynchronous scorers of one answer at once, then call it finished.
+
+        Of an answer that was ``stored``, those alone that had no money left.
+        """
+        before = {} if stored is None else dict(enumerate(stored.scores))
+        ready = {place: one for place, one in before.items() if not is_unpaid(one)}
+        scorers = enumerate(self.scorers[job.suite])
+        places = [place for place, one in scorers if one.is_async and place not in ready]
         work = [self._score(self.scorers[job.suite][place], job.case, output) for place in places]
         records = await asyncio.gather(*work, return_exceptions=True)
-        ready: dict[int, ScoreRecord] = {}
         for place, record in zip(places, records, strict=True):
             if isinstance(record, BaseException):
                 # nothing a scorer does raises: the run is ending, and the trial is made again
                 raise record
-            ready[place] = record
-        self._finish(driven, job, answer, ready)
+            ready[place] = paid_up(before[place], record) if place in before else record
+        self._finish(driven, job, answer, ready, stored)
 
     async def _score(self, scorer: Scorer, case: Case, output: Output) -> ScoreRecord:
         if scorer.asks:
@@ -356,7 +389,8 @@ class Engine:
         if self.flight is not None:
             self.flight.landed(_key(one.target, one.job) for one in batch)
         for one in batch:
-            self.ledger.booked(one.answer.spend)
+            if one.stored is None:
+                self.ledger.booked(one.answer.spend)
         if judged_usd:
             self.ledger.booked(Spend(usd=judged_usd))
         if scored_usd:
@@ -372,17 +406,21 @@ class Engine:
         scores: list[list[ScoreRecord]] = [[] for _ in batch]
         for suite, scorers in self.scorers.items():
             rows: list[int] = []
-            pairs: list[tuple[Case, Output]] = []
+            pairs: dict[int, tuple[Case, Output]] = {}
             for row, one in enumerate(batch):
                 if one.job.suite == suite and one.answer.output is not None:
                     rows.append(row)
-                    pairs.append((one.job.case, one.answer.output))
+                    pairs[row] = (one.job.case, one.answer.output)
             for position, scorer in enumerate(scorers if rows else ()):
-                records = (
-                    [batch[row].ready[position] for row in rows]
-                    if scorer.is_async
-                    else scorer.score_sync(pairs)
+                unsaid = [row for row in rows if position not in batch[row].ready]
+                made = (
+                    dict(
+                        zip(unsaid, scorer.score_sync([pairs[row] for row in unsaid]), strict=True)
+                    )
+                    if unsaid
+                    else {}
                 )
+                records = [made.get(row) or batch[row].ready[position] for row in rows]
                 if scorer.wants_tools:
                     records = [
                         self._undecided(batch[row], record)
@@ -391,13 +429,17 @@ class Engine:
                 for row, record in zip(rows, records, strict=True):
                     scores[row].append(record)
                     self.scored.setdefault((suite, record.name), ScorerTally()).count(record)
-                cost = sum(one.cost_usd or 0.0 for one in records)
+                cost = sum(
+                    batch[row].cost(position, one) for row, one in zip(rows, records, strict=True)
+                )
                 if scorer.asks:
                     judged_usd += cost
                 else:
                     said_usd += cost
         trials = [
-            build_trial(
+            veiled(replace(one.stored, scores=tuple(given)), self.veil)
+            if one.stored is not None
+            else build_trial(
                 one.job,
                 one.answer,
                 run_id=self.run_id,
@@ -454,6 +496,18 @@ class Engine:
 
 def _key(target: str, job: Job) -> Key:
     return (job.suite, target, job.case.id, job.index)
+
+
+def _answered(stored: Trial) -> Answer:
+    """The answer that a trial holds, with all that it took when it was made."""
+    return Answer(
+        stored.started_at,
+        stored.attempts,
+        stored.queue_s or 0.0,
+        stored.total_s or 0.0,
+        stored.output,
+        spend=stored.spend,
+    )
 
 
 def _spent(answer: Answer) -> float | None:

@@ -209,8 +209,11 @@ def _judges(plan: Plan, store: Store, resumed: Resumed | None) -> list[Row]:
         for name in suite.targets:
             past = store.history(name, suite.name)
             if past is None or not past.scoring_usd:
-                done = () if resumed is None else resumed.done.get((suite.name, name), ())
-                trials[suite.name] = trials.get(suite.name, 0) + suite.planned - len(done)
+                left = suite.planned
+                if resumed is not None:
+                    left -= len(resumed.done.get((suite.name, name), ()))
+                    left += resumed.unjudged(suite.name, name)
+                trials[suite.name] = trials.get(suite.name, 0) + left
     return [
         Row(
             suite=suite,
@@ -243,9 +246,10 @@ def _fits(left: float, needed: Interval | None) -> str:
 
 def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resumed | None) -> Row:
     fleet = plan.fleet
-    done = NOTHING_DONE
+    done, unjudged = NOTHING_DONE, 0
     if resumed is not None:
         done = resumed.done.get((suite.name, name), NOTHING_DONE)
+        unjudged = resumed.unjudged(suite.name, name)
     trials = suite.planned - len(done)
     share = _kept_share(plan, suite, fleet.lanes[name], done)
     turns = suite.turns
@@ -290,7 +294,9 @@ def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resu
             else f"answers as long as {past.answers:,} stored ones"
         )
     if usd is not None and past is not None and past.scoring_usd:
-        usd += Interval(past.scoring_usd, past.scoring_usd, past.scoring_usd).scaled(trials)
+        usd += Interval(past.scoring_usd, past.scoring_usd, past.scoring_usd).scaled(
+            trials + unjudged
+        )
     return Row(
         suite=suite.name,
         target=name,

@@ -17,12 +17,13 @@ from evalkit import registry
 from evalkit.config.spec import Project, ScorerSpec
 from evalkit.errors import TargetError, Unscorable
 from evalkit.hashing import content_id
-from evalkit.model import Asked, Case, Message, Request
+from evalkit.model import JSON, AnswerSchema, Asked, Case, Message, Request
 from evalkit.registry import Kind, ScorerPlugin
 from evalkit.runner.budget import Ledger, Purse
 from evalkit.runner.feed import trial_seed
 from evalkit.runner.fleet import Fleet, PlannedTarget, build_fleet
 from evalkit.runner.lane import Lane
+from evalkit.runner.unpaid import not_asked
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -31,7 +32,7 @@ _HASH = 12
 _HOW = frozenset(
     {
         *("api_key", "headers", "organization", "project", "trust_env", "send_seed"),
-        *("stream", "stream_usage", "idle_timeout_s", "max_answer_bytes"),
+        *("stream", "stream_usage", "structured", "idle_timeout_s", "max_answer_bytes"),
     }
 )
 """Options that say how a judge is reached, not who it is."""
@@ -50,7 +51,9 @@ class Judge:
     seed: int
     ledger: Ledger | None = None
 
-    async def __call__(self, messages: Sequence[Message], *, trial: int = 0) -> Asked:
+    async def __call__(
+        self, messages: Sequence[Message], *, trial: int = 0, schema: AnswerSchema | None = None
+    ) -> Asked:
         """Ask once; raises ``TargetError``, and ``Unscorable`` when its budget is spent.
 
         Raises ``CancelledError`` when the whole run has to end: the trial is not recorded then.
@@ -66,6 +69,7 @@ class Judge:
             trial=trial,
             seed=trial_seed(self.seed, case.id, trial),
             timeout_s=lane.timeout_s,
+            schema=schema,
         )
         try:
             answer = await lane.ask(request)
@@ -87,7 +91,7 @@ class Judge:
         if self.ledger is None or self.ledger.ended or (task is not None and task.cancelling()):
             return ""
         empty = [one.said for one in self.ledger.empty if not one.whole]
-        return f"judge {self.name!r} was not asked: {empty[0]}" if empty else ""
+        return not_asked(self.name, empty[0]) if empty else ""
 
 
 def judges_of(fleet: Fleet, seed: int) -> dict[str, Judge]:
@@ -104,15 +108,17 @@ def identity_of(fleet: Fleet, target: PlannedTarget) -> str:
     """What answers: its model and a hash of kind and options, as they are written.
 
     Neither the target's name nor its prompt, key, limits or price belong to it. Its address does:
-    two servers need not mean the same by one model's name.
+    two servers need not mean the same by one model's name. Whether the form of an answer is sent
+    as a schema belongs to it too: it changes what the model can say.
     """
-    told = content_id(
-        {
-            "kind": target.version.kind,
-            "options": {k: one for k, one in target.version.options.items() if k not in _HOW},
-            "children": [identity_of(fleet, fleet.targets[one]) for one in target.children],
-        }
-    )
+    named: dict[str, JSON] = {
+        "kind": target.version.kind,
+        "options": {k: one for k, one in target.version.options.items() if k not in _HOW},
+        "children": [identity_of(fleet, fleet.targets[one]) for one in target.children],
+    }
+    if fleet.lanes[target.version.name].takes_schema:
+        named["structured"] = "auto"
+    told = content_id(named)
     return f"{target.version.model or target.version.kind}#{told[:_HASH]}"
 
 

@@ -441,6 +441,11 @@ class Lane:
         return answer.output
 
     @property
+    def takes_schema(self) -> bool:
+        """Whether the target sends along the schema of an answer that a request brings."""
+        return getattr(self.target, "takes_schema", False) is True
+
+    @property
     def timeout_s(self) -> float | None:
         """What bounds one attempt; a route is bounded by its children."""
         if self.route:

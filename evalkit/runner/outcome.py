@@ -36,7 +36,8 @@ class Outcome:
     """How a run ended; trials are counted, ``kept`` ones were answered before it was resumed.
 
     ``refused`` is what an offline run tried to connect to, and how often; ``overtime_s`` is the
-    time it was allowed, when that was too short. Scorers with errors are told; one that failed on
+    time it was allowed, when that was too short, ``unpaid`` how many verdicts a budget of judges
+    did not pay for. Scorers with errors are told; one that failed on
     every answer measured nothing, and the run does not end with 0.
     """
 
@@ -51,6 +52,7 @@ class Outcome:
     refused: Mapping[str, int] = field(default_factory=dict)
     empty: tuple[Purse, ...] = ()
     scorer_errors: tuple[ScorerErrors, ...] = ()
+    unpaid: int = 0
     overtime_s: float | None = None
 
     @property
@@ -87,6 +89,10 @@ class Outcome:
         """What a person should know of the end, and the next command; empty when all is well."""
         again = f"evalkit run --resume {self.run_id}"
         stored = f"{self.kept + self.answered:,} of {self.planned:,} answers are stored"
+        if self.unpaid:
+            stored += (
+                f", {self.unpaid:,} {'verdicts are' if self.unpaid > 1 else 'verdict is'} missing"
+            )
         said = [f"target {name!r} was given up: {reason}" for name, reason in self.given_up.items()]
         said += [
             f"offline: {what} was refused" + (f" {count:,} times" if count > 1 else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
@@ -12,6 +12,7 @@ from evalkit.runner.done import Done
 from evalkit.runner.plan import LooksAsked, Plan, RunOptions
 from evalkit.runner.shards import Shard
 from evalkit.runner.unchanged import Unchanged
+from evalkit.runner.unpaid import Unpaid, unpaid_trials
 
 if TYPE_CHECKING:
     from evalkit.store import Store
@@ -19,9 +20,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The answered trials of a stored run: case and index, by suite and target."""
+    """The answered trials of a stored run: case and index, by suite and target.
+
+    ``unpaid`` are those of them that lack a verdict, because a budget of judges was spent.
+    """
 
     done: Mapping[tuple[str, str], Done]
+    unpaid: Unpaid = field(default_factory=dict)
+
+    def unjudged(self, suite: str, target: str) -> int:
+        """How many answers of a target to a suite lack such a verdict."""
+        return sum(key[:2] == (suite, target) for key in self.unpaid)
+
+    @property
+    def settled(self) -> dict[tuple[str, str], Done]:
+        """The answered trials that lack no such verdict."""
+        again: dict[tuple[str, str], list[tuple[str, int]]] = {}
+        for suite, target, case, index in self.unpaid:
+            again.setdefault((suite, target), []).append((case, index))
+        return {
+            key: done.without(again[key]) if key in again else done
+            for key, done in self.done.items()
+        }
 
 
 def stored_options(run: Run, given: RunOptions) -> RunOptions:
@@ -78,7 +98,9 @@ def resume(plan: Plan, run: Run, store: Store) -> tuple[Plan, Resumed]:
             where=plan.project.path,
             hint="undo the change, or start a new run: evalkit run",
         )
-    return replace(plan, run=run), Resumed(store.finished_by(run.id, Done))
+    # what looks at a run decided rests on the scores it had
+    unpaid = {} if run.settings.get("looks") else unpaid_trials(store, run.id)
+    return replace(plan, run=run), Resumed(store.finished_by(run.id, Done), unpaid)
 
 
 def differences(stored: Run, now: Run) -> list[str]:

@@ -145,7 +145,12 @@ def _cache(
         for name, target, lane in used:
             if target.identity is not None:
                 takes_seed = getattr(lane.target, "takes_seed", True) is not False
-                lane.cache = kept.of(name, target.identity, takes_seed=takes_seed)
+                lane.cache = kept.of(
+                    name,
+                    target.identity,
+                    takes_seed=takes_seed,
+                    takes_schema=lane.takes_schema,
+                )
             elif write and not target.free and name not in noted:
                 noted.add(name)
                 note(
@@ -183,7 +188,8 @@ def resume_run(
             )
         kept = sum(map(len, resumed.done.values()))
         early = ended_early(run)
-        if run.status is RunStatus.COMPLETE and (early or kept >= run.planned):
+        whole = kept >= run.planned and not resumed.unpaid
+        if run.status is RunStatus.COMPLETE and (early or whole):
             # the run keeps the end it had; its duration is not the time until someone asked again
             _say(plan.warnings, display)
             why = (
@@ -251,10 +257,10 @@ def execute(
     recorder = Recorder(store, run_id, fresh=resumed is None)
     flight = Flight(store.journal_directory / f"{run_id}.flight")
     watch: Looks | None = None
-    done = left_out(plan, {} if resumed is None else resumed.done)
+    done = left_out(plan, {} if resumed is None else resumed.settled)
     try:
         if resumed is not None:
-            store.reopen_run(run_id)
+            store.reopen_run(run_id, judged_again=len(resumed.unpaid))
         if looks is not None:
             from evalkit.runner.looks import Looks
 
@@ -278,6 +284,12 @@ def execute(
             watch=watch,
         )
         engine.flight = flight
+        if resumed is not None and resumed.unpaid:
+            engine.unpaid = resumed.unpaid
+            display.note(
+                f"{len(resumed.unpaid):,} stored answers lack a verdict that the budget of judges"
+                " did not pay for: judges are asked again, targets are not"
+            )
         begun = time.monotonic()
         try:
             with _quiet_collector():
@@ -434,6 +446,7 @@ def _outcome(
     kept = sum(one.kept for one in tallies)
     made = kept + answered + errors
     overtime = overtime_s if made < plan.run.planned else None
+    unpaid = 0 if certain else sum(one.unpaid for one in engine.scored.values())
     if certain:
         status = RunStatus.COMPLETE
     elif overtime is not None:
@@ -444,7 +457,7 @@ def _outcome(
         status = RunStatus.STOPPED
     elif plan.run.planned and not kept + answered:
         status = RunStatus.FAILED
-    elif given_up:
+    elif given_up or unpaid:
         status = RunStatus.STOPPED
     else:
         status = RunStatus.COMPLETE
@@ -457,7 +470,8 @@ def _outcome(
         errors=errors,
         given_up=given_up,
         elapsed_s=elapsed_s,
-        empty=engine.ledger.empty if made < plan.run.planned else (),
+        empty=engine.ledger.empty if made < plan.run.planned or unpaid else (),
+        unpaid=unpaid,
         scorer_errors=tuple(
             ScorerErrors(
                 suite=suite, name=name, failed=one.failed, asked=one.asked, reason=one.reason[:200]

@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from evalkit.errors import TargetError
-from evalkit.model import Ask, Message, Output
+from evalkit.model import AnswerSchema, Ask, Message, Output
 
 Judges: TypeAlias = str | list[str]
 """A parameter that names one target or several."""
@@ -35,10 +35,17 @@ class Panel:
         """The names of a parameter as a list, each once."""
         return list(dict.fromkeys([judges] if isinstance(judges, str) else judges))
 
-    async def ask(self, name: str, messages: Sequence[Message], *, trial: int = 0) -> Output:
+    async def ask(
+        self,
+        name: str,
+        messages: Sequence[Message],
+        *,
+        trial: int = 0,
+        schema: AnswerSchema | None = None,
+    ) -> Output:
         """The answer of one judge; raises ``TargetError``, which names it, and ``Unscorable``."""
         try:
-            asked = await self._judges[name](messages, trial=trial)
+            asked = await self._judges[name](messages, trial=trial, schema=schema)
         except TargetError as error:
             self._spent(error.cost_usd)
             told = TargetError(

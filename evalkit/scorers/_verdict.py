@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from evalkit.errors import Unscorable
-from evalkit.model import Message, Output
+from evalkit.model import JSON, AnswerSchema, Message, Output
 from evalkit.scorers._panel import Panel
 
 LONGEST_VERDICT = 100_000
@@ -185,6 +185,25 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
+def strict(**properties: JSON) -> dict[str, JSON]:
+    """The schema of an object with exactly these keys, in this order."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def schema_of(scale: Scale) -> AnswerSchema:
+    """The form of a verdict: the reason first, then one label of the scale."""
+    return strict(
+        reason={"type": "string"},
+        quotes={"type": "array", "items": {"type": "string"}},
+        verdict={"type": "string", "enum": list(scale.labels)},
+    )
+
+
 async def ask_for(
     panel: Panel,
     name: str,
@@ -192,13 +211,15 @@ async def ask_for(
     read: Callable[[Output], T],
     *,
     form: str,
+    schema: AnswerSchema | None = None,
     trial: int = 0,
 ) -> T:
     """What a judge's answer is read as, after one attempt to have it repaired.
 
+    ``form`` says in words what ``schema`` says to servers that hold a model to one.
     Raises ``Unscorable`` when it cannot be read twice, and ``TargetError``.
     """
-    output = await panel.ask(name, messages, trial=trial)
+    output = await panel.ask(name, messages, trial=trial, schema=schema)
     try:
         return read(output)
     except InvalidVerdict as first:
@@ -208,7 +229,7 @@ async def ask_for(
             Message(role="assistant", content=said),
             Message(role="user", content=f"That cannot be used: {first}.\n\n{form}"),
         )
-    output = await panel.ask(name, again, trial=trial)
+    output = await panel.ask(name, again, trial=trial, schema=schema)
     try:
         return read(output)
     except InvalidVerdict as second:

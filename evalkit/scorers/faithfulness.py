@@ -14,7 +14,7 @@ from evalkit.scorers._grounding_result import GROUNDED
 from evalkit.scorers._panel import Judges, Panel, together
 from evalkit.scorers._rubric import DATA, question, rubric_at
 from evalkit.scorers._statements import Ruling, Statement, read_rulings, read_statements, rows
-from evalkit.scorers._verdict import ask_for
+from evalkit.scorers._verdict import ask_for, strict
 
 _STATEMENTS = DATA / "faithfulness_statements.j2"
 _VERDICTS = DATA / "faithfulness_verdicts.j2"
@@ -29,6 +29,24 @@ _RULE = (
     " its keys in this order:\n"
     '{"verdicts": [{"statement": 1, "quote": "the exact words of a passage that decide it, or'
     ' nothing", "reason": "one sentence", "verdict": "supported" or "unsupported"}]}'
+)
+
+_PARTS = strict(
+    statements={
+        "type": "array",
+        "items": strict(statement={"type": "string"}, quote={"type": "string"}),
+    }
+)
+_RULINGS = strict(
+    verdicts={
+        "type": "array",
+        "items": strict(
+            statement={"type": "integer"},
+            quote={"type": "string"},
+            reason={"type": "string"},
+            verdict={"type": "string", "enum": ["supported", "unsupported"]},
+        ),
+    }
 )
 
 
@@ -91,6 +109,7 @@ async def faithfulness(case: Case, output: Output, panel: Panel, *, judges: Judg
             messages,
             lambda answer: read_rulings(answer, len(statements)),
             form=_RULE,
+            schema=_RULINGS,
         )
 
     panels = await together(rule(name) for name in names)
@@ -124,4 +143,5 @@ async def _taken_apart(case: Case, output: Output, panel: Panel, name: str) -> l
         question(rubric_at(_STATEMENTS), shown, form=_TAKE_APART),
         lambda answer: read_statements(answer, output.text),
         form=_TAKE_APART,
+        schema=_PARTS,
     )

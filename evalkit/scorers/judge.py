@@ -12,7 +12,7 @@ from evalkit.scorers._bind import PromptFile
 from evalkit.scorers._fence import CONVERSATION, texts_of
 from evalkit.scorers._panel import Judges, Panel, together
 from evalkit.scorers._rubric import DATA, checked, question, rubric_at
-from evalkit.scorers._verdict import Scale, ask_for
+from evalkit.scorers._verdict import Scale, ask_for, schema_of
 from evalkit.scorers._votes import Vote, agreement, combined, read_vote
 
 _SHOWN = ("output", "expected", "context", "inputs", CONVERSATION)
@@ -105,6 +105,7 @@ async def judge(
     if criteria is not None:
         form = f"Criteria, by which alone you judge:\n{criteria.strip()}\n\n{form}"
     messages = question(prompt, texts, form=form)
+    schema = schema_of(steps)
 
     async def vote(name: str, trial: int) -> Vote:
         return await ask_for(
@@ -113,6 +114,7 @@ async def judge(
             messages,
             lambda answer: read_vote(answer, name, steps),
             form=form,
+            schema=schema,
             trial=trial,
         )
 

@@ -13,7 +13,7 @@ from evalkit.scorers._bind import PromptFile
 from evalkit.scorers._fence import CONVERSATION, conversation_of, texts_of
 from evalkit.scorers._panel import Judges, Panel, together
 from evalkit.scorers._rubric import DATA, checked, question, rubric_at
-from evalkit.scorers._verdict import Scale, ask_for
+from evalkit.scorers._verdict import Scale, ask_for, strict
 from evalkit.scorers._votes import Vote, combined, read_vote
 
 _SHOWN = ("first", "second", "context", "inputs", CONVERSATION)
@@ -25,6 +25,7 @@ _FORM = (
     '{"reason": "what decides it, in one to three sentences", "verdict": VERDICT}\n'
     'where VERDICT is "first", "second" or "tie".'
 )
+_SCHEMA = strict(reason={"type": "string"}, verdict={"type": "string", "enum": list(_ORDER.labels)})
 
 
 def _share(sums: Sequence[float]) -> float:
@@ -126,6 +127,7 @@ async def preference(
             messages,
             lambda answer: read_vote(answer, name, _ORDER),
             form=_FORM,
+            schema=_SCHEMA,
             trial=trial,
         )
 

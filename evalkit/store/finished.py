@@ -21,6 +21,19 @@ def finished_groups(connection: DuckDBPyConnection, run_id: str) -> list[tuple[s
     return [(row["suite"], row["target"]) for row in rows]
 
 
+def unscored_groups(
+    connection: DuckDBPyConnection, run_id: str, reason: str
+) -> list[tuple[str, str]]:
+    """The suites and targets with an unscored score whose reason matches."""
+    rows = fetch(
+        connection,
+        "SELECT DISTINCT suite, target FROM scores WHERE run_id = ? AND status = 'unscored'"
+        " AND regexp_matches(reason, ?) ORDER BY ALL",
+        [run_id, reason],
+    )
+    return [(row["suite"], row["target"]) for row in rows]
+
+
 def finished_trials(
     connection: DuckDBPyConnection,
     run_id: str,

@@ -217,15 +217,19 @@ class Store:
             connection.execute("DELETE FROM load_steps WHERE run_id = ?", [run_id])
             insert(connection, "load_steps", step_table(run_id, suite, target, steps))
 
-    def reopen_run(self, run_id: str) -> Run:
-        """Mark a run as running again, to be resumed; returns it."""
+    def reopen_run(self, run_id: str, *, judged_again: int = 0) -> Run:
+        """Mark a run as running again, to be resumed; returns it.
+
+        ``judged_again`` is how many stored answers get a verdict that they lacked.
+        """
         with self._access.writing() as connection:
             run = self._run(connection, run_id)
             connection.execute(
                 "UPDATE runs SET status = ?, finished_at = NULL WHERE run_id = ?",
                 [RunStatus.RUNNING, run_id],
             )
-            _record(connection, "run.resumed", run, {"was": run.status})
+            again: dict[str, JSON] = {"judged_again": judged_again} if judged_again else {}
+            _record(connection, "run.resumed", run, {"was": run.status, **again})
             return self._run(connection, run_id)
 
     def left_behind(self) -> list[str]:
@@ -364,6 +368,16 @@ class Store:
                 for group in finished_groups(connection, run_id)
                 for trial in finished_trials(connection, run_id, group, retry)
             }
+
+    def unscored_for(self, run_id: str, reason: str) -> list[tuple[str, str]]:
+        """The suites and targets of a run with a score that is missing for such a reason.
+
+        ``reason`` is a regular expression.
+        """
+        from evalkit.store.finished import unscored_groups
+
+        with self._reading() as connection:
+            return unscored_groups(connection, run_id, reason)
 
     def answered_requests(self, run_id: str) -> dict[tuple[str, str], dict[str, str]]:
         """What names the request of each answered case of a run, by suite and target."""

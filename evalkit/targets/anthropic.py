@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import time
+from typing import Any, Literal
 
 from evalkit.errors import ConfigError, ErrorClass, TargetError
-from evalkit.model import Message, Output, Request
+from evalkit.model import AnswerSchema, Message, Output, Request
 from evalkit.registry import target
 from evalkit.targets._answers import document, encoded, need_messages, only_known_roles
 from evalkit.targets._capabilities import check_anthropic, check_extra
@@ -18,6 +19,10 @@ from evalkit.targets._http import (
     checked_url,
 )
 from evalkit.targets._messages import MessagesStream, messages_output
+from evalkit.targets._structured import Structured
+
+_NO_SCHEMA = ("output_config", "output format", "json_schema", "structured output")
+"""How the API names what it turns away when a model takes no schema."""
 
 
 @target(network=True, cacheable=True)
@@ -28,6 +33,8 @@ class Anthropic:
     ``params`` are parameters of the API (``stop_sequences``, ``thinking``, ...), checked before the
     first call; ``extra_body`` passes on what lies beyond them. System messages at the start of the
     prompt go where the API wants them. ``stream`` gives the time to the first token.
+    ``structured`` is ``auto`` or ``off``: whether the form of a judge's answer is sent
+    as a JSON schema (``output_config.format``), until the API turns it away.
     ``idle_timeout_s`` is the longest silence in seconds, ``max_answer_bytes`` the most that is
     read. ``trust_env`` uses the proxies of the environment. The tokens of the answer's ``usage``
     include cached ones, as everywhere in evalkit.
@@ -47,6 +54,7 @@ class Anthropic:
         tools: list[dict[str, Any]] | None = None,
         headers: dict[str, str] | None = None,
         anthropic_version: str = "2023-06-01",
+        structured: Literal["auto", "off"] = "auto",
         idle_timeout_s: float | None = None,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         trust_env: bool = False,
@@ -77,7 +85,8 @@ class Anthropic:
         body = {"model": model, "max_tokens": max_tokens, "stream": stream, **params}
         if tools:
             body["tools"] = tools
-        self._head = encoded("params", body | extra_body)[:-1]
+        self._settings = body | extra_body
+        self._head = encoded("params", self._settings)[:-1]
         self._wire = Wire(
             url,
             headers=_headers(checked_key(api_key), headers or {}, anthropic_version, official),
@@ -86,20 +95,47 @@ class Anthropic:
             idle_timeout_s=idle_timeout_s,
             trust_env=trust_env,
         )
+        settled = self._settings.get("output_config")
+        self._structured = Structured(
+            structured,
+            host=self._wire.host,
+            names=_NO_SCHEMA,
+            free=settled is None or (isinstance(settled, dict) and "format" not in settled),
+        )
+        self.takes_schema = self._structured.asks
 
     async def send(self, request: Request) -> Output:
         """Answer one request; raises ``TargetError``."""
-        wire = self._wire
-        body = (self._head + _conversation(request.messages)).encode()
+        conversation = _conversation(request.messages)
+        schema = self._structured.of(request)
+        if schema is None:
+            return await self._once(self._head + conversation, request.timeout_s)
+        started, left = time.perf_counter(), request.timeout_s
+        try:
+            return await self._once(self._head_with(schema) + conversation, left)
+        except TargetError as error:
+            if not self._structured.turned_away(error):
+                raise
+        if left is not None:
+            left = max(0.001, left - (time.perf_counter() - started))
+        return await self._once(self._head + conversation, left)
+
+    async def _once(self, text: str, timeout_s: float | None) -> Output:
+        wire, body = self._wire, text.encode()
         if self._stream:
             reader = MessagesStream(wire)
             decoder = EventDecoder(reader.on_event)
-            call = await wire.exchange(body, timeout_s=request.timeout_s, decoder=decoder)
+            call = await wire.exchange(body, timeout_s=timeout_s, decoder=decoder)
             if call.streamed:
                 return reader.output(call)
         else:
-            call = await wire.exchange(body, timeout_s=request.timeout_s)
+            call = await wire.exchange(body, timeout_s=timeout_s)
         return messages_output(wire, call, document(wire, call))
+
+    def _head_with(self, schema: AnswerSchema) -> str:
+        form = {"type": "json_schema", "schema": dict(schema)}
+        config = {**(self._settings.get("output_config") or {}), "format": form}
+        return encoded("params", self._settings | {"output_config": config})[:-1]
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from json.encoder import encode_basestring_ascii as _text
 from typing import Any, Literal
 
 from evalkit.errors import ConfigError, ErrorClass, TargetError
-from evalkit.model import Output, Request
+from evalkit.model import AnswerSchema, Output, Request
 from evalkit.registry import target
 from evalkit.targets._answers import document, encoded, need_messages, only_known_roles
 from evalkit.targets._capabilities import check_extra, check_openai
@@ -22,11 +23,14 @@ from evalkit.targets._http import (
     checked_url,
 )
 from evalkit.targets._responses import ResponsesStream, responses_output
+from evalkit.targets._structured import Structured
 
 _log = logging.getLogger(__name__)
 
 _OPENAI = ("api.openai.com",)
 _AZURE = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
+_NO_SCHEMA = ("response_format", "json_schema", "json schema", "text.format", "structured output")
+"""How servers name what they turn away when they take no schema, or not this one."""
 _PATHS = {"chat": "/chat/completions", "responses": "/responses"}
 
 
@@ -40,8 +44,10 @@ class OpenAICompatible:
     before the first call; ``extra_body`` passes on what other servers take beyond them.
     ``stream`` gives the time to the first token. ``stream_usage`` asks a streamed chat for its
     tokens; left open, it is asked until the server rejects it once. ``send_seed`` sends the
-    trial's own seed. ``idle_timeout_s`` is the longest silence in seconds, ``max_answer_bytes``
-    the most that is read. ``trust_env`` uses the proxies of the environment.
+    trial's own seed. ``structured`` is ``auto`` or ``off``: whether the form of a judge's
+    answer is sent as a JSON schema, until the server turns it away. ``idle_timeout_s`` is the
+    longest silence in seconds, ``max_answer_bytes`` the most that is read. ``trust_env`` uses the
+    proxies of the environment.
     Raises ``ConfigError`` for a parameter that the API or the model does not take.
     """
 
@@ -63,6 +69,7 @@ class OpenAICompatible:
         project: str | None = None,
         send_seed: bool = False,
         stream_usage: bool | None = None,
+        structured: Literal["auto", "off"] = "auto",
         idle_timeout_s: float | None = None,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         trust_env: bool = False,
@@ -101,10 +108,10 @@ class OpenAICompatible:
         self._asks_usage = stream and api == "chat" and stream_usage is not False
         self._usage_settled = stream_usage is not None
         self._usage_rejected = False
-        self._head = _head(
-            model, api, stream, params=params, tools=tools, response_format=response_format,
-            extra_body=extra_body,
-        )  # fmt: skip
+        self._head_with = partial(
+            _head, model, api, stream, params=params, tools=tools, extra_body=extra_body
+        )
+        self._head = self._head_with(response_format=response_format)
         self._wire = Wire(
             url,
             headers=_headers(
@@ -120,29 +127,37 @@ class OpenAICompatible:
             idle_timeout_s=idle_timeout_s,
             trust_env=trust_env,
         )
+        self._structured = Structured(
+            structured,
+            host=self._wire.host,
+            names=_NO_SCHEMA,
+            free=response_format is None
+            and not {"response_format", "text"} & extra_body.keys()
+            and "format" not in dict(params.get("text") or {}),
+        )
+        self.takes_schema = self._structured.asks
         self._hint = "" if known or "/v" in url.path else "; most servers want /v1 in base_url"
 
     async def send(self, request: Request) -> Output:
         """Answer one request; raises ``TargetError``."""
         need_messages(request.messages, "openai_compatible")
         only_known_roles(request.messages, "openai_compatible")
-        asked = self._asks_usage
-        if not asked:
-            return await self._once(request, asks=False, timeout_s=request.timeout_s)
         started = time.perf_counter()
-        try:
-            answer = await self._once(request, asks=True, timeout_s=request.timeout_s)
-        except TargetError as error:
-            if self._usage_settled or not _rejects_usage(error):
-                raise
-            self._stop_asking()
-        else:
-            self._usage_settled = True
-            return answer
         left = request.timeout_s
-        if left is not None:
-            left = max(0.001, left - (time.perf_counter() - started))
-        return await self._once(request, asks=False, timeout_s=left)
+        while True:
+            asks, schema = self._asks_usage, self._structured.of(request)
+            try:
+                answer = await self._once(request, asks=asks, schema=schema, timeout_s=left)
+            except TargetError as error:
+                if asks and not self._usage_settled and _rejects_usage(error):
+                    self._stop_asking()
+                elif schema is None or not self._structured.turned_away(error):
+                    raise
+            else:
+                self._usage_settled |= asks
+                return answer
+            if request.timeout_s is not None:
+                left = max(0.001, request.timeout_s - (time.perf_counter() - started))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -160,9 +175,16 @@ class OpenAICompatible:
             self._wire.host,
         )
 
-    async def _once(self, request: Request, *, asks: bool, timeout_s: float | None) -> Output:
+    async def _once(
+        self,
+        request: Request,
+        *,
+        asks: bool,
+        schema: AnswerSchema | None,
+        timeout_s: float | None,
+    ) -> Output:
         wire = self._wire
-        body = self._body(request, asks=asks)
+        body = self._body(request, asks=asks, schema=schema)
         if not self._stream:
             call = await self._exchange(body, timeout_s)
             return self._whole(wire, call)
@@ -190,8 +212,9 @@ class OpenAICompatible:
         read = chat_output if self._api == "chat" else responses_output
         return read(wire, call, document(wire, call))
 
-    def _body(self, request: Request, *, asks: bool) -> bytes:
-        parts = [self._head]
+    def _body(self, request: Request, *, asks: bool, schema: AnswerSchema | None) -> bytes:
+        head = self._head if schema is None else self._head_with(response_format=_format_of(schema))
+        parts = [head]
         if asks:
             parts.append(',"stream_options":{"include_usage":true}')
         if self._send_seed and request.seed is not None:
@@ -232,6 +255,11 @@ def _head(
             raise ConfigError(f"extra_body.{name} stands on the target too", hint="keep one")
     body.update(extra_body)
     return encoded("params", body)[:-1]
+
+
+def _format_of(schema: AnswerSchema) -> dict[str, Any]:
+    held = {"name": "answer", "strict": True, "schema": dict(schema)}
+    return {"type": "json_schema", "json_schema": held}
 
 
 def _flat_format(form: dict[str, Any]) -> dict[str, Any]:

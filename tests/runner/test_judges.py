@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from evalkit.errors import ConfigError, ExitCode
+from evalkit.hashing import canonical
 from evalkit.model import RunStatus
 from tests.runner.projects import SmallProject, rows, wire
 from tests.scorers.judging import verdict
@@ -46,9 +47,11 @@ def write(small: SmallProject, target: str, grader: dict[str, object], count: in
 def reserved(small: SmallProject, grader: ModelServer) -> float:
     """The most that one question to the judge may cost: what the budget reserves for it."""
     small.run(limit=1)
-    messages = grader.seen[-1].body["messages"]
+    body = grader.seen[-1].body
+    messages, schema = body["messages"], body["response_format"]["json_schema"]["schema"]
     grader.seen.clear()
     sent = sum(len(one["content"].encode()) for one in messages) + 16 * (1 + len(messages))
+    sent += len(canonical(schema))
     return (sent + SHORT["max_completion_tokens"]) * PRICE["input"] / 1e6
 
 
@@ -128,7 +131,12 @@ def test_the_budget_of_judges_leaves_answers_unscored_and_the_run_goes_on(
         outcome = small.run()
         asked = len(grader.seen)
         assert 0 < asked < 20
-    assert (outcome.answered, outcome.exit_code) == (20, ExitCode.PASS)
+    assert (outcome.answered, outcome.exit_code) == (20, ExitCode.BUDGET)
+    assert outcome.status is RunStatus.STOPPED
+    first, second = outcome.lines()
+    assert f"20 of 20 answers are stored, {20 - asked} verdicts are missing" in first
+    assert f"evalkit run --resume {outcome.run_id}" in second
+    assert "a larger 'max_usd' in evalkit.yaml (budget of judges)" in second
     found = small.sql(f"{SCORES} AND run_id = '{outcome.run_id}'")
     by = {one: [row for row in found if row["status"] == one] for one in ("scored", "unscored")}
     assert (len(by["scored"]), len(by["unscored"])) == (asked, 20 - asked)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config.spec import Limits, ScorerSpec
-from evalkit.model import Asked, Case, Message, Output, ScoreRecord
+from evalkit.model import AnswerSchema, Asked, Case, Message, Output, ScoreRecord
 from evalkit.runner.judges import Judge
 from evalkit.runner.lane import Lane
 from evalkit.scorers import bind
@@ -31,7 +31,9 @@ class Rule:
 
     name, identity = "rule", "rule-1#0"
 
-    async def __call__(self, messages: Sequence[Message], *, trial: int = 0) -> Asked:
+    async def __call__(
+        self, messages: Sequence[Message], *, trial: int = 0, schema: AnswerSchema | None = None
+    ) -> Asked:
         asked = messages[-1].content
         if '"statements"' in asked:
             said: Any = {"statements": ["It says something."]}

@@ -10,6 +10,7 @@ from evalkit.runner.budget import Ledger
 from evalkit.runner.engine import Engine, ScorerTally
 from evalkit.runner.flight import Flight
 from evalkit.runner.plan import Plan, RunOptions
+from evalkit.runner.unpaid import Unpaid
 
 
 class Runs(Protocol):
@@ -21,6 +22,7 @@ class Runs(Protocol):
     stopped: bool
     scored: dict[tuple[str, str], ScorerTally]
     flight: Flight | None
+    unpaid: Unpaid
 
     async def run(self) -> None:
         """Make the trials; returns when all are recorded, or those finished when it was stopped."""
