@@ -66,7 +66,7 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
     return ExitCode.PASS
 
 
-@app.command(epilog=examples("evalkit attack show injection"))
+@app.command(epilog=examples("evalkit attack show jailbreak"))
 def show(
     name: Annotated[str, typer.Argument(help="The suite, or its file.")],
     *,
@@ -89,7 +89,7 @@ def show(
     return ExitCode.PASS
 
 
-@app.command(epilog=examples("evalkit attack freeze golden/injection.jsonl"))
+@app.command(epilog=examples("evalkit attack freeze golden/adversarial/jailbreak.jsonl"))
 def freeze(
     files: Annotated[list[Path], typer.Argument(help="Datasets that have a card beside them.")],
 ) -> ExitCode:

@@ -187,7 +187,12 @@ def attack_parts(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableT
         ]
     if any(one.aside for one in rows):
         columns.append(Column(head="in no rate", cells=[one.aside for one in rows], drop=2))
-    parts: list[RenderableType] = ["", grid(columns, screen)]
+    return ["", grid(columns, screen), *attack_lists(attacks, screen)]
+
+
+def attack_lists(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableType]:
+    """Which attacks are new, known, fixed, and what else is worth a look, list by list."""
+    parts: list[RenderableType] = []
     found = list(lists(attacks))
     width = max((len(TITLES[what]) for what, _ in found), default=0) + 2
     for place, (what, cases) in enumerate(found):

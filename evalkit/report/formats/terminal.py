@@ -48,7 +48,9 @@ def terminal(
     brief = attacked if len(attacked) > FEW_ATTACKED else set[str]()
     for suite in view.suites:
         if suite.name not in brief:
-            parts += ["", *_suite(suite, screen)]
+            # of attacks those that succeeded are listed below: to refuse one is not bad
+            plain = replace(suite, worst=()) if suite.name in attacked else suite
+            parts += ["", *_suite(plain, screen)]
     parts += attack_parts(view.attacks, screen)
     if brief:
         more = f"evalkit show {view.run_id} --suite {min(brief)}"
