@@ -183,17 +183,22 @@ def attack_parts(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableT
     ]  # fmt: skip
     if twins:
         columns += [
-            Column(head="refused", cells=[screen.say(one.refused) for one in rows], right=True),
+            Column(
+                head="refused",
+                cells=[screen.say(one.refused) for one in rows],
+                right=True,
+                drop=1,
+            ),
             Column(
                 head=bound,
                 cells=[screen.say(one.refused_upper) for one in rows],
                 right=True,
-                drop=1,
+                drop=2,
             ),
-            Column(head="twins", cells=[one.twins for one in rows], right=True, drop=1),
+            Column(head="twins", cells=[one.twins for one in rows], right=True, drop=2),
         ]
     if any(one.aside for one in rows):
-        columns.append(Column(head="in no rate", cells=[one.aside for one in rows], drop=2))
+        columns.append(Column(head="in no rate", cells=[one.aside for one in rows], drop=3))
     return ["", grid(columns, screen), *attack_lists(attacks, screen)]
 
 

@@ -190,6 +190,8 @@ def bar(result: GateResult, width: int = BAR) -> str:
 
 
 SHOWN = 4
+FEW = 3
+"""Targets of suites whose cases are all counted, moved or not."""
 
 
 def _sentences(verdict: Verdict, screen: Screen) -> list[RenderableType]:
@@ -206,9 +208,9 @@ def _sentences(verdict: Verdict, screen: Screen) -> list[RenderableType]:
 
 
 def _counted(compared: Sequence[Compared], screen: Screen) -> list[RenderableType]:
-    """The cases of every target; those of which none went anywhere are only named."""
-    several = len(compared) > 1
-    still = [one for one in compared if several and one.paired and not one.stirred]
+    """The cases of every target; of many, those of which none went anywhere are only named."""
+    several, many = len(compared) > 1, len(compared) > FEW
+    still = [one for one in compared if many and one.paired and not one.stirred]
     parts: list[RenderableType] = []
     for one in compared:
         if one not in still:

@@ -228,3 +228,10 @@ def test_waivers_name_cases_and_a_day(write, project, waivers, what):
     write("suites/waived.yaml", text)
     with pytest.raises(ConfigError, match=what):
         load_suite(load_project(project / "evalkit.yaml"), "waived")
+
+
+def test_a_baseline_is_one_of_the_forms_that_are_named(project: Path, write: Write) -> None:
+    with pytest.raises(ConfigError, match="must be merge-base, rolling, latest, latest~1, run:ID"):
+        load(project, write, SUITE + "gate: {baseline: mergebase}\n")
+    with pytest.raises(ConfigError, match="must be run:ID, file:PATH or tag:NAME"):
+        load(project, write, SUITE + "gate: {anchor: {ref: v1, budget: 3%}}\n")

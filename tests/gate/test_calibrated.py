@@ -240,11 +240,9 @@ def test_a_record_comes_back_as_it_was_and_a_changed_one_is_refused():
 
 def test_a_scorer_of_many_suites_is_told_of_once():
     bare = calibrated.Trust(scorer="refusal", standing="uncalibrated")
-    assert calibrated.warnings([("one", bare), ("two", bare), ("two", bare)]) == (
-        "refusal is uncalibrated in 2 suites: evalkit review latest --scorer refusal,"
-        " then evalkit calibrate one, and so on",
-    )
-    assert calibrated.warnings([("one", bare)]) == (
-        "refusal is uncalibrated: evalkit review latest --scorer refusal,"
-        " then evalkit calibrate one",
-    )
+    (said,) = calibrated.warnings([("one", bare), ("two", bare), ("two", bare)])
+    assert said.startswith("refusal is uncalibrated in 2 suites: evalkit review latest")
+    assert said.endswith("then evalkit calibrate one, and so on")
+    (said,) = calibrated.warnings([("one", bare)])
+    assert said.startswith("refusal is uncalibrated: evalkit review latest")
+    assert said.endswith("then evalkit calibrate one")
