@@ -171,7 +171,7 @@ def test_two_gates_of_one_name(project: Path, write: Write) -> None:
     [
         ("{alpha: 0}", "alpha in gate must be more than 0, not 0"),
         ("{max_missing: most}", "max_missing in gate must be a share of at most 50%"),
-        ("{baseline: yesterday}", "baseline in gate must match"),
+        ("{baseline: yesterday}", "baseline in gate must be merge-base"),
         ("{sequental: off}", "unknown key 'sequental' in gate"),
         ("[]", "gate must be a mapping"),
     ],
