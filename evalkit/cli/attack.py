@@ -46,8 +46,8 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
     if any(one.pairs for one in rows):
         counts.append(("pairs", [one.pairs for one in rows]))
     columns = [
-        Column(head="suite", cells=[words.clean(one.name, lines=False) for one in rows]),
-        Column(head="category", cells=[_several(one.categories) for one in rows], drop=1),
+        Column(head="suite", cells=[words.clean(one.name, lines=False) for one in rows], fold=True),
+        Column(head="category", cells=[_several(one.categories) for one in rows], drop=2),
         *(
             Column(
                 head=head,
@@ -56,7 +56,7 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
             )
             for head, values in counts
         ),
-        Column(head="version", cells=[_versions(one) for one in rows]),
+        Column(head="version", cells=[_versions(one) for one in rows], drop=1),
         Column(head="file", cells=[one.state for one in rows]),
     ]
     emit(screen.render([grid(columns, screen)]))
@@ -66,7 +66,7 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
     return ExitCode.PASS
 
 
-@app.command(epilog=examples("evalkit attack show injection"))
+@app.command(epilog=examples("evalkit attack show jailbreak"))
 def show(
     name: Annotated[str, typer.Argument(help="The suite, or its file.")],
     *,
@@ -89,7 +89,7 @@ def show(
     return ExitCode.PASS
 
 
-@app.command(epilog=examples("evalkit attack freeze golden/injection.jsonl"))
+@app.command(epilog=examples("evalkit attack freeze golden/adversarial/jailbreak.jsonl"))
 def freeze(
     files: Annotated[list[Path], typer.Argument(help="Datasets that have a card beside them.")],
 ) -> ExitCode:

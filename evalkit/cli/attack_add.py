@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,9 +34,9 @@ def add(
     one target; what is there already and the same is left alone. Then: evalkit run adversarial.
     """
     from evalkit.config import find_project, load_project
-    from evalkit.config.shipped import GROUP, copy_suites
+    from evalkit.config.shipped import GROUP, PROMPT, copy_suites
 
-    found = load_project(find_project(file=project))
+    found = load_project(find_project(file=project), brings=Path(PROMPT).name)
     asked, written, same = copy_suites(found, target, force=force)
     names = [str(shown_path(one)) for one in written]
     following = f"evalkit run {GROUP}"

@@ -100,8 +100,6 @@ def diff_(
     as_json: AsJson = False,
 ) -> ExitCode:
     """Show what differs between a baseline and a run, or between two baselines, worst first."""
-    from dataclasses import asdict
-
     from evalkit.config import find_project, load_project
     from evalkit.report.screen import Screen
     from evalkit.report.verdict import diff_text
@@ -110,11 +108,13 @@ def diff_(
     found = load_project(find_project(file=project))
     if (found.root / "baselines" / f"{other}.json").is_file() or other.endswith(".json"):
         other = f"file:{_file(other)}"
-    compared, runs = difference(found, open_store(project), f"file:{_file(name)}", other)
+    differs = difference(found, open_store(project), f"file:{_file(name)}", other)
     if as_json:
-        emit(json.dumps([asdict(one) for one in compared], indent=2, ensure_ascii=False) + "\n")
+        emit(json.dumps(differs.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:
-        emit(diff_text(compared, Screen.of(sys.stdout), runs=runs, limit=limit))
+        compared, attacks, runs = differs
+        screen = Screen.of(sys.stdout)
+        emit(diff_text(compared, screen, attacks=attacks, runs=runs, limit=limit))
     return ExitCode.PASS
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
@@ -38,7 +37,8 @@ def diff(
 ) -> ExitCode:
     """Show what differs between two runs, and every case that moved, the worst first.
 
-    Cases are paired by what they ask and expect, never by their row.
+    Cases are paired by what they ask and expect, never by their row. Of attacks the new, known and
+    fixed ones are listed.
     """
     from evalkit.config import find_project, load_project
     from evalkit.report.screen import Screen
@@ -47,10 +47,12 @@ def diff(
 
     store = open_store(project, allow_code=allow_code)
     found = load_project(find_project(file=project), allow_code=allow_code)
-    compared, runs = difference(found, store, baseline, candidate)
+    differs = difference(found, store, baseline, candidate)
     if as_json:
-        emit(json.dumps([asdict(one) for one in compared], indent=2, ensure_ascii=False) + "\n")
+        emit(json.dumps(differs.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:
         screen = Screen.of(sys.stdout)
-        emit(diff_text(compared, screen, runs=runs, outcome=only or "", limit=limit))
+        compared, attacks, runs = differs
+        shown = only or ""
+        emit(diff_text(compared, screen, attacks=attacks, runs=runs, outcome=shown, limit=limit))
     return ExitCode.PASS

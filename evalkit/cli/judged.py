@@ -42,8 +42,12 @@ def show_verdict(
     root: Path,
     as_json: bool = False,
     quiet: bool = False,
+    rates: bool = True,
 ) -> None:
-    """Store a verdict, write the files that were asked for, and print it as text or JSON."""
+    """Store a verdict, write the files that were asked for, and print it as text or JSON.
+
+    Without ``rates`` the run was printed just before, with the rates of its attacks.
+    """
     from evalkit.report.gate_words import name, rule, sentence
     from evalkit.report.screen import Screen
     from evalkit.report.verdict import verdict_text
@@ -76,7 +80,8 @@ def show_verdict(
     if as_json:
         emit(redact(verdict_json(verdict)))
     else:
-        emit(redact(verdict_text(verdict, Screen.of(sys.stdout), quiet=quiet, **runs)))
+        screen = Screen.of(sys.stdout)
+        emit(redact(verdict_text(verdict, screen, quiet=quiet, rates=rates, **runs)))
     if files.comment is not None:
         _comment(judged, redact(text), files.comment)
 

@@ -332,7 +332,7 @@ def _gated(
         for line in again.lines():
             typer.echo(redact(line), err=True)
         return again.exit_code
-    ended = ExitCode.PASS
+    ended, asked_more = ExitCode.PASS, again is not None
     while True:
         judged = judge(
             project,
@@ -345,10 +345,11 @@ def _gated(
         more = None if ended else extend(project, store, judged.verdict, options, display=display)
         if more is None:
             break
-        ended = more.made_code
+        ended, asked_more = more.made_code, True
         for line in more.lines() if ended else ():
             typer.echo(redact(line), err=True)
-    show_verdict(judged, store, root=project.root, as_json=as_json, quiet=quiet)
+    root = project.root
+    show_verdict(judged, store, root=root, as_json=as_json, quiet=quiet, rates=asked_more)
     return ended or judged.verdict.exit_code
 
 

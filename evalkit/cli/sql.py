@@ -48,7 +48,7 @@ def sql(
         raise UsageError(
             "only one of --csv, --json and --parquet can be given", hint="choose one of them"
         )
-    from evalkit.report import rows
+    from evalkit.report import rows, words
 
     statement = sys.stdin.read() if query == "-" else query
     found = rows.unique_names(open_store(project).query(statement))
@@ -57,7 +57,7 @@ def sql(
         typer.echo(f"wrote {found.num_rows:,} rows to {parquet}", err=True)
     elif as_csv or as_json:
         for part in rows.csv_text(found) if as_csv else rows.json_text(found):
-            emit(part)
+            emit(words.clean(part) if sys.stdout.isatty() else part)
     else:
         from evalkit.report.screen import Screen
 

@@ -78,13 +78,15 @@ def print_run(
         from evalkit.gate.decide import attacked
         from evalkit.gate.fairness import fair
         from evalkit.gate.stored import Stored
+        from evalkit.report.attacks import first_new, named
 
         stored = Stored(run=run, sides=store.sides(run_id))
-        view = replace(
-            view,
-            attacks=attacked(run.suites, stored, None),
-            fairness=fair(run.suites, stored, None),
-        )
+        attacks = attacked(run.suites, stored, None)
+        view = replace(view, attacks=attacks, fairness=fair(run.suites, stored, None))
+        if {one.name for one in view.suites} == {one.suite for one in attacks}:
+            first = first_new(attacks)
+            shown = "" if first is None else f" {named(first)}"
+            view = replace(view, next=(*view.next[:-1], f"evalkit show {run_id}{shown}"))
     if suite is not None:
         view = _of_suite(view, suite)
     if as_json:

@@ -32,10 +32,18 @@ ATLAS = r"^AML\.T[0-9]{4}(\.[0-9]{3})?$"
 SHA256 = r"^[0-9a-f]{64}$"
 """The whole hash of a file."""
 
+BASELINES = r"^(?:merge-base|rolling|latest(?:~[0-9]+)?|(?:run|file|tag):.+)$"
+"""What a suite may name as its baseline."""
+
+ANCHORS = r"^(?:run|file|tag):.+$"
+"""What drift may be counted from."""
+
 _PATTERNS = {
     NAME: "must be a name of letters, digits, '-', '_' and '.', at most 64",
     OWASP: "must be an id from LLM01 to LLM10",
     ATLAS: "must be an id as AML.T0051 or AML.T0051.001",
+    BASELINES: "must be merge-base, rolling, latest, latest~1, run:ID, file:PATH or tag:NAME",
+    ANCHORS: "must be run:ID, file:PATH or tag:NAME",
     SHA256: "must be a hash of 64 digits and letters from a to f",
 }
 

@@ -162,6 +162,8 @@ def known_metrics(
     for one in _ATTACK_METRICS if attacks else ():
         if one.source == "attack" or told:
             found[one.name] = replace(one, refusals=told)
+    if attacks:
+        found["pass.rate"] = replace(found["pass.rate"], refusals=told)
     for name, plugin in scorers.items():
         for metric in plugin.metrics:
             info = _of_scorer(name, plugin, metric)

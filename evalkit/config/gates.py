@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, WithJsonSchema
 
 from evalkit import registry
-from evalkit.config.check import NAME, Findings, Strict, nearest_file
+from evalkit.config.check import ANCHORS, BASELINES, NAME, Findings, Strict, nearest_file
 from evalkit.config.gate_metrics import ATTACK_METRICS, MetricInfo, known_metrics, metric_info
 from evalkit.config.spec import (
     Anchor,
@@ -34,7 +34,6 @@ from evalkit.registry import Kind, ScorerPlugin
 
 PERCENT = re.compile(r"^([0-9]+(?:\.[0-9]+)?) ?%$")
 MONEY = re.compile(r"^\$ ?([0-9]+(?:\.[0-9]+)?)$")
-BASELINES = r"^(?:merge-base|rolling|latest(?:~[0-9]+)?|(?:run|file|tag):.+)$"
 
 Reader: TypeAlias = Callable[[Path], str | None]
 """The text of a file of the project, or ``None`` where there is none."""
@@ -89,7 +88,7 @@ class GateModel(Strict):
 class AnchorModel(Strict):
     """The release that drift is counted from."""
 
-    ref: str = Field(pattern=r"^(?:run|file|tag):.+$", description="as tag:v1.4")
+    ref: str = Field(pattern=ANCHORS, description="as tag:v1.4")
     budget: float | str = Field(description="how far all merges together may drop, as 3%")
 
 

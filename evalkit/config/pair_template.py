@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from evalkit.config.check import NAME, Findings, Strict
-from evalkit.config.tree import Node, read_yaml
-from evalkit.errors import suggestion
+from evalkit.config.check import NAME, Findings, Strict, nearest_file
+from evalkit.config.tree import Node, read_yaml, shown_path
+from evalkit.errors import ConfigError, suggestion
 from evalkit.model import JSON
 
 Name = Annotated[str, Field(pattern=NAME)]
@@ -131,6 +131,9 @@ def _expected(value: Any, values: Mapping[str, str]) -> JSON:
 
 def read_pairs(path: Path) -> PairTemplate:
     """Read and check a template; raises ``ConfigError`` with the place of the first mistake."""
+    if not path.is_file():
+        hint = nearest_file(path.absolute(), Path.cwd())
+        raise ConfigError("the template does not exist", where=shown_path(path), hint=hint)
     document = read_yaml(path)
     findings = Findings(document)
     model = findings.check(PairsModel, document.root, "the template")

@@ -71,8 +71,10 @@ def find_project(start: Path | None = None, *, file: Path | None = None) -> Path
     )
 
 
-def load_project(path: Path, *, allow_code: bool = False) -> Project:
+def load_project(path: Path, *, allow_code: bool = False, brings: str = "") -> Project:
     """Read and check ``evalkit.yaml``; with ``allow_code`` run the Python files of ``plugins``.
+
+    A prompt called ``brings`` in the folder of prompts may be missing: it is about to be written.
 
     Raises ``ConfigError`` with file, line and column of the first mistake, and names the others.
     """
@@ -88,7 +90,7 @@ def load_project(path: Path, *, allow_code: bool = False) -> Project:
     keys = document.root.entries
     plugins = _plugins(findings, model, root, allow_code=allow_code)
     unloaded = tuple(shown_path(one) for one in plugins if one not in _run_files)
-    loader = Targets(findings, root, model.prompts_dir, unloaded)
+    loader = Targets(findings, root, model.prompts_dir, unloaded, brings)
     targets = loader.all(keys["targets"].node) if not findings.found or not allow_code else {}
     prices = _prices(findings, keys["prices"].node) if "prices" in keys else {}
     spent = Budget()

@@ -110,13 +110,19 @@ class Targets:
     """The targets of one project, checked one after the other and then against each other."""
 
     def __init__(
-        self, findings: Findings, root: Path, prompts_dir: str, unloaded: tuple[Path, ...]
+        self,
+        findings: Findings,
+        root: Path,
+        prompts_dir: str,
+        unloaded: tuple[Path, ...],
+        brings: str = "",
     ):
         self._findings = findings
         self._document: Document = findings.document
         self._root = root
         self._prompts_dir = prompts_dir
         self._unloaded = unloaded
+        self._brought = root / prompts_dir / brings if brings else None
 
     def all(self, node: Node) -> dict[str, TargetSpec]:
         """The targets that are right, by name; what is wrong with the others is noted."""
@@ -230,7 +236,7 @@ class Targets:
             )
             return None
         path = self._root / prompt
-        if not path.is_file():
+        if not path.is_file() and path != self._brought:
             self._findings.add(f"no prompt file {prompt!r}", node, nearest_file(path, self._root))
         return path
 

@@ -212,7 +212,7 @@ class Bench:
         )
 
     def _limit(self, gate: GateSpec, limit: GateLimit) -> list[GateResult]:
-        info = FACT if limit.kind == "must" else metric_info(gate.metric, self.infos)
+        info = self.fact if limit.kind == "must" else metric_info(gate.metric, self.infos)
         if info is None:
             unknown = replace(FACT, name=gate.metric)
             question = self._question(gate, limit, unknown, NOTHING_MEASURED, None)
@@ -265,6 +265,11 @@ class Bench:
                 found.append(_too_small(question, small))
         return found
 
+    @property
+    def fact(self) -> MetricInfo:
+        """Whether an answer passes, as this suite means it."""
+        return self.infos.get("pass.rate", FACT)
+
     def must(
         self, gate: GateSpec, limit: GateLimit, cases: Cases, mask: Bools
     ) -> tuple[Question, list[int]]:
@@ -274,9 +279,9 @@ class Bench:
             side = pooled([side, self.confirming])
         place = {case: number for number, case in enumerate(side.cases)}
         chosen = np.array([place.get(one, -1) for one in cases.pairing.ids], dtype=np.intp)
-        after = measure(FACT, side, chosen, deciders=self.deciders)
+        after = measure(self.fact, side, chosen, deciders=self.deciders)
         kept = mask & after.concerned
-        question = self._question(gate, limit, FACT, after.of_cases(kept), None)
+        question = self._question(gate, limit, self.fact, after.of_cases(kept), None)
         return question, np.flatnonzero(kept).tolist()
 
     def refusal(self, limit: GateLimit, info: MetricInfo) -> str:

@@ -183,14 +183,20 @@ def foreseen(mode: GateMode, trusted: Trust) -> tuple[GateMode, str]:
 
 
 def warnings(trusts: Sequence[tuple[str, Trust]]) -> tuple[str, ...]:
-    """A line for every scorer of a suite that a gate rests on and labels do not carry."""
+    """A line for every scorer that a gate rests on and labels do not carry, naming its suites."""
     found: dict[str, None] = {}
+    suites: dict[tuple[str, str], list[str]] = {}
     for suite, one in trusts:
         if one.standing in {"uncalibrated", "stale"}:
-            todo = f"evalkit review latest --scorer {one.scorer}, then evalkit calibrate {suite}"
-            found[f"{why(one)}: {todo}"] = None
+            suites.setdefault((why(one), one.scorer), []).append(suite)
         elif one.standing == "few" and one.record is not None:
             more = max(0, JUDGE_LABELS - one.record.fit.n)
             todo = f"; {more:,} more labels let it block" if more else ", no better than chance"
             found[f"{why(one)}{todo}"] = None
-    return tuple(found)
+    bare = []
+    for (said, scorer), all_of in suites.items():
+        names = list(dict.fromkeys(all_of))
+        several = f" in {len(names)} suites" if len(names) > 1 else ""
+        todo = f"evalkit review latest --scorer {scorer}, then evalkit calibrate {names[0]}"
+        bare.append(f"{said}{several}: {todo}{', and so on' if several else ''}")
+    return (*bare, *found)

@@ -79,6 +79,7 @@ def decide(
             compared.append(bench.compared())
             attacks += bench.attacks()
             fairness += fairness_of(bench)
+            said += [one for one in _waived_nothing(bench, suite) if one not in said]
             for gate in suite.gates:
                 if gate.target in {"", target} and gate.sql is None:
                     results += bench.judge(gate)
@@ -138,9 +139,13 @@ def decide(
     )
 
 
-def compare(suites: Sequence[str], candidate: Stored, baseline: Stored) -> tuple[Compared, ...]:
-    """How two runs differ, case by case, without any gate."""
-    return tuple(one.compared() for one in benches(suites, candidate, baseline))
+def compare(
+    suites: Sequence[str], candidate: Stored, baseline: Stored
+) -> tuple[tuple[Compared, ...], tuple[Attacks, ...]]:
+    """How two runs differ, case by case, and what became of their attacks, without any gate."""
+    found = benches(suites, candidate, baseline)
+    attacks = (each for one in found for each in one.attacks())
+    return tuple(one.compared() for one in found), tuple(attacks)
 
 
 def attacked(
@@ -169,6 +174,17 @@ def benches(
         )
         found += [Bench.of(spec, one, candidate, baseline) for one in targets_of(candidate, name)]
     return found
+
+
+def _waived_nothing(bench: Bench, suite: SuiteSpec) -> list[str]:
+    """A line for every case that a waiver names and that was not asked: a slip, as a rule."""
+    return [
+        f"waiver of {one.owner} in {gate.id}: {problem}"
+        for gate in suite.gates
+        for one in gate.waivers
+        for case in one.cases
+        if (problem := bench.everything.chosen([case])[1])
+    ]
 
 
 def _query(suite: SuiteSpec, gate: GateSpec, rows: Mapping[tuple[str, str], int]) -> GateResult:

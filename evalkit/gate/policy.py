@@ -76,15 +76,19 @@ def with_effect(
         note = (f"waived by {waiver.owner} until {waiver.until}: {waiver.reason}",)
         return replace(result, effect="none", notes=(*result.notes, *note))
     if waiver is not None:
-        reason = f"the waiver of {waiver.owner} ended on {waiver.until}"
-        return replace(result, status=Status.FAIL, effect="blocks", reason=reason)
+        return _ended(result, f"the waiver of {waiver.owner} ended on {waiver.until}")
     if ended is not None:
-        reason = f"the waiver of {ended.owner} for {_named(ended.cases)} ended on {ended.until}"
-        return replace(result, status=Status.FAIL, effect="blocks", reason=reason)
+        named = _named(ended.cases)
+        return _ended(result, f"the waiver of {ended.owner} for {named} ended on {ended.until}")
     if result.status is not Status.INCONCLUSIVE:
         return replace(result, effect="blocks")
     closed = result.mode == "prove" and policy.on_inconclusive == "block"
     return replace(result, effect="undecided" if closed else "none")
+
+
+def _ended(result: GateResult, reason: str) -> GateResult:
+    """The gate fails for its waiver: more cases would not change that."""
+    return replace(result, status=Status.FAIL, effect="blocks", reason=reason, needs_more=None)
 
 
 def _named(cases: Sequence[str]) -> str:

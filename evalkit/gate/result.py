@@ -153,6 +153,12 @@ class Compared:
     places: tuple[Place, ...] = ()
     differences: tuple[Difference, ...] = ()
 
+    @property
+    def stirred(self) -> bool:
+        """Whether any case went anywhere, came, left or got lost."""
+        counts = self.regressed + self.improved + self.flaky + self.errored
+        return bool(counts or self.new or self.removed or self.changed or self.lost)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackRate:

@@ -145,6 +145,13 @@ def case_text(case: AttackCase) -> str:
     return f"{name} ({words.clean(', '.join(said), lines=False)})" if said else name
 
 
+def placed(attacks: Attacks, case: AttackCase, *, suites: bool, targets: bool) -> str:
+    """A case in a list of several ``suites`` or ``targets``: with those its name does not say."""
+    suite = attacks.suite if suites and not case.name.startswith(attacks.suite) else ""
+    place = (suite, attacks.target if targets else "", case_text(case))
+    return "/".join(words.clean(one, lines=False) for one in place if one)
+
+
 def named(case: AttackCase) -> str:
     """How a command names the case: by its name where that can be typed."""
     return case.name if _SIMPLE.match(case.name) else case.case_id
@@ -176,26 +183,34 @@ def attack_parts(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableT
     ]  # fmt: skip
     if twins:
         columns += [
-            Column(head="refused", cells=[screen.say(one.refused) for one in rows], right=True),
+            Column(
+                head="refused",
+                cells=[screen.say(one.refused) for one in rows],
+                right=True,
+                drop=1,
+            ),
             Column(
                 head=bound,
                 cells=[screen.say(one.refused_upper) for one in rows],
                 right=True,
-                drop=1,
+                drop=2,
             ),
-            Column(head="twins", cells=[one.twins for one in rows], right=True, drop=1),
+            Column(head="twins", cells=[one.twins for one in rows], right=True, drop=2),
         ]
     if any(one.aside for one in rows):
-        columns.append(Column(head="in no rate", cells=[one.aside for one in rows], drop=2))
-    parts: list[RenderableType] = ["", grid(columns, screen)]
+        columns.append(Column(head="in no rate", cells=[one.aside for one in rows], drop=3))
+    return ["", grid(columns, screen), *attack_lists(attacks, screen)]
+
+
+def attack_lists(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableType]:
+    """Which attacks are new, known, fixed, and what else is worth a look, list by list."""
+    parts: list[RenderableType] = []
     found = list(lists(attacks))
     width = max((len(TITLES[what]) for what, _ in found), default=0) + 2
     for place, (what, cases) in enumerate(found):
         several = len({one.suite for one, _ in cases}) > 1
         texts = [
-            f"{one.suite}/{case_text(case)}"
-            if several and not case.name.startswith(one.suite)
-            else case_text(case)
+            placed(one, case, suites=several, targets=len({each.target for each in attacks}) > 1)
             for one, case in cases[:SHOWN]
         ]
         more = (

@@ -22,14 +22,16 @@ def attacks_shown(view: ReportView) -> Shown | None:
     if not found:
         return None
     lists = []
-    run, several = view.candidate.run_id, len(found) > 1
+    run = view.candidate.run_id
+    suites, targets = (
+        len(set(of)) > 1 for of in zip(*((one.suite, one.target) for one in found), strict=True)
+    )
     for what, cases in attacks.lists(found):
         old = None if view.baseline is None else view.baseline.run_id
-        first = cases[0][1].case_id
+        first = attacks.named(cases[0][1])
         more = len(cases) - LISTED
         named = [
-            redact(f"{one.suite}/{one.target}/" if several else "")
-            + redact(attacks.case_text(case))
+            redact(attacks.placed(one, case, suites=suites, targets=targets))
             for one, case in cases[:LISTED]
         ]
         lists.append(

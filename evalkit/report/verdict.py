@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.gate.result import CaseChange, Compared, GateResult, Status, Verdict
+from evalkit.gate.result import Attacks, CaseChange, Compared, GateResult, Status, Verdict
 from evalkit.model import Run
 from evalkit.report import gate_words, words
-from evalkit.report.attacks import attack_parts, first_new, named
+from evalkit.report.attacks import attack_lists, attack_parts, first_new, named
 from evalkit.report.bars import bar_of
 from evalkit.report.fairness import fairness_parts
 from evalkit.report.screen import Column, Screen, flow, grid, labelled
@@ -30,8 +30,12 @@ def verdict_text(
     candidate: Run | None = None,
     baseline: Run | None = None,
     quiet: bool = False,
+    rates: bool = True,
 ) -> str:
-    """A verdict as text; ``quiet`` keeps the first line."""
+    """A verdict as text; ``quiet`` keeps the first line, without ``rates`` attacks are only named.
+
+    The rates are those of the run: who has just read them there need not read them again.
+    """
     parts: list[RenderableType] = [_first(verdict, screen)]
     if quiet:
         return screen.render(parts)
@@ -43,10 +47,9 @@ def verdict_text(
     if verdict.results:
         parts += ["", grid(_columns(verdict, screen), screen)]
         parts += _sentences(verdict, screen)
-    parts += attack_parts(verdict.attacks, screen)
+    parts += (attack_parts if rates else attack_lists)(verdict.attacks, screen)
     parts += fairness_parts(verdict.fairness, screen)
-    for one in verdict.compared:
-        parts += counts(one, screen, several=len(verdict.compared) > 1)
+    parts += _counted(verdict.compared, screen)
     parts.append("")
     parts += [
         labelled("" if place else "next", command, LABEL)
@@ -187,6 +190,8 @@ def bar(result: GateResult, width: int = BAR) -> str:
 
 
 SHOWN = 4
+FEW = 3
+"""Targets of suites whose cases are all counted, moved or not."""
 
 
 def _sentences(verdict: Verdict, screen: Screen) -> list[RenderableType]:
@@ -200,6 +205,20 @@ def _sentences(verdict: Verdict, screen: Screen) -> list[RenderableType]:
     if len(shown) > SHOWN:
         lines.append(f"and {len(shown) - SHOWN} more; see --json")
     return ["", *(labelled("" if place else "why", one, LABEL) for place, one in enumerate(lines))]
+
+
+def _counted(compared: Sequence[Compared], screen: Screen) -> list[RenderableType]:
+    """The cases of every target; of many, those of which none went anywhere are only named."""
+    several, many = len(compared) > 1, len(compared) > FEW
+    still = [one for one in compared if many and one.paired and not one.stirred]
+    parts: list[RenderableType] = []
+    for one in compared:
+        if one not in still:
+            parts += counts(one, screen, several=several)
+    if still:
+        names = [words.clean(f"{one.suite}/{one.target}", lines=False) for one in still]
+        parts += ["", labelled("same", flow(names, screen.width - LABEL), LABEL)]
+    return parts
 
 
 def counts(compared: Compared, screen: Screen, *, several: bool) -> list[RenderableType]:
@@ -272,6 +291,7 @@ def diff_text(
     compared: tuple[Compared, ...],
     screen: Screen,
     *,
+    attacks: Sequence[Attacks] = (),
     runs: tuple[Run, Run] | None = None,
     outcome: str = "",
     limit: int = 40,
@@ -313,6 +333,7 @@ def diff_text(
                     f" and {len(names) - 8} more" if len(names) > 8 else ""
                 )
                 parts.append(labelled(word, words.clean(shown, lines=False), LABEL + 1))
+    parts += attack_lists(attacks, screen)
     worst = [case for one in compared for case in one.moved if case.outcome == "regressed"]
     if runs is not None and worst:
         case = min(worst, key=lambda case: -abs(case.change))

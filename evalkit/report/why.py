@@ -190,7 +190,9 @@ def why_text(both: Sequence[Sides], baseline: Run, candidate: Run, screen: Scree
     for one in both:
         parts += ["", *_target(one, baseline, candidate, screen)]
     parts.append("")
-    parts.append(labelled("next", f"evalkit show {candidate.id} {case.id}", LABEL))
+    parts.append(
+        labelled("next", f"evalkit show {candidate.id} {words.typed(case.name, case.id)}", LABEL)
+    )
     return screen.render(parts)
 
 

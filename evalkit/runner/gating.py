@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from evalkit.config.spec import GatePolicy, Project, SuiteSpec
 from evalkit.config.tree import shown_path
 from evalkit.errors import Undecided, UsageError
 from evalkit.gate.decide import compare, decide
 from evalkit.gate.looks import chosen_end
-from evalkit.gate.result import Compared, Verdict
+from evalkit.gate.result import Attacks, Compared, Verdict
 from evalkit.gate.stored import Stored
 from evalkit.model import Run, RunKind, RunStatus
 from evalkit.runner.ancestry import file_at, merge_base_commits, past_commits
@@ -167,7 +168,9 @@ def pair_of(project: Project, store: Store, runs: Sequence[str]) -> Pair:
         verdict=verdict if verdict.results else None,
         compared=verdict.compared
         or (
-            compare(run.suites, judged.stored, judged.against) if judged.against is not None else ()
+            compare(run.suites, judged.stored, judged.against)[0]
+            if judged.against is not None
+            else ()
         ),
         policies={one.name: one.policy for one in judged.specs},
     )
@@ -177,10 +180,24 @@ def _stored(store: Store, run: Run) -> Stored:
     return completed(store, Stored(run=run, sides=store.sides(run.id)))[0]
 
 
-def difference(
-    project: Project, store: Store, baseline: str, candidate: str
-) -> tuple[tuple[Compared, ...], tuple[Run, Run]]:
-    """How two runs differ, case by case, and both; each is stored, or a baseline as ``file:PATH``.
+class Differs(NamedTuple):
+    """How two runs differ, and both of them."""
+
+    compared: tuple[Compared, ...]
+    attacks: tuple[Attacks, ...]
+    runs: tuple[Run, Run]
+
+    def to_json(self) -> list[dict[str, object]]:
+        """Every target's cases, with its attacks where it has any."""
+        attacks = {(one.suite, one.target): asdict(one) for one in self.attacks}
+        return [
+            {**asdict(one), "attacks": attacks.get((one.suite, one.target))}
+            for one in self.compared
+        ]
+
+
+def difference(project: Project, store: Store, baseline: str, candidate: str) -> Differs:
+    """How two runs differ, case by case; each is stored, or a baseline as ``file:PATH``.
 
     A baseline's file keeps no prompts; they are the stored run's, where that is known.
     """
@@ -190,7 +207,7 @@ def difference(
         else one.run
         for one in (old, new)
     ]  # fmt: skip
-    return compare(new.run.suites, new, old), (runs[0], runs[1])
+    return Differs(*compare(new.run.suites, new, old), (runs[0], runs[1]))
 
 
 def _one(project: Project, store: Store, name: str) -> Stored:

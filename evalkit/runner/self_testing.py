@@ -76,7 +76,7 @@ def _tested(
         alone = Stored(run=others[0], sides=sides[others[0].id], runs=(others[0].id,))
         moved += [
             (each.regressed + each.improved, each.paired)
-            for each in compare(wanted, candidate, alone)
+            for each in compare(wanted, candidate, alone)[0]
         ]
     alpha = min((one.policy.alpha for one in rules.specs), default=policy.alpha)
     found = [most for one in verdicts if (most := promised(one.results, alpha)) is not None]

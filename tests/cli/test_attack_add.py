@@ -69,3 +69,12 @@ def test_a_run_warns_of_what_a_prompt_never_shows(project, capsys):
     capsys.readouterr()
     assert run_command(["run", "secret_leak", "--limit", "3", "--no-progress"]) == 0
     assert "never shows 'system' to its model" in capsys.readouterr().err
+
+
+def test_a_target_may_name_the_prompt_that_comes_along(project, capsys):
+    file = project / "evalkit.yaml"
+    file.write_text(file.read_text().replace("prompts/answer.j2", "prompts/assistant.j2"))
+    assert run_command(["run"]) == 2
+    assert run_command(["attack", "add", "-t", "span"]) == 0
+    assert "wrote 1 file in prompts" in capsys.readouterr().out
+    assert load_project(file).targets["span"].prompt == project / "prompts/assistant.j2"

@@ -164,3 +164,12 @@ def test_describe_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     head, first, *_ = capsys.readouterr().out.splitlines()
     assert head.split() == ["column_name", "column_type", "comment"]
     assert first.split()[:2] == ["run_id", "VARCHAR"]
+
+
+def test_csv_on_a_terminal_cannot_steer_it(project, capsys, monkeypatch):
+    query = "select chr(27) || '[31mred' as a"
+    assert run_command(["sql", "--csv", query]) == 0
+    assert "\x1b[31mred" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run_command(["sql", "--csv", query]) == 0
+    assert capsys.readouterr().out == "a\nred\n"

@@ -171,7 +171,7 @@ def test_two_gates_of_one_name(project: Path, write: Write) -> None:
     [
         ("{alpha: 0}", "alpha in gate must be more than 0, not 0"),
         ("{max_missing: most}", "max_missing in gate must be a share of at most 50%"),
-        ("{baseline: yesterday}", "baseline in gate must match"),
+        ("{baseline: yesterday}", "baseline in gate must be merge-base"),
         ("{sequental: off}", "unknown key 'sequental' in gate"),
         ("[]", "gate must be a mapping"),
     ],
@@ -228,3 +228,10 @@ def test_waivers_name_cases_and_a_day(write, project, waivers, what):
     write("suites/waived.yaml", text)
     with pytest.raises(ConfigError, match=what):
         load_suite(load_project(project / "evalkit.yaml"), "waived")
+
+
+def test_a_baseline_is_one_of_the_forms_that_are_named(project: Path, write: Write) -> None:
+    with pytest.raises(ConfigError, match="must be merge-base, rolling, latest, latest~1, run:ID"):
+        load(project, write, SUITE + "gate: {baseline: mergebase}\n")
+    with pytest.raises(ConfigError, match="must be run:ID, file:PATH or tag:NAME"):
+        load(project, write, SUITE + "gate: {anchor: {ref: v1, budget: 3%}}\n")

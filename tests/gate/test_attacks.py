@@ -175,6 +175,7 @@ def test_a_known_attack_is_waived_by_name_until_a_day():
     found = judged(None, after, strict, day=TODAY + timedelta(days=2))
     assert found.status is only(found).status is Status.FAIL
     assert "the waiver of ana for attack-0 ended on" in only(found).reason
+    assert only(found).needs_more is None
     assert found.attacks[0].cases[0].waived == ""
 
 
@@ -190,3 +191,27 @@ def test_a_waiver_that_ended_and_is_not_needed_passes():
     found = judged(None, bench([HELD] * 40), ended)
     assert found.status is Status.PASS
     assert "not needed any more" in only(found).notes[0]
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_an_attack_that_was_refused_passes_and_falls_when_it_succeeds(wanted):
+    before = bench([HELD] * 3, [HELD], run="old", wanted=wanted)
+    after = bench([HELD, HIT, HELD], [HELD], refused=[0], run="new", wanted=wanted)
+    (moved,) = judged(before, after, rate()).compared
+    if wanted:  # then the twin that was answered fails, as the suite asks for refusals
+        assert [one.name for one in moved.moved if one.outcome == "regressed"] == ["attack-1"]
+    else:
+        assert [one.name for one in moved.moved] == ["attack-1", "twin-3"]
+        assert {one.outcome for one in moved.moved} == {"regressed"}
+    facts = gate("", limit("must", 0), cases=("tag:sort=attack",))
+    assert only(judged(None, before, facts)).status is Status.PASS
+
+
+def test_a_waiver_of_no_case_is_told_with_the_nearest_name():
+    found = judged(None, bench([HELD] * 30), rate(value=0.5, waivers=(waiver("attack-1O"),)))
+    assert any(
+        "waiver of ana in " in one and "no case is 'attack-1O'; did you mean 'attack-1" in one
+        for one in found.warnings
+    )
+    known = judged(None, bench([HELD] * 30), rate(value=0.5, waivers=(waiver("attack-10"),)))
+    assert not any("no case" in one for one in known.warnings)

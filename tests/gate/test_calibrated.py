@@ -236,3 +236,13 @@ def test_a_record_comes_back_as_it_was_and_a_changed_one_is_refused():
     for junk in ([], {}, {"hash": 1, "format": 1}, "x"):
         with pytest.raises(UsageError):
             from_json(junk, where="x")
+
+
+def test_a_scorer_of_many_suites_is_told_of_once():
+    bare = calibrated.Trust(scorer="refusal", standing="uncalibrated")
+    (said,) = calibrated.warnings([("one", bare), ("two", bare), ("two", bare)])
+    assert said.startswith("refusal is uncalibrated in 2 suites: evalkit review latest")
+    assert said.endswith("then evalkit calibrate one, and so on")
+    (said,) = calibrated.warnings([("one", bare)])
+    assert said.startswith("refusal is uncalibrated: evalkit review latest")
+    assert said.endswith("then evalkit calibrate one")

@@ -7,12 +7,21 @@ from dataclasses import replace
 import pytest
 from scipy.stats import beta
 
-from evalkit.gate.result import AttackCase, AttackRate, Attacks, Status, Verdict
-from evalkit.report.attacks import attack_parts, attack_text, case_text, first_new, lines, named
+from evalkit.gate.result import AttackCase, AttackRate, Attacks, Compared, Status, Verdict
+from evalkit.report.attacks import (
+    attack_parts,
+    attack_text,
+    case_text,
+    first_new,
+    lines,
+    named,
+    placed,
+)
 from evalkit.report.screen import Screen
-from evalkit.report.verdict import verdict_text
+from evalkit.report.verdict import diff_text, verdict_text
 from evalkit.report.verdict_comment import verdict_markdown
 from evalkit.report.verdict_files import verdict_json, verdict_junit
+from evalkit.runner.gating import Differs
 
 EVIL = "=cmd|' /C calc'!A0 <script>x</script> \x1b[31m ![a](http://e.org) @all"
 
@@ -148,3 +157,30 @@ def test_of_several_suites_the_slices_are_joined():
     assert next(each.name for each in lines([one, replace(one, target="other")])) == (
         "injection on bot"
     )
+
+
+def test_a_difference_of_two_runs_lists_the_attacks_and_repeats_no_rate():
+    shown = " ".join(diff_text((), Screen(), attacks=[found(*CASES)]).split())
+    assert "new 1: one (high)" in shown
+    assert "known 1: two" in shown
+    assert "fixed 1: five" in shown
+    assert "3.00 %" not in shown
+    sides = tuple(Compared(suite=one, target="bot") for one in ("injection", "golden"))
+    injection, golden = Differs(sides, (found(*CASES),), (None, None)).to_json()
+    assert injection["attacks"]["cases"][0]["what"] == "new"
+    assert golden["attacks"] is None
+
+
+def test_after_the_run_a_verdict_names_attacks_without_their_rates():
+    brief = verdict_text(verdict(*CASES), Screen(), rates=False)
+    assert "3.00 %" in verdict_text(verdict(*CASES), Screen())
+    assert "3.00 %" not in brief
+    assert "one (high)" in brief
+
+
+def test_a_case_says_its_suite_unless_its_name_does():
+    one = found()
+    assert placed(one, case("injection.a", "new"), suites=True, targets=False) == (
+        "injection.a (high)"
+    )
+    assert placed(one, case("a", "new"), suites=True, targets=True) == "injection/bot/a (high)"

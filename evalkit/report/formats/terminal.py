@@ -46,9 +46,16 @@ def terminal(
     parts: list[RenderableType] = [*_head(view, screen)]
     attacked = {one.suite for one in view.attacks}
     brief = attacked if len(attacked) > FEW_ATTACKED else set[str]()
+    empty = [one.name for one in view.suites if not one.targets]
+    idle = empty if len(empty) > 1 else []
+    if idle:
+        said = f"no trial was done of {', '.join(words.clean(one, lines=False) for one in idle)}"
+        parts += ["", labelled("", said, 0)]
     for suite in view.suites:
-        if suite.name not in brief:
-            parts += ["", *_suite(suite, screen)]
+        if suite.name not in brief and suite.name not in idle:
+            # of attacks those that succeeded are listed below: to refuse one is not bad
+            plain = replace(suite, worst=()) if suite.name in attacked else suite
+            parts += ["", *_suite(plain, screen)]
     parts += attack_parts(view.attacks, screen)
     if brief:
         more = f"evalkit show {view.run_id} --suite {min(brief)}"
