@@ -13,7 +13,7 @@ from evalkit.cli.stored import emit, shown_path
 from evalkit.errors import ExitCode
 
 EXPAND_EXAMPLES = examples(
-    "evalkit attack expand injection --with base64 --with rot13+wrap:email --seed 7"
+    "evalkit attack expand prompt_injection --with base64 --with rot13+wrap:email --seed 7"
     " --out golden/expanded.jsonl"
 )
 PAIRS_EXAMPLES = examples("evalkit attack pairs golden/pairs.yaml --out golden/pairs.jsonl")

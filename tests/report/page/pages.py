@@ -191,7 +191,7 @@ def view_of(store: Store, *, alone: bool = False, room: int = 10_000_000) -> Rep
         candidate=new,
         baseline=old,
         verdict=None,
-        compared=() if old is None else compare(new.run.suites, new, old),
+        compared=() if old is None else compare(new.run.suites, new, old)[0],
         run=replace(
             run_view(new.run, store.samples(AFTER)),
             attacks=attacked(new.run.suites, new, old),
