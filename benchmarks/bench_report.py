@@ -102,7 +102,7 @@ def browse(page: Path, browser: str) -> dict:
         chromium = playwright.chromium.launch(executable_path=browser, args=flags)
         tab = chromium.new_page(viewport={"width": 1366, "height": 900})
         tab.goto(page.as_uri())
-        tab.wait_for_function("document.documentElement.dataset.ready")
+        tab.wait_for_function("() => document.documentElement.dataset.ready")
         session = tab.context.new_cdp_session(tab)
         session.send("HeapProfiler.enable")
         session.send("HeapProfiler.collectGarbage")

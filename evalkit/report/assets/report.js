@@ -288,10 +288,12 @@
     else list.removeAttribute("aria-activedescendant");
   }
 
+  /** @type {ReturnType<typeof telling> | undefined} */
+  let slices;
   // what nearly every case has for itself, such as the name of an attack, is no slice
-  const slices = Object.values(index.tags).filter((tag) => tag.values.length * 2 <= index.id.length);
+  const telling = () => Object.values(index.tags).filter((tag) => tag.values.length * 2 <= index.id.length);
   /** @param {number} row */
-  const slice = (row) => slices.filter((tag) => tag.codes[row] >= 0).slice(0, 2).map((tag) => clean(tag.values[tag.codes[row]])).join(" ");
+  const slice = (row) => (slices ??= telling()).filter((tag) => tag.codes[row] >= 0).slice(0, 2).map((tag) => clean(tag.values[tag.codes[row]])).join(" ");
 
   /** @param {number} where @param {boolean} show */
   function select(where, show) {

@@ -75,7 +75,7 @@ class Opened:
         self.tab.on("pageerror", lambda one: self.failures.append(str(one)))
         self.tab.goto(Path(path).as_uri())
         if context.get("java_script_enabled", True):
-            self.tab.wait_for_function("document.documentElement.dataset.ready")
+            self.tab.wait_for_function("() => document.documentElement.dataset.ready")
 
     def count(self):
         return int(self.tab.text_content("#count").split()[0])
@@ -239,9 +239,9 @@ def test_word_diff_evidence_and_raw_view(opened):
     assert tab.query_selector("#panel mark") is not None
     assert "\u202e" not in tab.text_content("#panel")
     tab.keyboard.press("d")
-    tab.wait_for_function("document.querySelector('#panel').textContent.includes('Side by side')")
+    tab.wait_for_function("() => document.querySelector('#panel').textContent.includes('Side by side')")
     tab.keyboard.press("d")
-    tab.wait_for_function("document.querySelector('#panel').textContent.includes('u{202e}')")
+    tab.wait_for_function("() => document.querySelector('#panel').textContent.includes('u{202e}')")
 
 
 def test_without_scripts_the_worst_cases_can_be_read(chromium, page_file):
@@ -277,7 +277,7 @@ def test_the_split_page_works_from_a_server(chromium, view, tmp_path):
     try:
         tab = chromium.new_page()
         tab.goto(f"http://127.0.0.1:{server.server_port}/report.html")
-        tab.wait_for_function("document.documentElement.dataset.ready")
+        tab.wait_for_function("() => document.documentElement.dataset.ready")
         assert tab.text_content("#count") == "19 of 51 cases"
         tab.focus("#list")
         tab.keyboard.press("Home")
