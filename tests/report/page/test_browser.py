@@ -239,7 +239,9 @@ def test_word_diff_evidence_and_raw_view(opened):
     assert tab.query_selector("#panel mark") is not None
     assert "\u202e" not in tab.text_content("#panel")
     tab.keyboard.press("d")
-    tab.wait_for_function("() => document.querySelector('#panel').textContent.includes('Side by side')")
+    tab.wait_for_function(
+        "() => document.querySelector('#panel').textContent.includes('Side by side')"
+    )
     tab.keyboard.press("d")
     tab.wait_for_function("() => document.querySelector('#panel').textContent.includes('u{202e}')")
 
