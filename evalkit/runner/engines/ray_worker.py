@@ -111,6 +111,9 @@ class GivenFeed(Feed):
         self._given.clear()
         self.close()
 
+    def let_go(self) -> None:
+        """Nobody keeps step with it."""
+
     async def aclose(self) -> None:
         """Nothing is read here."""
 
