@@ -42,11 +42,6 @@ def file_sha256(path: Path) -> str:
         raise UsageError(f"the file cannot be read: {reason}", where=shown_path(path)) from None
 
 
-def is_frozen(card: Card | None) -> bool:
-    """Whether a card freezes its file."""
-    return card is not None and card.sha256 is not None
-
-
 def check_frozen(path: Path) -> Card | None:
     """The card beside a dataset, ``None`` without one.
 

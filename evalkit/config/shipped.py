@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evalkit.config.spec import Project, TargetSpec
+from evalkit.config.target import askable
 from evalkit.config.tree import shown_path
-from evalkit.errors import ConfigError, UnknownName, UsageError
+from evalkit.errors import UsageError
 
 GROUP = "adversarial"
 PROMPT = "prompts/assistant.j2"
@@ -78,15 +79,7 @@ def _path(project: Project, place: str) -> Path:
 
 def _target(project: Project, name: str | None) -> TargetSpec:
     if name is not None:
-        if name not in project.targets:
-            raise UnknownName("target", name, project.targets, where=project.path)
-        if project.targets[name].judge:
-            raise ConfigError(
-                f"target {name!r} is a judge: only scorers ask it",
-                where=project.targets[name].where("judge"),
-                hint="name another target",
-            )
-        return project.targets[name]
+        return askable(project, name, hint="name another target")
     able = [one for one in project.targets.values() if not one.judge]
     if len(able) != 1:
         names = ", ".join(one.name for one in able) or "none"

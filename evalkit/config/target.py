@@ -13,14 +13,31 @@ from evalkit import registry
 from evalkit.config.check import NAME, Findings, Strict, key_names, nearest_file, shown
 from evalkit.config.env import check_references
 from evalkit.config.options import options_model, unknown_hint
-from evalkit.config.spec import Limits, Price, TargetSpec
+from evalkit.config.spec import Limits, Price, Project, TargetSpec
 from evalkit.config.tree import Document, Entry, Node, as_json, dotted
-from evalkit.errors import Position, UnknownName
+from evalkit.errors import ConfigError, Position, UnknownName
 from evalkit.registry import Kind, Plugin, TargetPlugin
 
 DURATION = r"^(?:[0-9]+(?:\.[0-9]+)?)(?:ms|s|m|h)$"
 _DURATION_WANTED = "must be a duration with its unit, as 200ms, 60s or 2m"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def askable(project: Project, name: str, *, hint: str) -> TargetSpec:
+    """A target that a command may ask, by its name.
+
+    Raises ``UnknownName``, and ``ConfigError`` with ``hint`` for a judge.
+    """
+    if name not in project.targets:
+        raise UnknownName("target", name, project.targets, where=project.path)
+    found = project.targets[name]
+    if found.judge:
+        raise ConfigError(
+            f"target {name!r} is a judge: only scorers ask it",
+            where=found.where("judge"),
+            hint=hint,
+        )
+    return found
 
 
 def seconds(text: str) -> float:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from evalkit.config.spec import CacheMode, Project
 from evalkit.config.suite import suites_in
-from evalkit.errors import ConfigError, UnknownName, UsageError
+from evalkit.config.target import askable
+from evalkit.errors import UsageError
 from evalkit.gate.beside import beside
 from evalkit.gate.looks import UNCHANGED
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
@@ -178,14 +179,7 @@ def _build(
     options = replace(options, suites=tuple(named))  # a group may have grown when it is resumed
     specs = find_suites(project, options.suites)
     for name in options.targets:
-        if name not in project.targets:
-            raise UnknownName("target", name, project.targets, where=project.path)
-        if project.targets[name].judge:
-            raise ConfigError(
-                f"target {name!r} is a judge: only scorers ask it",
-                where=project.targets[name].where("judge"),
-                hint="take 'judge: true' off it, or name another target",
-            )
+        askable(project, name, hint="take 'judge: true' off it, or name another target")
     wanted = {one.name: _with_beside(options.targets or one.targets, project) for one in specs}
     fleet = build_fleet(
         project,

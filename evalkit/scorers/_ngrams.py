@@ -184,12 +184,3 @@ class WordSymbols(dict[str, bytes]):
     def of(self, words: Iterable[str]) -> bytes:
         """A list of words as 32-bit symbols."""
         return b"".join(map(self.__getitem__, words))
-
-
-def word_ids(texts: Sequence[Sequence[str]]) -> list[Ids]:
-    """Lists of words as arrays of symbols, the same word the same number."""
-    known: dict[str, int] = {}
-    return [
-        np.array([known.setdefault(one, len(known) + 1) for one in words], dtype=np.int64)
-        for words in texts
-    ]

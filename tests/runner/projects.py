@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -20,9 +21,17 @@ from evalkit.runner.plan import Plan, RunOptions, build_plan
 from evalkit.runner.progress import Silent
 from evalkit.runner.session import estimate_run, resume_run, start_run
 from evalkit.store import Store
+from tests.servers import Seen
 
 ROOT = Path(__file__).parents[2]
 PROMPT = "Answer in one word.\n\nQuestion: {{ question }}\n"
+
+
+def asked(seen: Seen) -> int:
+    """Which of ``rows`` a server was asked."""
+    found = re.search(r"What is (\d+)", json.dumps(seen.body))
+    assert found is not None
+    return int(found[1])
 
 
 def rows(count: int, **more: Any) -> list[dict[str, Any]]:

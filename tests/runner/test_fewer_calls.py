@@ -6,21 +6,8 @@ import pytest
 
 from evalkit.cli.app import run_command
 from evalkit.errors import ExitCode
-from tests.runner.projects import PROMPT, SmallProject
-from tests.runner.test_looks import QUALITY, RIGHT, WRONG, asked, gated, with_baseline
-from tests.servers import ModelServer
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return SmallProject(tmp_path)
-
-
-@pytest.fixture
-def server():
-    with ModelServer() as found:
-        yield found
+from tests.runner.projects import PROMPT, asked
+from tests.runner.test_looks import QUALITY, RIGHT, WRONG, gated, with_baseline
 
 
 def test_at_any_time_a_clear_drop_ends_the_run(project, server, capsys):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from pathlib import Path
 
@@ -13,27 +12,11 @@ from evalkit.cli.app import run_command
 from evalkit.errors import ExitCode
 from evalkit.gate.beside import beside
 from evalkit.model import CONFIRMING
-from tests.runner.projects import SmallProject, rows, wire
-from tests.servers import Fault, ModelServer, Reply, Trouble
+from tests.runner.projects import asked, rows, wire
+from tests.servers import Fault, Reply, Trouble
 
 MUST = {"id": "must", "cases": "tag:lang", "must": "pass", "confirm": 2}
 RIGHT = Reply()
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return SmallProject(tmp_path)
-
-
-@pytest.fixture
-def server():
-    with ModelServer() as found:
-        yield found
-
-
-def asked(seen):
-    return int(re.search(r"What is (\d+)", json.dumps(seen.body))[1])
 
 
 class Wrong:

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 
 from evalkit.cli.app import run_command
 from evalkit.errors import ExitCode
-from tests.runner.projects import SmallProject, rows, wire
-from tests.servers import ModelServer, Reply
+from tests.runner.projects import asked, rows, wire
+from tests.servers import Reply
 
 WRONG, RIGHT = Reply(text="It is 41.", latency_s=0.002), Reply(latency_s=0.002)
 QUALITY = {"id": "quality", "metric": "pass.rate", "max_drop": "5%", "mode": "prove"}
 LOOKS = {"sequential": {"looks": 10}}
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return SmallProject(tmp_path)
-
-
-@pytest.fixture
-def server():
-    with ModelServer() as found:
-        yield found
-
-
-def asked(seen):
-    return int(re.search(r"What is (\d+)", json.dumps(seen.body))[1])
 
 
 def gated(capsys, *flags, command="run"):
