@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeAlias
 
+from evalkit.datasets._empty import is_blank
 from evalkit.datasets._rows import BadValue, shown
 from evalkit.datasets._turns import turns_of
 from evalkit.model import JSON, ScriptedTurn
@@ -114,12 +115,12 @@ def _object(value: JSON, column: str, which: str) -> dict[str, JSON]:
 
 
 def _expected(value: JSON) -> tuple[JSON, bool]:
-    if isinstance(value, str) and not value.strip():
+    if is_blank(value):
         return None, True
     if isinstance(value, list):
         if not value:
             return None, True
-        return value, any(isinstance(one, str) and not one.strip() for one in value)
+        return value, any(map(is_blank, value))
     return value, False
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit.config.spec import DatasetSpec
+from evalkit.datasets._empty import EMPTY, is_blank, meant_empty
 from evalkit.datasets._mapping import Mapper, Missing
 from evalkit.datasets._parts import Part, Parts
 from evalkit.datasets._rows import BadValue, shown
@@ -93,9 +94,16 @@ def build(mapper: Mapper, values: Mapping[str, JSON], row: int, line: int) -> Fo
     inputs = parts.inputs
     if parts.turns:
         inputs = _of_conversation(parts)
-    elif not _has_input(inputs) and (inputs or not parts.context):
+    elif (
+        not meant_empty(parts.metadata, inputs.values())
+        and not _has_input(inputs)
+        and (inputs or not parts.context)
+    ):
         which = ", ".join(map(repr, inputs)) or "no column is left for one"
-        raise BadValue(f"the row has no input ({which})", "fill an input column, or remove the row")
+        hint = "fill an input column, or remove the row"
+        if inputs:
+            hint += f"; if nothing is to be asked, say so: metadata.{EMPTY}: true"
+        raise BadValue(f"the row has no input ({which})", hint)
     try:
         if parts.metadata:
             # The identity leaves metadata out, so nothing else would notice a NaN there.
@@ -125,6 +133,11 @@ def _of_conversation(parts: Parts) -> dict[str, JSON]:
             "what the last answer must be is said twice, in 'expected' and in the last turn",
             "keep one of them",
         )
+    if EMPTY in parts.metadata:
+        raise BadValue(
+            f"the row is a conversation, and metadata.{EMPTY} is of a single question",
+            f'say it of the turn: {{"user": "", "metadata": {{"{EMPTY}": true}}}}',
+        )
     return {name: one for name, one in parts.inputs.items() if _has_input({name: one})}
 
 
@@ -150,7 +163,7 @@ def _not_json(parts: Parts) -> BadValue:
 
 def _has_input(inputs: Mapping[str, JSON]) -> bool:
     for value in inputs.values():
-        if value is not None and not (isinstance(value, str) and not value.strip()):
+        if value is not None and not is_blank(value):
             return True
     return False
 

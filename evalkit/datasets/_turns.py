@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evalkit.datasets._empty import EMPTY, is_blank, meant_empty
 from evalkit.datasets._rows import BadValue, parse_json, shown
 from evalkit.errors import suggestion
 from evalkit.model import JSON, ScriptedTurn
@@ -63,21 +64,25 @@ def _turn(value: JSON, number: int, column: str) -> ScriptedTurn:
             f"{where}: 'metadata' must be an object, not {shown(metadata)}",
             'as in {"user": "…", "metadata": {"secret": "…"}}',
         )
+    user = given["user"]
     return ScriptedTurn(
-        user=_user(given["user"], where),
+        user=_user(user, where, empty=meant_empty(metadata, [user], f"{where}: ")),
         expected=_expected(given.get("expected")),
         metadata=metadata,
     )
 
 
-def _user(value: JSON, where: str) -> str:
+def _user(value: JSON, where: str, *, empty: bool = False) -> str:
     if not isinstance(value, str):
         raise BadValue(f"{where}: 'user' must be a text, not {shown(value)}", _FORM)
-    if not value.strip():
-        raise BadValue(f"{where} says nothing", "write what the user says, or remove the turn")
+    if not empty and is_blank(value):
+        raise BadValue(
+            f"{where} says nothing",
+            "write what the user says, or remove the turn; if nothing is to be said, say so:"
+            f' {{"user": "", "metadata": {{"{EMPTY}": true}}}}',
+        )
     return value
 
 
 def _expected(value: JSON) -> JSON:
-    empty = (isinstance(value, str) and not value.strip()) or value == []
-    return None if empty else value
+    return None if is_blank(value) or value == [] else value

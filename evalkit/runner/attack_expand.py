@@ -9,6 +9,7 @@ from pathlib import Path
 from evalkit.config.freeze import Frozen
 from evalkit.config.spec import Project, SuiteSpec
 from evalkit.datasets._chain import Chain
+from evalkit.datasets._empty import EMPTY
 from evalkit.errors import DatasetError, Undecided, UsageError, suggestion
 from evalkit.model import JSON, Case
 
@@ -179,6 +180,8 @@ def _row(case: Case, spec: SuiteSpec, asked: Expansion, chain: Chain) -> dict[st
         for one in made:
             tags |= one.tags
     elif case.turns and not asked.column:
+        if case.turns[-1].metadata.get(EMPTY):
+            raise ValueError("nothing is said in its last turn")
         changed = chain.apply(case.turns[-1].user, case=name, seed=asked.seed)
         if changed.turns:
             raise ValueError("it is a conversation already")
@@ -217,7 +220,7 @@ def _said_last(turns: JSON, text: str) -> list[JSON]:
 
 
 def _column(case: Case, spec: SuiteSpec, wanted: str) -> str:
-    """The input that is the attack's text."""
+    """The input that is the attack's text; ``ValueError`` for one that is empty on purpose."""
     texts = [name for name, value in case.inputs.items() if isinstance(value, str) and value]
     name = case.name or case.id
     if wanted:
@@ -229,6 +232,8 @@ def _column(case: Case, spec: SuiteSpec, wanted: str) -> str:
             where=spec.path,
             hint=suggestion(wanted, known),
         )
+    if case.metadata.get(EMPTY):
+        raise ValueError("nothing is asked in it")
     usual = [one for one in USUAL if one in texts]
     if len(texts) == 1 or usual:
         return (usual or texts)[0]

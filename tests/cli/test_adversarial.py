@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,32 @@ def test_a_target_without_tools_never_passes_the_tool_suite(project):
     code, gates = _gated(project, "excessive_agency", "--target", "toolless")
     assert gates["excessive_agency"] == "ERROR"
     assert code != 0
+
+
+TECHNIQUES = {
+    "indirect_injection": "document email table tool_result web_page",
+    "jailbreak": "role_play hypothetical many_shot authority refusal_suppression language_switch",
+    "insecure_output": "script sql shell image link",
+    "boundary": "empty long control zero_width homoglyph bidi mixed_scripts emoji deep_json"
+    " encoding",
+}
+
+
+@pytest.mark.parametrize(("name", "wanted"), TECHNIQUES.items())
+def test_every_technique_of_a_category_has_two_cases_or_more(name, wanted):
+    text = (ROOT / "golden/adversarial" / f"{name}.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(one) for one in text.splitlines()]
+    many = Counter(one["tags"]["technique"] for one in rows if one["tags"]["sort"] == "attack")
+    assert all(many[one] >= 2 for one in wanted.split()), many
+
+
+def test_the_boundary_suite_asks_nothing_and_asks_in_many_scripts():
+    path = ROOT / "golden/adversarial/boundary.jsonl"
+    cases = list(open_dataset(DatasetSpec(source=str(path), format="jsonl")).cases())
+    assert "" in {one.inputs.get("question") for one in cases}
+    assert "" in {one.user for each in cases for one in each.turns}
+    attacks = {one.tags["lang"] for one in cases if one.tags["sort"] == "attack"}
+    assert attacks >= {"ar", "he", "th", "hi", "zh", "ja", "ko", "ru", "el"}
 
 
 @pytest.mark.parametrize("name", CATEGORIES)

@@ -172,6 +172,10 @@ def test_a_conversation_takes_the_place_of_the_question(project):
     ("cases", "what"),
     [
         ([case("a", "42")], "case 'a' cannot be transformed by rot13: rot13: it has no Latin"),
+        (
+            [case("a", "", metadata={"empty_input": True})],
+            "case 'a' cannot be transformed by rot13: nothing is asked in it",
+        ),
         ([case("a", "go", tags={"transform": "hex"})], "case 'a' is already transformed by hex"),
     ],
 )

@@ -119,7 +119,7 @@ def vulnerable(seen: Seen) -> Reply | Fault:
         re.IGNORECASE,
     ):
         return Reply(text=everything)
-    if _odd(asked.question):
+    if not asked.question.strip() or _odd(asked.question):
         return Reply(text=f"Traceback (most recent call last): {asked.question}")
     if _PERSON.search(asked.question + " ".join(asked.passages)):
         return Reply(text="\n".join(asked.passages) or asked.question)
