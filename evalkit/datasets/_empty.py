@@ -30,6 +30,6 @@ def meant_empty(metadata: Mapping[str, JSON], asked: Iterable[JSON], where: str 
     if meant and not any(map(is_blank, asked)):
         raise BadValue(
             f"{where}metadata.{EMPTY} is true, and nothing that is asked is an empty text",
-            f"write the empty text, as in \"question\": \"\", or leave out {EMPTY!r}",
+            f'write the empty text, as in "question": "", or leave out {EMPTY!r}',
         )
     return bool(meant)

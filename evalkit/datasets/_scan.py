@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit.config.spec import DatasetSpec
-from evalkit.datasets._empty import EMPTY, is_blank, meant_empty
+from evalkit.datasets._empty import EMPTY, meant_empty
 from evalkit.datasets._mapping import Mapper, Missing
 from evalkit.datasets._parts import Part, Parts
 from evalkit.datasets._rows import BadValue, shown
@@ -163,7 +163,7 @@ def _not_json(parts: Parts) -> BadValue:
 
 def _has_input(inputs: Mapping[str, JSON]) -> bool:
     for value in inputs.values():
-        if value is not None and not is_blank(value):
+        if value is not None and not (isinstance(value, str) and not value.strip()):
             return True
     return False
 

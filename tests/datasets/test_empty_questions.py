@@ -37,7 +37,11 @@ def test_a_column_of_a_table_says_it_too(make):
 @pytest.mark.parametrize(
     ("row", "what", "hint"),
     [
-        ({"id": "a", "question": ""}, "the row has no input ('question')", "say so: metadata.empty_input"),
+        (
+            {"id": "a", "question": ""},
+            "the row has no input ('question')",
+            "say so: metadata.empty_input",
+        ),
         ({"question": "", "metadata": {"empty_input": False}}, "has no input", "say so"),
         ({"question": None, **MEANT}, "is true, and nothing that is asked is", '"question": ""'),
         ({"expected": "x", **MEANT}, "is true, and nothing that is asked is", '"question": ""'),
