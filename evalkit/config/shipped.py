@@ -33,6 +33,12 @@ def shipped_files() -> Iterator[tuple[str, Path]]:
                 yield f"{folder}/{one.name}", one
 
 
+def shipped_names() -> list[str]:
+    """The suites that come along, and the group they are in."""
+    suites = [Path(place).stem for place, _ in shipped_files() if place.startswith("suites/")]
+    return [GROUP, *suites]
+
+
 def copy_suites(
     project: Project, target: str | None, *, force: bool
 ) -> tuple[str, list[Path], list[Path]]:

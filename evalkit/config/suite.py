@@ -5,6 +5,7 @@ A folder in ``suites/`` is a group: its name stands for every suite in it.
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from evalkit.config.spec import GatePolicy, GateSpec, Project, SuiteSpec
 from evalkit.config.suite_dataset import read_datasets
 from evalkit.config.suite_scorer import read_scorers
 from evalkit.config.tree import Node, parse_yaml, read_yaml, shown_path
-from evalkit.errors import ConfigError, UnknownName, UsageError
+from evalkit.errors import ConfigError, UnknownName, UsageError, suggestion
 from evalkit.hashing import content_id
 
 SUFFIXES = (".yaml", ".yml")
@@ -181,6 +182,8 @@ def _file(project: Project, name_or_path: str) -> Path:
             if path.is_file():
                 return path.absolute()
         hint = nearest_file(project.root / given, project.root)
+        if not hint.startswith("did you mean"):
+            hint = _nearest(project, given.stem) or hint
         raise ConfigError("the suite does not exist", where=shown_path(given), hint=hint)
     found = [one for one in _files(project) if one.stem == name_or_path]
     if not found:
@@ -193,7 +196,9 @@ def _file(project: Project, name_or_path: str) -> Path:
                 hint=f"name one of them: {', '.join(inside[:12])}",
             )
         known = [*suite_names(project), *groups]
-        raise UnknownName("suite", name_or_path, known, where=shown_path(project.suites_dir))
+        unknown = UnknownName("suite", name_or_path, known, where=shown_path(project.suites_dir))
+        unknown.hint = _nearest(project, name_or_path) or unknown.hint
+        raise unknown
     if len(found) > 1:
         here = found[1].parent == found[0].parent
         names = [one.name if here else shown_path(one) for one in found[:2]]
@@ -203,6 +208,20 @@ def _file(project: Project, name_or_path: str) -> Path:
             hint=f"keep one of {names[0]} and {names[1]}, or rename one",
         )
     return found[0]
+
+
+def _nearest(project: Project, name: str) -> str:
+    """The hint for a name that is nearly a suite or a group, here or of those that come along."""
+    from evalkit.config.shipped import shipped_names
+
+    hint = suggestion(name, [*suite_names(project), *group_names(project)])
+    if hint.startswith("did you mean"):
+        return hint
+    near = difflib.get_close_matches(name, shipped_names(), n=1)
+    if not near:
+        return ""
+    target = next((one.name for one in project.targets.values() if not one.judge), "NAME")
+    return f"{near[0]!r} comes with evalkit; to add it: evalkit attack add --target {target}"
 
 
 def _check_targets(findings: Findings, project: Project, node: Node) -> None:

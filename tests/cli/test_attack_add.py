@@ -78,3 +78,27 @@ def test_a_target_may_name_the_prompt_that_comes_along(project, capsys):
     assert run_command(["attack", "add", "-t", "span"]) == 0
     assert "wrote 1 file in prompts" in capsys.readouterr().out
     assert load_project(file).targets["span"].prompt == project / "prompts/assistant.j2"
+
+
+def test_a_name_that_is_nearly_one_says_which_and_how_it_is_added(project, capsys):
+    def hint(name):
+        capsys.readouterr()
+        assert run_command(["run", name]) == 2
+        return capsys.readouterr().err.splitlines()[-1].strip()
+
+    for name in ("adversarial", "adverserial"):
+        assert hint(name) == (
+            "'adversarial' comes with evalkit; to add it: evalkit attack add --target span"
+        )
+    assert hint("adversarial/jailbreak").startswith("'jailbreak' comes with evalkit; to add it")
+    assert hint("exampel") == "did you mean 'example'?"
+    assert run_command(["attack", "add", "-t", "span"]) == 0
+    for name in (
+        "adversarial/jailbreak",
+        "adversarial/jailbrek",
+        "jailbraek",
+        "adv/jailbreak.yaml",
+    ):
+        assert hint(name) == "did you mean 'jailbreak'?"
+    for name in ("adverserial", "adversarial/", "suites/adversarial"):
+        assert hint(name) == "did you mean 'adversarial'?"
