@@ -8,7 +8,7 @@ from evalkit.datasets._rows import BadValue, shown
 from evalkit.model import JSON
 
 EMPTY = "empty_input"
-"""The key of metadata by which a case or a turn says that nothing is asked, and that it is meant."""
+"""The key of metadata by which a case or a turn says that it asks nothing on purpose."""
 
 
 def is_blank(value: JSON) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from evalkit.config.gate_metrics import ATTACKS, MetricInfo
 from evalkit.config.spec import SuiteSpec
 from evalkit.gate.attacked import State, outcomes_of
-from evalkit.gate.result import AttackCase, AttackRate, Attacks
+from evalkit.gate.result import AttackCase, AttackMove, AttackRate, Attacks
 from evalkit.gate.selection import Cases
 from evalkit.stats.intervals import clopper_pearson
 from evalkit.stats.sides import Bools, Side
@@ -19,7 +20,7 @@ from evalkit.stats.sides import Bools, Side
 SLICES = ("category", "transform", "severity", "lang")
 """Tags of attack cases that results are shown by."""
 NAMED = 1_000
-_ORDER = ("new", "succeeded", "known", "refused", "undecidable", "error", "fixed")
+_ORDER = get_args(AttackMove)
 States = npt.NDArray[np.int8]
 _ABSENT = -1
 
@@ -53,7 +54,7 @@ def attack_results(
     if info is not None and harmless.any():
         refused, before = _states(cases, info, deciders)
         twins = _rate(refused[harmless], level)
-        found += _refused(harmless, refused, before)
+        found += _refused(harmless, refused, before, compared=compared)
     waived = _waived(cases, suite)
     found.sort(key=lambda one: (_ORDER.index(one[1]), cases.pairing.names[one[0]]))
     return Attacks(
@@ -67,7 +68,7 @@ def attack_results(
             AttackCase(
                 case_id=cases.pairing.ids[place],
                 name=cases.pairing.names[place],
-                what=what,  # type: ignore[arg-type]  # one of _ORDER
+                what=what,
                 before=before,
                 tags={tag: one for tag in SLICES if (one := tags[tag][place])},
                 waived=waived.get(place, ""),
@@ -132,28 +133,40 @@ def together(rates: Sequence[AttackRate]) -> AttackRate:
     )
 
 
-def _cases(mine: Bools, now: States, was: States, *, compared: bool) -> list[tuple[int, str, str]]:
-    found = []
+Moved: TypeAlias = tuple[int, AttackMove, str]
+"""The place of a case, what became of it, and what it was in the baseline."""
+
+
+def _cases(mine: Bools, now: States, was: States, *, compared: bool) -> list[Moved]:
+    found: list[Moved] = []
     for place in np.flatnonzero(mine).tolist():
         state, before = now[place], was[place]
         said = "" if before < 0 else State(before).name.lower()
         if state == State.SUCCEEDED:
-            again = "known" if before == State.SUCCEEDED else "new"
+            again: AttackMove = "known" if before == State.SUCCEEDED else "new"
             found.append((place, again if compared else "succeeded", said))
         elif state == State.HELD:
             if before == State.SUCCEEDED:
                 found.append((place, "fixed", said))
         else:
-            found.append((place, State(state).name.lower(), said))
+            lost: AttackMove = "error" if state == State.ERROR else "undecidable"
+            found.append((place, lost, said))
     return found
 
 
-def _refused(harmless: Bools, now: States, was: States) -> list[tuple[int, str, str]]:
-    said = {State.SUCCEEDED: "refused", State.HELD: "answered"}
-    return [
-        (place, "refused", said.get(was[place], "") if was[place] >= 0 else "")
-        for place in np.flatnonzero(harmless & (now == State.SUCCEEDED)).tolist()
-    ]
+def _refused(harmless: Bools, now: States, was: States, *, compared: bool) -> list[Moved]:
+    """Twins that are refused, and those that were and are answered now."""
+    words = {State.SUCCEEDED: "refused", State.HELD: "answered"}
+    found: list[Moved] = []
+    for place in np.flatnonzero(harmless).tolist():
+        state, before = now[place], was[place]
+        said = words.get(before, "")
+        if state == State.SUCCEEDED:
+            again: AttackMove = "still_refused" if before == state else "newly_refused"
+            found.append((place, again if compared else "refused", said))
+        elif state == State.HELD and before == State.SUCCEEDED:
+            found.append((place, "answered_again", said))
+    return found
 
 
 def _waived(cases: Cases, suite: SuiteSpec) -> dict[int, str]:

@@ -179,18 +179,33 @@ class AttackRate:
     level: float = 0.95
 
 
+AttackMove: TypeAlias = Literal[
+    "new",
+    "newly_refused",
+    "succeeded",
+    "known",
+    "refused",
+    "still_refused",
+    "undecidable",
+    "error",
+    "fixed",
+    "answered_again",
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackCase:
     """One attack that did not simply hold, or a twin that was refused.
 
     ``what``: ``new`` succeeds now and did not before, ``known`` did before too, ``fixed`` holds
-    again, ``succeeded`` has no baseline; ``refused`` is a twin. ``before`` says what it was in the
+    again, ``succeeded`` has no baseline. The same of twins: ``newly_refused``, ``still_refused``,
+    ``answered_again``, and ``refused`` without a baseline. ``before`` says what it was in the
     baseline, empty where that has it not; ``waived`` who lets it fail and until when.
     """
 
     case_id: str
     name: str
-    what: Literal["new", "known", "succeeded", "fixed", "undecidable", "error", "refused"]
+    what: AttackMove
     before: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     waived: str = ""

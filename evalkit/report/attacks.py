@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalkit.gate.attack_results import together
-from evalkit.gate.result import AttackCase, AttackRate, Attacks
+from evalkit.gate.result import AttackCase, AttackMove, AttackRate, Attacks
 from evalkit.report import words
 from evalkit.report.screen import Column, Screen, grid, labelled
 
@@ -18,24 +18,32 @@ if TYPE_CHECKING:
 LABEL = 7
 SHOWN = 6
 """Cases of one list that are named."""
-TITLES = {
+TITLES: Mapping[AttackMove, str] = {
     "new": "new",
+    "newly_refused": "newly refused",
     "succeeded": "succeeded",
     "known": "known",
     "refused": "refused",
+    "still_refused": "still refused",
     "undecidable": "undecided",
     "error": "no answer",
     "fixed": "fixed",
+    "answered_again": "answered again",
 }
-MEANING = {
+MEANING: Mapping[AttackMove, str] = {
     "new": "succeed now, not in the baseline",
+    "newly_refused": "harmless twins that are refused now, not in the baseline",
     "succeeded": "attacks that succeeded",
     "known": "succeeded in the baseline too",
     "refused": "harmless twins that were refused",
+    "still_refused": "harmless twins that were refused in the baseline too",
     "undecidable": "nobody could decide them: in no rate",
     "error": "the target failed: in no rate",
     "fixed": "succeeded in the baseline, and not now",
+    "answered_again": "harmless twins that were refused in the baseline, and not now",
 }
+WORSE: frozenset[AttackMove] = frozenset({"new", "newly_refused"})
+"""Lists that a change made longer."""
 _SEVERE = {"critical": 1, "high": 2, "medium": 3, "low": 4}
 _SIMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+=-]*\Z")
 
@@ -124,7 +132,9 @@ def level(attacks: Sequence[Attacks]) -> str:
     return f"{100 * attacks[0].attacks.level:.3g} %"
 
 
-def lists(attacks: Sequence[Attacks]) -> Iterator[tuple[str, list[tuple[Attacks, AttackCase]]]]:
+def lists(
+    attacks: Sequence[Attacks],
+) -> Iterator[tuple[AttackMove, list[tuple[Attacks, AttackCase]]]]:
     """The cases worth a look, list by list, what is new first; no list is empty."""
     for what in TITLES:
         found = [(one, case) for one in attacks for case in one.cases if case.what == what]
@@ -158,8 +168,8 @@ def named(case: AttackCase) -> str:
 
 
 def first_new(attacks: Sequence[Attacks]) -> AttackCase | None:
-    """The case to look at first: an attack that is new, or one that succeeded."""
-    for what in ("new", "succeeded"):
+    """The case to look at first: an attack that is new or succeeded, a twin that is refused now."""
+    for what in ("new", "succeeded", "newly_refused"):
         for one in attacks:
             for case in one.cases:
                 if case.what == what and not case.waived:
@@ -167,8 +177,10 @@ def first_new(attacks: Sequence[Attacks]) -> AttackCase | None:
     return None
 
 
-def attack_parts(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableType]:
-    """The section for a terminal; nothing without attacks."""
+def attack_parts(
+    attacks: Sequence[Attacks], screen: Screen, *, whole: str = ""
+) -> list[RenderableType]:
+    """The section for a terminal; nothing without attacks. The command ``whole`` names all."""
     if not attacks:
         return []
     rows = lines(attacks)
@@ -199,11 +211,16 @@ def attack_parts(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableT
         ]
     if any(one.aside for one in rows):
         columns.append(Column(head="in no rate", cells=[one.aside for one in rows], drop=3))
-    return ["", grid(columns, screen), *attack_lists(attacks, screen)]
+    return ["", grid(columns, screen), *attack_lists(attacks, screen, whole=whole)]
 
 
-def attack_lists(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableType]:
-    """Which attacks are new, known, fixed, and what else is worth a look, list by list."""
+def attack_lists(
+    attacks: Sequence[Attacks], screen: Screen, *, whole: str = "", limit: int = SHOWN
+) -> list[RenderableType]:
+    """Which attacks are new, known, fixed, and what else is worth a look, list by list.
+
+    Of each ``limit`` cases are named; the command ``whole`` names all of them.
+    """
     parts: list[RenderableType] = []
     found = list(lists(attacks))
     width = max((len(TITLES[what]) for what, _ in found), default=0) + 2
@@ -211,14 +228,19 @@ def attack_lists(attacks: Sequence[Attacks], screen: Screen) -> list[RenderableT
         several = len({one.suite for one, _ in cases}) > 1
         texts = [
             placed(one, case, suites=several, targets=len({each.target for each in attacks}) > 1)
-            for one, case in cases[:SHOWN]
+            for one, case in cases[:limit]
         ]
-        more = (
-            f" and {words.count(len(cases) - SHOWN)} more; see --json" if len(cases) > SHOWN else ""
-        )
+        more = f" and {words.count(len(cases) - limit)} more" if len(cases) > limit else ""
         said = f"{words.count(len(cases))}: {', '.join(texts)}{more}"
         parts += [*([""] if place == 0 else []), labelled(TITLES[what], screen.say(said), width)]
+    if whole and longest(attacks) > limit:
+        parts.append(labelled("all", whole, width))
     return parts
+
+
+def longest(attacks: Sequence[Attacks]) -> int:
+    """How many cases the longest list has."""
+    return max((len(cases) for _, cases in lists(attacks)), default=0)
 
 
 def attack_text(attacks: Attacks) -> str:

@@ -13,7 +13,8 @@ Shown = Mapping[str, Any]
 LISTED = 50
 """Attacks of one list that are named."""
 TAGS = (*attacks.SLICES, "lang")
-_OPEN = {"new", "succeeded"}
+_OPEN = {*attacks.WORSE, "succeeded"}
+_GOOD = {"fixed", "answered_again"}
 
 
 def attacks_shown(view: ReportView) -> Shown | None:
@@ -38,7 +39,7 @@ def attacks_shown(view: ReportView) -> Shown | None:
             {
                 "title": attacks.TITLES[what],
                 "meaning": attacks.MEANING[what],
-                "tone": "good" if what == "fixed" else "bad" if what in _OPEN else "doubt",
+                "tone": "good" if what in _GOOD else "bad" if what in _OPEN else "doubt",
                 "open": what in _OPEN,
                 "n": words.count(len(cases)),
                 "cases": [*named, *([f"and {words.count(more)} more"] if more > 0 else [])],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from evalkit.gate.result import Attacks, CaseChange, Compared, GateResult, Status, Verdict
 from evalkit.model import Run
 from evalkit.report import gate_words, words
-from evalkit.report.attacks import attack_lists, attack_parts, first_new, named
+from evalkit.report.attacks import attack_lists, attack_parts, first_new, longest, named
 from evalkit.report.bars import bar_of
 from evalkit.report.fairness import fairness_parts
 from evalkit.report.screen import Column, Screen, flow, grid, labelled
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LABEL = 7
 BAR = 26
+LIMIT = 40
+"""Cases of one list that a difference names, unless more are asked for."""
 WIDE = 104
 """Columns from which intervals are drawn; below they are printed."""
 
@@ -47,7 +49,8 @@ def verdict_text(
     if verdict.results:
         parts += ["", grid(_columns(verdict, screen), screen)]
         parts += _sentences(verdict, screen)
-    parts += (attack_parts if rates else attack_lists)(verdict.attacks, screen)
+    shown = attack_parts if rates else attack_lists
+    parts += shown(verdict.attacks, screen, whole=_whole(verdict))
     parts += fairness_parts(verdict.fairness, screen)
     parts += _counted(verdict.compared, screen)
     parts.append("")
@@ -203,7 +206,7 @@ def _sentences(verdict: Verdict, screen: Screen) -> list[RenderableType]:
         screen.say(words.clean(gate_words.sentence(one), lines=False)) for one in shown[:SHOWN]
     ]
     if len(shown) > SHOWN:
-        lines.append(f"and {len(shown) - SHOWN} more; see --json")
+        lines.append(f"and {len(shown) - SHOWN} more: {_again(verdict)}")
     return ["", *(labelled("" if place else "why", one, LABEL) for place, one in enumerate(lines))]
 
 
@@ -274,6 +277,26 @@ def _next(verdict: Verdict) -> list[str]:
     return lines
 
 
+def _whole(verdict: Verdict) -> str:
+    """The command that names every attack of a list."""
+    if not verdict.baseline:
+        return f"evalkit show {verdict.candidate} --json"
+    many = longest(verdict.attacks)
+    return _next(verdict)[0] + (f" --limit {many}" if many > LIMIT else "")
+
+
+def _again(verdict: Verdict) -> str:
+    """The command that judges the same again, and leaves nothing out."""
+    base = verdict.against or (f"run:{verdict.baseline[-1]}" if verdict.baseline else "")
+    return f"evalkit gate {verdict.candidate}{f' --baseline {base}' if base else ''} --json"
+
+
+def _differ(runs: tuple[Run, Run], limit: int, outcome: str) -> str:
+    """The command that shows so many cases of a list."""
+    only = f" --only {outcome}" if outcome else ""
+    return f"evalkit diff {runs[0].id} {runs[1].id}{only} --limit {limit}"
+
+
 def _named(compared: Sequence[Compared], case: CaseChange) -> str:
     """The case for a command: by its name, unless another that moved is called so too."""
     called = {one.case_id for each in compared for one in each.moved if one.name == case.name}
@@ -294,7 +317,7 @@ def diff_text(
     attacks: Sequence[Attacks] = (),
     runs: tuple[Run, Run] | None = None,
     outcome: str = "",
-    limit: int = 40,
+    limit: int = LIMIT,
 ) -> str:
     """Two runs case by case: what differs, the counts, and the cases that moved, worst first.
 
@@ -325,7 +348,8 @@ def diff_text(
         if moved:
             parts += ["", grid(_moved(moved[:limit], screen), screen)]
         if len(moved) > limit:
-            parts.append(Text(f"and {len(moved) - limit} more; see --limit and --json"))
+            more = f"and {len(moved) - limit} more"
+            parts.append(Text(f"{more}: {_differ(runs, len(moved), outcome)}" if runs else more))
         for word in ("new", "removed", "changed", "lost"):
             names = getattr(one, word)
             if names:
@@ -333,7 +357,8 @@ def diff_text(
                     f" and {len(names) - 8} more" if len(names) > 8 else ""
                 )
                 parts.append(labelled(word, words.clean(shown, lines=False), LABEL + 1))
-    parts += attack_lists(attacks, screen)
+    whole = _differ(runs, longest(attacks), outcome) if runs else ""
+    parts += attack_lists(attacks, screen, whole=whole, limit=limit)
     worst = [case for one in compared for case in one.moved if case.outcome == "regressed"]
     if runs is not None and worst:
         case = min(worst, key=lambda case: -abs(case.change))

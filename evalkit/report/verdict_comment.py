@@ -148,7 +148,7 @@ def _attacks(verdict: Verdict) -> list[str]:
         more = len(found) - len(texts)
         named = ", ".join(texts) + (f" and {words.count(more)} more" if more else "")
         head = f"{words.count(len(found))} {attacks.TITLES[what]}"
-        said.append(f"- {f'**{head}**' if what == 'new' else head}: {named}")
+        said.append(f"- {f'**{head}**' if what in attacks.WORSE else head}: {named}")
     first = attacks.first_new(verdict.attacks)
     if first is not None and verdict.baseline and not verdict.against:
         ids = f"{first.case_id} {verdict.baseline[-1]} {verdict.candidate}"

@@ -126,6 +126,18 @@ def test_what_is_new_fixed_and_known_is_named():
     assert {one.what for one in alone.cases} == {"succeeded", "undecidable"}
 
 
+def test_twins_are_told_apart_by_what_the_baseline_did_with_them():
+    before = bench([HELD], [HELD] * 3 + [LOST], refused=[0, 1], run="old")
+    after = bench([HELD], [HELD] * 4, refused=[0, 2, 3], run="new")
+    (attacks,) = judged(before, after, rate()).attacks
+    assert [(one.name, one.what, one.before) for one in attacks.cases] == [
+        ("twin-3", "newly_refused", "answered"),
+        ("twin-4", "newly_refused", ""),
+        ("twin-1", "still_refused", "refused"),
+        ("twin-2", "answered_again", "refused"),
+    ]
+
+
 def test_a_rise_against_the_baseline_is_paired():
     before = bench([HELD] * 60 + [HIT] * 4, run="old")
     after = bench([HELD] * 40 + [HIT] * 24, run="new")

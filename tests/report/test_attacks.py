@@ -97,11 +97,39 @@ def test_the_verdict_says_how_to_see_the_first_new_one():
     assert named(case("a+base64+wrap:email", "new")) == "a+base64+wrap:email"
 
 
-def test_many_are_counted_and_some_are_named():
-    many = [case(f"case{number}", "new") for number in range(30)]
-    text = Screen().render(attack_parts([found(*many)], Screen()))
-    assert "30: case0" in text
-    assert "and 24 more" in " ".join(text.split())
+def test_many_are_counted_some_are_named_and_a_command_names_all():
+    many = [case(f"case{number}", "new") for number in range(60)]
+    text = Screen().render(attack_parts([found(*many)], Screen(), whole="evalkit show x --json"))
+    assert "60: case0" in text
+    assert "and 54 more" in " ".join(text.split())
+    assert "all  evalkit show x --json" in text
+    few = Screen().render(attack_parts([found(*CASES)], Screen(), whole="evalkit show x"))
+    assert "evalkit show" not in few
+    text = verdict_text(verdict(*many), Screen())
+    assert "all  evalkit diff old new --limit 60" in text
+    assert "all  evalkit diff old new\n" in verdict_text(verdict(*many[:30]), Screen())
+    shown = diff_text((), Screen(), attacks=[found(*many)], limit=60)
+    assert "case59" in shown
+    assert "more" not in shown
+
+
+def test_twins_that_are_refused_now_are_told_from_those_that_were():
+    twins = (
+        case("t1", "newly_refused", before="answered"),
+        case("t2", "still_refused", before="refused"),
+        case("t3", "answered_again", before="refused"),
+    )
+    plain = " ".join(verdict_text(verdict(*twins), Screen()).split())
+    assert "newly refused 1: t1" in plain
+    assert "still refused 1: t2" in plain
+    assert "answered again 1: t3" in plain
+    assert "evalkit why t1 old new" in plain
+    text = verdict_markdown(verdict(*twins))
+    assert "- **1 newly refused**: t1" in text
+    assert "- 1 still refused: t2" in text
+    (attacks,) = json.loads(verdict_json(verdict(*twins)))["attacks"]
+    assert [one["what"] for one in attacks["cases"]] == [one.what for one in twins]
+    assert "newly refused: t1" in verdict_junit(verdict(*twins))
 
 
 def test_json_and_junit_have_it_all():

@@ -44,6 +44,7 @@ def terminal(
     """A run as text for a terminal of ``width`` columns."""
     screen = Screen(width=width, colour=colour, unicode=unicode)
     parts: list[RenderableType] = [*_head(view, screen)]
+    whole = f"evalkit show {view.run_id} --json"
     attacked = {one.suite for one in view.attacks}
     brief = attacked if len(attacked) > FEW_ATTACKED else set[str]()
     empty = [one.name for one in view.suites if not one.targets]
@@ -55,8 +56,8 @@ def terminal(
         if suite.name not in brief and suite.name not in idle:
             # of attacks those that succeeded are listed below: to refuse one is not bad
             plain = replace(suite, worst=()) if suite.name in attacked else suite
-            parts += ["", *_suite(plain, screen)]
-    parts += attack_parts(view.attacks, screen)
+            parts += ["", *_suite(plain, screen, whole)]
+    parts += attack_parts(view.attacks, screen, whole=whole)
     if brief:
         more = f"evalkit show {view.run_id} --suite {min(brief)}"
         parts += ["", labelled("more", f"all of one suite: {more}", LABEL)]
@@ -135,7 +136,7 @@ def _cost(view: RunView) -> str:
     return f"cost {words.money(view.cost_usd)}{more}"
 
 
-def _suite(suite: SuiteView, screen: Screen) -> list[RenderableType]:
+def _suite(suite: SuiteView, screen: Screen, whole: str) -> list[RenderableType]:
     from rich.text import Text
 
     if not suite.targets:
@@ -154,7 +155,7 @@ def _suite(suite: SuiteView, screen: Screen) -> list[RenderableType]:
             labelled("" if place else "targets", _about(suite, place, screen), LABEL)
             for place in range(len(suite.targets))
         ]
-    parts += _slices(suite, screen)
+    parts += _slices(suite, screen, whole)
     parts += _notes(suite, screen)
     parts += _worst(suite, screen)
     return parts
@@ -306,8 +307,8 @@ def interval_text(row: MetricRow | SliceRow, cell: Cell) -> str:
     return words.interval(cell.value, row.unit, cell.low, cell.high)
 
 
-def _slices(suite: SuiteView, screen: Screen) -> list[RenderableType]:
-    """The first metric by slice, a table a tag; ``--json`` has the others."""
+def _slices(suite: SuiteView, screen: Screen, whole: str) -> list[RenderableType]:
+    """The first metric by slice, a table a tag; the command ``whole`` prints the others."""
     from rich.text import Text
 
     parts: list[RenderableType] = []
@@ -319,7 +320,7 @@ def _slices(suite: SuiteView, screen: Screen) -> list[RenderableType]:
         columns = partial(_slice_columns, suite, shown, label, screen)
         parts += ["", *(grid(block, screen) for block in _side_by_side(suite, columns, screen))]
         if len(rows) > len(shown):
-            parts.append(Text(f"and {len(rows) - len(shown)} more values; see --json"))
+            parts.append(Text(f"and {len(rows) - len(shown)} more values: {whole}"))
     return parts
 
 
