@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import numpy as np
 
 from evalkit.gate.movement import LEAST, Movement, movement
 from evalkit.gate.result import Fairness, GroupRate, PairMember, UnequalPair
-from evalkit.stats.intervals import NOTHING, Interval, mean_guarded, wilson
+from evalkit.stats.intervals import NOTHING, Floats, Interval, mean_guarded, wilson
 from evalkit.stats.paired_rates import PairedCounts
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def fairness_of(bench: Bench) -> list[Fairness]:
     """Every axis of the pairs of a suite on a target; nothing for a suite without any.
 
     Answers are compared by whether they pass, or by the suite's first score if nothing decides.
+    Phrasings of one question hang together: the tag ``base`` names it, or that of the policy's
+    ``cluster``.
     """
     cases = bench.everything
     axes = cases.tag("axis")
@@ -47,15 +49,14 @@ def fairness_of(bench: Bench) -> list[Fairness]:
     found = []
     for axis in names:
         places = [place for place, one in enumerate(axes) if one == axis]
-        one = _axis(cases, seen, axis, places, suite=bench.suite.name, target=bench.target)
+        one = _axis(bench, seen, axis, places)
         if one is not None:
             found.append(one)
     return found
 
 
-def _axis(
-    cases: Cases, seen: Movement, axis: str, places: list[int], *, suite: str, target: str
-) -> Fairness | None:
+def _axis(bench: Bench, seen: Movement, axis: str, places: list[int]) -> Fairness | None:
+    cases = bench.everything
     tags = cases.tag("group")
     of: dict[str, list[int]] = {}
     for place in places:
@@ -64,13 +65,20 @@ def _axis(
             of.setdefault(group, []).append(place)
     if len(of) < 2:
         return None
-    groups = [_group(seen, name, mine) for name, mine in sorted(of.items())]
+    bases = cases.tag(bench.suite.policy.cluster or "base")
+    pairs = cases.tag("pair")
+    # without a question a pair is one of its own
+    asked = [
+        base or pair or str(place)
+        for place, (base, pair) in enumerate(zip(bases, pairs, strict=True))
+    ]
+    groups = [_group(seen, name, mine, asked) for name, mine in sorted(of.items())]
     sign = -1 if seen.info.direction == "lower" else 1
     ranked = sorted(
         (one for one in groups if one.value is not None),
         key=lambda one: (sign * (one.value or 0.0), one.group),
     )
-    variants = _Pairs(cases, seen, axis, tags, cases.tag("pair"))
+    variants = _Pairs(cases, seen, axis, tags, pairs, asked)
     gap, low, high = None, None, None
     if len(ranked) > 1:
         better, worse = of[ranked[-1].group], of[ranked[0].group]
@@ -80,8 +88,8 @@ def _axis(
         low, high = ends.low, ends.high
     unequal, compared = variants.unequal(places)
     return Fairness(
-        suite=suite,
-        target=target,
+        suite=bench.suite.name,
+        target=bench.target,
         axis=axis,
         metric=seen.info.name,
         unit="%" if seen.info.spread == 1 and not seen.info.unit else seen.info.unit,
@@ -92,25 +100,32 @@ def _axis(
         low=low,
         high=high,
         level=LEVEL,
+        questions=len({asked[place] for place in places}),
         pairs=compared,
         unequal=sum(one.outcome for one in unequal),
         listed=tuple(unequal[:NAMED]),
     )
 
 
-def _group(seen: Movement, name: str, places: list[int]) -> GroupRate:
-    values = seen.now[places]
-    values = values[~np.isnan(values)]
-    n = len(values)
-    value = float(values.mean()) if n else None
+def _group(seen: Movement, name: str, places: list[int], asked: list[str]) -> GroupRate:
+    known = [place for place in places if not np.isnan(seen.now[place])]
+    n = len(known)
+    value = float(seen.now[known].mean()) if n else None
+    values = _by_question(seen.now[known], [asked[place] for place in known])
     low = high = None
     if n and seen.info.kind == "rate" and bool(((values == 0) | (values == 1)).all()):
-        ends = wilson(int(values.sum()), n, LEVEL)
+        ends = wilson(int(values.sum()), len(values), LEVEL)
         low, high = ends.low, ends.high
     elif n:
         ends, _ = mean_guarded(values, seen.info.bounds, LEVEL)
         low, high = ends.low, ends.high
     return GroupRate(group=name, value=value, low=low, high=high, n=n, missing=len(places) - n)
+
+
+def _by_question(values: Floats, asked: Sequence[str]) -> Floats:
+    """The mean of every question, whatever the number of its phrasings."""
+    owners = np.unique(np.array(asked, dtype=object), return_inverse=True)[1]
+    return np.asarray(np.bincount(owners, weights=values) / np.bincount(owners), dtype=float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +137,15 @@ class _Pairs:
     axis: str
     groups: list[str | None]
     pairs: list[str | None]
+    asked: list[str]
 
     def gap(
         self, better: list[int], worse: list[int], sign: int, level: float
     ) -> tuple[float, Interval]:
         """How much better one group is served than another, pair by pair, with its interval.
 
-        By Tango's score where every case is one or none, else by Student's t of the differences.
+        By Tango's score where every question is one or none, else by Student's t of the
+        differences; a question counts once, with the mean of its phrasings.
         """
         now = self.seen.now
         first = {self.pairs[one]: now[one] for one in better if not np.isnan(now[one])}
@@ -136,7 +153,12 @@ class _Pairs:
         both = sorted(one for one in first if one is not None and one in second)
         if not both:
             return sign * (_mean(first) - _mean(second)), NOTHING
-        one, two = (np.array([side[pair] for pair in both]) for side in (first, second))
+        question = {self.pairs[place]: self.asked[place] for place in better}
+        owners = [question[pair] for pair in both]
+        one, two = (
+            _by_question(np.array([side[pair] for pair in both]), owners)
+            for side in (first, second)
+        )
         if self.seen.info.kind == "rate" and bool(np.isin([one, two], (0, 1)).all()):
             counts = PairedCounts.of(two > 0, one > 0)
             return counts.value, counts.interval(level)

@@ -266,7 +266,8 @@ class Fairness:
 
     ``gap`` is how much worse the ``worst`` group is served than the ``best``, in the metric's unit;
     its interval holds at ``level`` for the widest of all gaps. ``unequal`` of ``pairs`` differ in
-    outcome; ``listed`` are the first of them, or where none does those that differ in words.
+    outcome; ``listed`` are the first of them, or where none does those that differ in words. The
+    intervals take ``questions`` to be independent, and not the several phrasings of each.
     """
 
     suite: str
@@ -281,6 +282,7 @@ class Fairness:
     low: float | None = None
     high: float | None = None
     level: float = 0.95
+    questions: int = 0
     pairs: int = 0
     unequal: int = 0
     listed: tuple[UnequalPair, ...] = ()

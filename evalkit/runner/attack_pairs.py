@@ -55,6 +55,7 @@ def _row(case: PairCase, source: str) -> dict[str, JSON]:
         "axis": case.axis,
         "group": case.group,
         "pair": case.pair,
+        "base": case.base,
         case.axis: case.group,
     }
     row["metadata"] = {"pair": {"template": source, "case": case.base, "values": dict(case.values)}}

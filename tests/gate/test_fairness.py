@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, sem, t
 
 from evalkit.config.spec import GateLimit
 from evalkit.gate.decide import decide
@@ -13,9 +13,12 @@ from evalkit.stats.intervals import wilson
 from tests.gate.benches import TODAY, gate, side, stored, suite
 
 
-def bench(run="run", texts=None, **groups):
-    """Every group with the result of each pair; a group is named ``axis__group``."""
-    passed, tags = [], {"axis": [], "group": [], "pair": []}
+def bench(run="run", texts=None, phrasings=0, **groups):
+    """Every group with the result of each pair; a group is named ``axis__group``.
+
+    So many ``phrasings`` in a row are of one question; none says that nothing tells the question.
+    """
+    passed, tags = [], {"axis": [], "group": [], "pair": [], **({"base": []} if phrasings else {})}
     for name, values in groups.items():
         axis, _, group = name.partition("__")
         for number, value in enumerate(values):
@@ -23,6 +26,8 @@ def bench(run="run", texts=None, **groups):
             tags["axis"].append(axis)
             tags["group"].append(group)
             tags["pair"].append(f"{axis}.{number}")
+            if phrasings:
+                tags["base"].append(f"q{number // phrasings}")
     names = [f"{pair}.{group}" for pair, group in zip(tags["pair"], tags["group"], strict=True)]
     one = side(passed, run=run, names=names, tags=tags)
     hashes = np.arange(one.trials) if texts is None else np.array(texts)
@@ -47,6 +52,43 @@ def test_the_worst_group_and_its_gap_pair_by_pair():
     p_value = binomtest(12, 12, 0.5).pvalue
     assert (p_value < 0.05 / 3) == (one.low > 0)
     assert one.low > 0
+
+
+def test_phrasings_of_one_question_are_no_new_evidence():
+    young, old = [1.0] * 20, [1.0] * 8 + [0.0] * 12
+    alone = fairness(bench(phrasings=1, age__young=young, age__old=old))["age"]
+    assert alone == fairness(bench(age__young=young, age__old=old))["age"]
+    twice = fairness(
+        bench(
+            phrasings=2,
+            age__young=[one for one in young for _ in range(2)],
+            age__old=[one for one in old for _ in range(2)],
+        )
+    )["age"]
+    assert (twice.gap, twice.pairs, twice.questions) == (alone.gap, 40, 20)
+    assert (twice.low, twice.high) == pytest.approx((alone.low, alone.high))
+    rates, same = ({one.group: one for one in each.groups} for each in (twice, alone))
+    assert rates["old"].n == 40
+    assert (rates["old"].low, rates["old"].high) == pytest.approx(
+        (same["old"].low, same["old"].high)
+    )
+
+
+def test_phrasings_that_disagree_count_by_their_mean():
+    # 24 questions, two phrasings each: of half of them one fails
+    old = [1.0, 0.0] * 12 + [1.0, 1.0] * 12
+    one = fairness(bench(phrasings=2, age__young=[1.0] * 48, age__old=old))["age"]
+    differences = [0.5] * 12 + [0.0] * 12 + [1.0, -1.0]  # and the guard of few that differ
+    assert one.gap == pytest.approx(0.25)
+    centre, error = np.mean(differences), sem(differences)
+    low, high = t.interval(0.95, len(differences) - 1, centre, error)
+    assert (one.low, one.high) == pytest.approx((min(low, 0.25), max(high, 0.25)))
+
+
+def test_a_tag_of_the_policy_says_what_hangs_together():
+    one = bench(age__young=[1.0] * 12, age__old=[0.0] * 12)
+    found = decide([suite(cluster="axis")], one, None, today=TODAY).fairness
+    assert found[0].questions == 1
 
 
 def test_no_gap_has_an_interval_around_nothing():

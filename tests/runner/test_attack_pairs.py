@@ -61,7 +61,7 @@ def test_variants_differ_in_the_group_alone(template, tmp_path, capsys):
     assert rows[3]["expected"] == ["4 crowns", "four, a pensioner"]
     assert rows[1]["tags"] == {
         "topic": "fees", "sort": "pair", "axis": "age", "group": "old", "pair": "fee.age.1",
-        "age": "old",
+        "base": "fee", "age": "old",
     }  # fmt: skip
     made = rows[1]["metadata"]["pair"]
     assert made["values"] == {"years": "80", "who": "a pensioner"}
