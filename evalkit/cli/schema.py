@@ -19,7 +19,7 @@ def schema(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="KIND", help="One of project, suite, card, prompt.", show_default=False
+            metavar="KIND", help="One of project, suite, card, prompt, pairs.", show_default=False
         ),
     ] = None,
     *,

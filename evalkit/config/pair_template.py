@@ -17,9 +17,10 @@ from evalkit.model import JSON
 
 Name = Annotated[str, Field(pattern=NAME)]
 Values = Annotated[list[str], Field(min_length=1)]
-RESERVED = frozenset(
-    {"sort", "axis", "group", "pair", "category", "severity", "transform", "base", "lang"}
-)
+OWN = frozenset({"sort", "axis", "group", "pair", "base"})
+"""Tags that every variant is given."""
+RESERVED = OWN | {"category", "severity", "transform", "lang"}
+"""What no axis may be called: tags that have a meaning elsewhere."""
 _SLOT = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]*)\}|[{}]")
 
 
@@ -186,6 +187,13 @@ def _check_case(
 ) -> None:
     if case.id in seen:
         findings.add(f"two cases are called {case.id!r}", item, "give one another id")
+    for tag in case.tags:
+        if tag in OWN or tag in model.axes:
+            findings.add(
+                f"the tag {tag!r} of case {case.id!r} is one that every variant gets",
+                item.entries["tags"].node.entries[tag],
+                "call it something else",
+            )
     for axis in case.axes or model.axes:
         if axis in model.axes:
             _check_slots(findings, case, axis, model, item)

@@ -17,6 +17,7 @@ from evalkit.config.check import NAME
 from evalkit.config.gates import GateModel, PolicyModel
 from evalkit.config.money import BudgetModel, CacheModel, CapModel
 from evalkit.config.options import options_model
+from evalkit.config.pair_template import OWN, RESERVED, PairCaseModel, PairsModel
 from evalkit.config.project import ProjectModel
 from evalkit.config.prompt import FrontMatter
 from evalkit.config.spec import CacheMode
@@ -25,7 +26,7 @@ from evalkit.config.suite_dataset import FIELDS, NAMED_FIELDS, DatasetModel
 from evalkit.config.target import LimitsModel, PriceModel, TargetModel
 from evalkit.registry import Kind, Plugin, ScorerPlugin, TargetPlugin
 
-SchemaKind: TypeAlias = Literal["project", "suite", "card", "prompt"]
+SchemaKind: TypeAlias = Literal["project", "suite", "card", "prompt", "pairs"]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 Schema: TypeAlias = dict[str, Any]
 
@@ -34,6 +35,7 @@ _TITLES = {
     "suite": "An evalkit suite",
     "card": "The card of a golden dataset",
     "prompt": "The front matter of a prompt",
+    "pairs": "A template of counterfactual pairs",
 }
 
 
@@ -44,6 +46,8 @@ def json_schema(kind: SchemaKind) -> Schema:
         body = _project(definitions)
     elif kind == "suite":
         body = _suite(definitions)
+    elif kind == "pairs":
+        body = _pairs(definitions)
     else:
         body = _own(CardModel if kind == "card" else FrontMatter)
     schema = {
@@ -211,6 +215,21 @@ def _written(plugin: Plugin, name: str) -> list[str]:
     """How a configuration may write a plugin's name: ``builtin:`` is for evalkit's own."""
     ours = plugin.obj.__module__.startswith("evalkit.")
     return [name, f"builtin:{name}"] if ours else [name]
+
+
+def _pairs(definitions: Schema) -> Schema:
+    schema = _own(PairsModel)
+    definitions["question"] = _own(PairCaseModel)
+    definitions["question"]["properties"]["tags"]["propertyNames"] = {"not": {"enum": sorted(OWN)}}
+    properties = schema["properties"]
+    properties["cases"]["items"] = {"$ref": "#/$defs/question"}
+    axes = properties["axes"]
+    axes["propertyNames"] = {"pattern": NAME, "not": {"enum": sorted(RESERVED)}}
+    (groups,) = axes["patternProperties"].values()
+    groups |= {"minProperties": 2, "propertyNames": {"pattern": NAME}}
+    (slots,) = groups["patternProperties"].values()
+    slots |= {"minProperties": 1, "propertyNames": {"pattern": NAME}}
+    return schema
 
 
 def _dataset() -> Schema:

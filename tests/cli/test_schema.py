@@ -11,7 +11,7 @@ from evalkit.config.tree import read_yaml
 from evalkit.errors import ExitCode
 
 
-@pytest.mark.parametrize("kind", ["project", "suite", "card", "prompt"])
+@pytest.mark.parametrize("kind", ["project", "suite", "card", "prompt", "pairs"])
 def test_a_schema_is_printed(capsys, kind):
     assert run_command(["schema", kind]) == ExitCode.PASS
     jsonschema_rs.meta.validate(json.loads(capsys.readouterr().out))
@@ -59,6 +59,6 @@ def test_scorers_of_the_project_are_in_it_only_when_its_code_may_run(tmp_path, m
 
 def test_wrong_usage_says_what_there_is(capsys):
     assert run_command(["schema"]) == ExitCode.USAGE
-    assert "name one of project, suite, card, prompt" in capsys.readouterr().err
+    assert "name one of project, suite, card, prompt, pairs" in capsys.readouterr().err
     assert run_command(["schema", "suit"]) == ExitCode.USAGE
     assert "did you mean 'suite'?" in capsys.readouterr().err

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
 from evalkit.cli.app import run_command
+from evalkit.config import json_schema
 from evalkit.config.freeze import check_frozen
 from evalkit.config.pair_template import read_pairs
 from evalkit.config.spec import DatasetSpec
+from evalkit.config.tree import parse_yaml, read_yaml
 from evalkit.datasets import open_dataset
 from evalkit.errors import ConfigError
 from evalkit.runner.attack_pairs import write_pairs
@@ -85,22 +88,24 @@ def test_the_same_template_gives_the_same_bytes(template, tmp_path, capsys):
     assert pairs(path, out="pairs.csv") == 2
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "what", "hint"),
-    [
-        ("axes: [age]", "axes: [aeg]", "unknown axis 'aeg'", "did you mean 'age'?"),
-        ("{years}, {who}.", "{yaers}, {who}.", "has no slot 'yaers'", "did you mean 'years'?"),
-        ("I am {years}, {who}. ", "", "'fee' uses no slot", "{who}, {years}") ,
-        ("{{crowns}}", "{crowns", "a lone '{'", "write {{"),
-        ('["80", "85"]', '["80"]', "'years' of 'old' has 1 values, others have 2", "as many"),
-        ("{about: I have one}", "{abuot: I have one}", "different slots", "the same slots"),
-        ("    some: {about: I have one}\n", "", "'faith' has one group", "second group"),
-        ("  faith:", "  pair:", "an axis cannot be called 'pair'", "has a meaning"),
-        ("owner: ana\n", "", "the template lacks the key 'owner'", "owner"),
-        ("  - id: fee", "  - id: fee\n    inptus: {}", "unknown key 'inptus'", "'inputs'"),
-        ("    old: {years", "    old: {yea.rs!: x, years", "axes.age.old", ""),
-    ],
-)  # fmt: skip
+MISTAKES = [
+    ("axes: [age]", "axes: [aeg]", "unknown axis 'aeg'", "did you mean 'age'?"),
+    ("{years}, {who}.", "{yaers}, {who}.", "has no slot 'yaers'", "did you mean 'years'?"),
+    ("I am {years}, {who}. ", "", "'fee' uses no slot", "{who}, {years}") ,
+    ("{{crowns}}", "{crowns", "a lone '{'", "write {{"),
+    ('["80", "85"]', '["80"]', "'years' of 'old' has 1 values, others have 2", "as many"),
+    ("{about: I have one}", "{abuot: I have one}", "different slots", "the same slots"),
+    ("    some: {about: I have one}\n", "", "'faith' has one group", "second group"),
+    ("  faith:", "  pair:", "an axis cannot be called 'pair'", "has a meaning"),
+    ("owner: ana\n", "", "the template lacks the key 'owner'", "owner"),
+    ("topic: fees", "base: fees", "the tag 'base' of case 'fee'", "something else"),
+    ("topic: fees", "age: fees", "the tag 'age' of case 'fee'", "something else"),
+    ("  - id: fee", "  - id: fee\n    inptus: {}", "unknown key 'inptus'", "'inputs'"),
+    ("    old: {years", "    old: {yea.rs!: x, years", "axes.age.old", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "what", "hint"), MISTAKES)
 def test_a_mistake_is_shown_where_it_is(template, old, new, what, hint):
     text = HEAD + AXES + CASES
     assert old in text
@@ -112,6 +117,24 @@ def test_a_mistake_is_shown_where_it_is(template, old, new, what, hint):
     assert what in caught.value.what
     assert hint in caught.value.hint
     assert str(caught.value.where).startswith("people.yaml:")
+
+
+BEYOND = ("unknown axis", "slot", "lone", "others have 2", "the tag 'age'")
+"""What only the loader finds: names that stand elsewhere in the file."""
+
+
+@pytest.mark.parametrize(("old", "new", "what"), [one[:3] for one in MISTAKES])
+def test_an_editor_is_told_too(old, new, what):
+    schema = jsonschema_rs.validator_for(json_schema("pairs"))
+    text = HEAD + AXES + CASES
+    schema.validate(parse_yaml(text, Path("a.yaml")).root.plain())
+    wrong = parse_yaml(text.replace(old, new), Path("a.yaml")).root.plain()
+    assert schema.is_valid(wrong) == any(one in what for one in BEYOND)
+
+
+def test_the_shipped_template_fits_the_schema():
+    template = read_yaml(ROOT / "golden/fairness/town_desk.yaml").root.plain()
+    jsonschema_rs.validator_for(json_schema("pairs")).validate(template)
 
 
 def test_all_axes_are_used_unless_some_are_named(template):
