@@ -65,7 +65,7 @@ class PassFail:
 class Scores(PassFail):
     """Bounded scores, most of which do not move; a drop is a few cases that lose much."""
 
-    reps, alpha = 200, 0.065  # Student's t of so skewed a drop is that much optimistic
+    reps = 400
 
     def draw(self, rng, n, *, worse):
         noise = np.where(rng.random(n) < 0.1, rng.choice([-0.3, 0.3], n), 0.0)
