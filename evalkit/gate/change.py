@@ -148,7 +148,8 @@ def _bets(question: Question, before: Measured, worst: Floats, best: Floats, few
 
     def evidence(ends: Floats) -> AnytimeMean:
         assert question.order is not None
-        return AnytimeMean(values=ends[question.order], low=-spread, high=spread, tuned=tuned)
+        values = ends[question.order]
+        return AnytimeMean(values=values, low=-spread, high=spread, tuned=tuned, even=True)
 
     return Claims(worst=evidence(worst), best=evidence(best), method="bets", fewest=fewest)
 
