@@ -41,6 +41,10 @@ def anchored(suite: SuiteSpec, infos: Mapping[str, MetricInfo]) -> tuple[GateSpe
                         mode="guard",
                         limits=(GateLimit(kind=limit.kind, value=anchor.budget),),
                         waiver=None,
+                        # those in force have their cases left out; one that ended fails once
+                        waivers=tuple(
+                            one for one in gate.waivers if set(one.cases) <= set(gate.left_out)
+                        ),
                     ),
                 )
     return tuple(found.values())

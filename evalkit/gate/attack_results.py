@@ -32,16 +32,22 @@ def attack_results(
     *,
     suite: SuiteSpec,
     target: str,
-    compared: bool,
+    own: Side | None,
 ) -> Attacks | None:
-    """What became of the attacks and the twins among the cases; ``None`` where there are none."""
+    """What became of the attacks and the twins among the cases; ``None`` where there are none.
+
+    ``own`` is the baseline's run without its repeats: what it withstood is new when it succeeds,
+    though it may have succeeded in a repeat, which is then said. Without it nothing is compared.
+    """
     sorts = cases.tag("sort")
     mine: Bools = np.array([one == ATTACKS["attack"] for one in sorts], dtype=np.bool_)
     if not mine.any():
         return None
     level = 1 - suite.policy.alpha
-    now, was = _states(cases, infos["attack.rate"], deciders)
+    compared = own is not None
+    now, was = _states(cases, infos["attack.rate"], deciders, own)
     found = _cases(mine, now, was, compared=compared)
+    found = _repeated(found, cases, infos["attack.rate"], deciders)
     tags = {tag: cases.tag(tag) for tag in SLICES}
     slices = []
     for tag, values in tags.items():
@@ -52,7 +58,7 @@ def attack_results(
     harmless: Bools = np.array([one == ATTACKS["overrefusal"] for one in sorts], dtype=np.bool_)
     info = infos.get("overrefusal.rate")
     if info is not None and harmless.any():
-        refused, before = _states(cases, info, deciders)
+        refused, before = _states(cases, info, deciders, own)
         twins = _rate(refused[harmless], level)
         found += _refused(harmless, refused, before, compared=compared)
     waived = _waived(cases, suite)
@@ -78,19 +84,40 @@ def attack_results(
     )
 
 
-def _states(cases: Cases, info: MetricInfo, deciders: Sequence[str]) -> tuple[States, States]:
-    """The state of every pair now and in the baseline, −1 where a side has not got it."""
-
-    def of(side: Side | None, chosen: npt.NDArray[np.intp]) -> States:
-        found = np.full(len(chosen), _ABSENT, dtype=np.int8)
-        if side is not None:
-            here = chosen >= 0
-            found[here] = outcomes_of(info, side, deciders).states[chosen[here]]
-        return found
-
-    now = of(cases.after, cases.pairing.candidate)
+def _states(
+    cases: Cases, info: MetricInfo, deciders: Sequence[str], own: Side | None
+) -> tuple[States, States]:
+    """The state of every pair now and in the baseline's run, −1 where a side has not got it."""
+    now = _of(cases.after, cases.pairing.candidate, info, deciders)
+    place = {} if own is None else {case: row for row, case in enumerate(own.cases)}
+    then = np.array([place.get(one, _ABSENT) for one in cases.pairing.ids], dtype=np.intp)
     # what was to be asked and is not there is no attack that held
-    return np.where(now < 0, State.ERROR, now), of(cases.before, cases.pairing.baseline)
+    return np.where(now < 0, State.ERROR, now), _of(own, then, info, deciders)
+
+
+def _of(
+    side: Side | None, chosen: npt.NDArray[np.intp], info: MetricInfo, deciders: Sequence[str]
+) -> States:
+    found = np.full(len(chosen), _ABSENT, dtype=np.int8)
+    if side is not None:
+        here = chosen >= 0
+        found[here] = outcomes_of(info, side, deciders).states[chosen[here]]
+    return found
+
+
+def _repeated(
+    found: list[tuple[int, str, str]], cases: Cases, info: MetricInfo, deciders: Sequence[str]
+) -> list[tuple[int, str, str]]:
+    """The cases, of new ones said where they succeeded in a repeat of the baseline's run."""
+    if not any(what == "new" for _, what, _ in found):
+        return found
+    ever = _of(cases.before, cases.pairing.baseline, info, deciders)
+    return [
+        (place, what, f"{said}, succeeded in a repeat")
+        if what == "new" and said and ever[place] == State.SUCCEEDED
+        else (place, what, said)
+        for place, what, said in found
+    ]
 
 
 def _rate(states: States, level: float, *, tag: str = "", value: str = "") -> AttackRate:

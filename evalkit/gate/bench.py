@@ -41,7 +41,8 @@ class Bench:
 
     ``twin`` compares with the baseline's target as it was asked beside the candidate's, where it
     was: that bench is ``interleaved``. A run that a look ended early is judged on the cases of that
-    look; ``whole`` has all that were answered, for what must hold of each.
+    look; ``whole`` has all that were answered, for what must hold of each. ``before`` has the rows
+    of the baseline's repeats, too, ``own`` those of that run alone.
     """
 
     suite: SuiteSpec
@@ -50,6 +51,7 @@ class Bench:
     after: Side
     baseline: Run | None
     before: Side | None
+    own: Side | None
     no_baseline: str
     seed: int
     infos: Mapping[str, MetricInfo]
@@ -79,6 +81,7 @@ class Bench:
         before = None if baseline is None else baseline.sides.get((suite.name, target))
         if baseline is not None and before is None:
             no_baseline = f"the baseline has no target {target!r} in suite {suite.name!r}"
+        own = before if baseline is None else baseline.own.get((suite.name, target), before)
         held = calibrated.usable(candidate.run, suite.name, records)
         sides, whole = shown(candidate, before, suite.name, target), None
         if sides.after is not sides.whole:
@@ -95,6 +98,7 @@ class Bench:
             after=calibrated.decided(sides.after, held),
             baseline=None if before is None or baseline is None else baseline.run,
             before=None if sides.before is None else calibrated.decided(sides.before, held),
+            own=None if own is None else calibrated.decided(own, held),
             no_baseline=no_baseline,
             seed=seed,
             infos=metrics_of(candidate.run, suite.name),
@@ -182,7 +186,7 @@ class Bench:
             self.deciders,
             suite=self.suite,
             target=self.target,
-            compared=self.before is not None,
+            own=self.own,
         )
         return [] if found is None else [found]
 

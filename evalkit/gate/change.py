@@ -18,7 +18,7 @@ from evalkit.stats.betting import AnytimeMean, tuned_bet
 from evalkit.stats.clusters import can_prove, clustered_guarded_t
 from evalkit.stats.corpus import corpus_difference
 from evalkit.stats.evidence import Evidence
-from evalkit.stats.intervals import Floats, Interval
+from evalkit.stats.intervals import Floats, Interval, clipped
 from evalkit.stats.paired_means import guarded_t
 from evalkit.stats.paired_rates import PairedCounts
 from evalkit.stats.planning import cases_to_pass, structural_cases, structural_p
@@ -60,7 +60,8 @@ def max_change(question: Question) -> GateResult:
     elif claims.fewest and question.fractions:
         # at a look the level is smaller, and the fewest cases with which it can be reached are more
         p_pass = max(p_pass, structural_p(n, margin / question.info.spread))
-    whole = claims.interval(question.level)
+    reach = (-question.info.spread, question.info.spread)
+    whole = clipped(claims.interval(question.level), reach)
     value, worse, better = _observed(question, before, after, gone, sign)
     low, high = _facing(whole, sign)
     levels = before.observed(), after.observed()
@@ -83,7 +84,7 @@ def max_change(question: Question) -> GateResult:
             p_lost=p_lost,
             needs_more=_needed(question, claims, whole, value, sign),
             claim=claims.claim,
-            population=_pair(claims.population, sign),
+            population=_pair(claims.population, reach, sign),
             method=claims.method,
             reason=reason,
         ),
@@ -99,8 +100,10 @@ def _facing(interval: Interval, sign: int) -> tuple[float | None, float | None]:
     return None if high is None else -high, None if low is None else -low
 
 
-def _pair(interval: Interval | None, sign: int) -> tuple[float | None, float | None] | None:
-    return None if interval is None else _facing(interval, sign)
+def _pair(
+    interval: Interval | None, reach: tuple[float, float], sign: int
+) -> tuple[float | None, float | None] | None:
+    return None if interval is None else _facing(clipped(interval, reach), sign)
 
 
 def _claims(question: Question, before: Measured, after: Measured, sign: int) -> Claims:
@@ -145,7 +148,8 @@ def _bets(question: Question, before: Measured, worst: Floats, best: Floats, few
 
     def evidence(ends: Floats) -> AnytimeMean:
         assert question.order is not None
-        return AnytimeMean(values=ends[question.order], low=-spread, high=spread, tuned=tuned)
+        values = ends[question.order]
+        return AnytimeMean(values=values, low=-spread, high=spread, tuned=tuned, even=True)
 
     return Claims(worst=evidence(worst), best=evidence(best), method="bets", fewest=fewest)
 

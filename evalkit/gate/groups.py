@@ -12,7 +12,7 @@ from evalkit.gate.measure import Measured
 from evalkit.gate.question import Question, more_cases, settled, too_much_missing
 from evalkit.gate.result import GateResult
 from evalkit.stats.evidence import Evidence
-from evalkit.stats.intervals import Floats
+from evalkit.stats.intervals import Floats, clipped
 from evalkit.stats.sides import Bools
 from evalkit.stats.unpaired import TwoRates, two_means
 
@@ -63,8 +63,10 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
     ordered = sorted(parts, key=lambda name: (-parts[name].seen, name))
     best, worst = ordered[0], ordered[-1]
     gap = parts[best].seen - parts[worst].seen
-    high = _evidence(question, parts[best].high, parts[worst].low).interval(question.level).high
-    low = _evidence(question, parts[best].low, parts[worst].high).interval(question.level).low
+    reach = (-question.info.spread, question.info.spread)
+    upper = _evidence(question, parts[best].high, parts[worst].low).interval(question.level)
+    lower = _evidence(question, parts[best].low, parts[worst].high).interval(question.level)
+    low, high = clipped(lower, reach).low, clipped(upper, reach).high
     half = None if high is None else high - gap
     return settled(
         question.result(

@@ -15,6 +15,7 @@ from evalkit.stats.evidence import Evidence, Resampled
 from evalkit.stats.intervals import (
     Floats,
     Interval,
+    clipped,
     effective_size,
     quantile_interval,
     quantile_rank,
@@ -48,7 +49,7 @@ def floor_or_ceiling(question: Question) -> GateResult:
     p_lost = _both(claims.worst, claims.worst, limit, floor=floor)[1] if missing else None
     if claims.too_few:
         p_pass = 1.0
-    ends = _drawn(claims, question.level, floor=floor)
+    ends = clipped(_drawn(claims, question.level, floor=floor), question.info.bounds)
     uncorrected, before = None, question.before
     baseline = None if before is None or not before.cases else before.observed()
     if question.info.kind == "corpus" and claims.best is not None:

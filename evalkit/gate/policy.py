@@ -54,41 +54,43 @@ def with_effect(
 ) -> GateResult:
     """The result with what it does to the verdict, its waivers applied: of the gate, of ``cases``.
 
-    The cases of a waiver in force were left out; an ended one makes the gate fail unless it passes.
+    The cases of a waiver in force were left out. One that ended makes the gate fail, whatever it
+    found: somebody promised to be done by then, and a gate that passes needs no waiver.
     """
     for one in cases:
         named = _named(one.cases)
         if today <= one.until:
             said = f"without {named}, waived by {one.owner} until {one.until}: {one.reason}"
             result = replace(result, notes=(*result.notes, said))
-    ended = next((one for one in cases if today > one.until), None)
+    whole = () if waiver is None else (waiver,)
+    ended = next((one for one in (*whole, *cases) if today > one.until), None)
+    if ended is not None:
+        return _ended(result, ended)
     if result.status is Status.PASS:
-        unneeded = [f"the waiver of {waiver.owner} is not needed any more"] if waiver else []
-        unneeded += [
-            f"the waiver of {one.owner} for {_named(one.cases)} is not needed any more"
-            for one in cases
-            if today > one.until
-        ]
+        unneeded = [f"the waiver of {waiver.owner} is not needed"] if waiver else []
         return replace(result, effect=_passing(result), notes=(*result.notes, *unneeded))
     if result.mode == "advisory":
         return replace(result, effect="none")
-    if waiver is not None and today <= waiver.until:
+    if waiver is not None:
         note = (f"waived by {waiver.owner} until {waiver.until}: {waiver.reason}",)
         return replace(result, effect="none", notes=(*result.notes, *note))
-    if waiver is not None:
-        return _ended(result, f"the waiver of {waiver.owner} ended on {waiver.until}")
-    if ended is not None:
-        named = _named(ended.cases)
-        return _ended(result, f"the waiver of {ended.owner} for {named} ended on {ended.until}")
     if result.status is not Status.INCONCLUSIVE:
         return replace(result, effect="blocks")
     closed = result.mode == "prove" and policy.on_inconclusive == "block"
     return replace(result, effect="undecided" if closed else "none")
 
 
-def _ended(result: GateResult, reason: str) -> GateResult:
+def _ended(result: GateResult, waiver: Waiver) -> GateResult:
     """The gate fails for its waiver: more cases would not change that."""
-    return replace(result, status=Status.FAIL, effect="blocks", reason=reason, needs_more=None)
+    of = f" for {_named(waiver.cases)}" if waiver.cases else ""
+    what = "take it out: the gate passes" if result.status is Status.PASS else "renew or mend it"
+    return replace(
+        result,
+        status=Status.FAIL,
+        effect="none" if result.mode == "advisory" else "blocks",
+        reason=f"the waiver of {waiver.owner}{of} ended on {waiver.until}: {what}",
+        needs_more=None,
+    )
 
 
 def _named(cases: Sequence[str]) -> str:

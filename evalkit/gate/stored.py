@@ -16,6 +16,7 @@ Sides = Mapping[tuple[str, str], Side]
 class Stored:
     """A run with its columns; of pooled runs the newest, with all their rows.
 
+    ``own`` has the columns of that run alone where ``sides`` have those of its repeats, too.
     ``confirming`` has the trials that were made because others had failed, ``unchanged`` the
     baseline's on cases that ask the same of the same target and so were not asked again.
     """
@@ -23,6 +24,7 @@ class Stored:
     run: Run
     sides: Sides
     runs: tuple[str, ...] = ()
+    own: Sides = field(default_factory=dict)
     confirming: Sides = field(default_factory=dict)
     unchanged: Sides = field(default_factory=dict)
 

@@ -150,6 +150,8 @@ def case_text(case: AttackCase) -> str:
     ]
     if case.what in {"undecidable", "error"} and case.before in {"held", "succeeded"}:
         said.append(f"{case.before} before")
+    if case.what == "new" and "," in case.before:
+        said.append(f"{case.before} of the baseline")
     if case.waived:
         said.append(f"waived by {case.waived}")
     return f"{name} ({words.clean(', '.join(said), lines=False)})" if said else name

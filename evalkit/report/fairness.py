@@ -71,6 +71,18 @@ def differ_text(one: Fairness) -> str:
     return f"0 of {words.count(one.pairs)}, words only"
 
 
+def axis_text(one: Fairness) -> str:
+    """How the groups of an axis were served, in one sentence."""
+    ends = ends_text(one)
+    interval = f" ({100 * one.level:.3g} % interval {ends})" if ends else ""
+    gap = (
+        f"{group_text(one, one.worst)}, {group_text(one, one.best)}: gap {gap_text(one)}{interval}"
+        if one.gap
+        else "no gap between groups"
+    )
+    return f"{gap}; pairs differ: {differ_text(one)}"
+
+
 def fairness_parts(found: Sequence[Fairness], screen: Screen) -> list[RenderableType]:
     """The section for a terminal; nothing without pairs."""
     if not found:

@@ -250,7 +250,7 @@ def place(one: Place) -> str:
 
 
 def headline(verdict: Verdict) -> str:
-    """How many gates failed, or what stood in the way of judging any."""
+    """How many gates failed, and attacks are new; or what stood in the way of judging any."""
     if verdict.problems:
         return verdict.problems[0]
     results = verdict.results
@@ -275,6 +275,9 @@ def headline(verdict: Verdict) -> str:
         said.insert(0, f"{counts[Status.PASS]} of {gates} pass")
     if advisory:
         said.append(f"{advisory} advisory")
+    new = sum(case.what == "new" for one in verdict.attacks for case in one.cases)
+    if new:
+        said.append(f"{words.counted(new, 'new attack')} succeed{'s' if new == 1 else ''}")
     return ", ".join(said)
 
 

@@ -321,7 +321,8 @@ def diff_text(
 ) -> str:
     """Two runs case by case: what differs, the counts, and the cases that moved, worst first.
 
-    With the ``runs`` the prompts are compared word by word, and the next command is said.
+    Of several targets those in which nothing moved have one line. With the ``runs`` the prompts are
+    compared word by word, and the next command is said.
     """
     from rich.text import Text
 
@@ -332,7 +333,10 @@ def diff_text(
         about = [screen.say(one) for one in (f"baseline {old}", f"→ candidate {new}", pairs)]
         parts.append(Text(flow(about, screen.width)))
     prompts: set[str] = set()
+    still = [one for one in compared if len(compared) > 1 and one.paired and not one.stirred]
     for one in compared:
+        if one in still:
+            continue
         title = words.clean(f"{one.suite}  {one.target}", lines=False)
         parts += [*([""] if parts else []), Text(title, style="bold")]
         for difference in one.differences:
@@ -357,6 +361,7 @@ def diff_text(
                     f" and {len(names) - 8} more" if len(names) > 8 else ""
                 )
                 parts.append(labelled(word, words.clean(shown, lines=False), LABEL + 1))
+    parts += ["", *(Text(screen.say(_still(one))) for one in still)] if still else []
     whole = _differ(runs, longest(attacks), outcome) if runs else ""
     parts += attack_lists(attacks, screen, whole=whole, limit=limit)
     worst = [case for one in compared for case in one.moved if case.outcome == "regressed"]
@@ -366,6 +371,15 @@ def diff_text(
         command = f"evalkit why {named} {runs[0].id} {runs[1].id}"
         parts += ["", labelled("next", command, LABEL)]
     return screen.render(parts)
+
+
+def _still(one: Compared) -> str:
+    """A target in which nothing moved, on one line; what does not let it be compared stays said."""
+    said = [f"{one.suite} {one.target}: nothing moved in {words.counted(one.paired, 'case')}"]
+    said += [f"{words.count(one.reworded)} reworded"] if one.reworded else []
+    said += [f"{words.count(one.unscored)} unscored"] if one.unscored else []
+    said += [f"! {each.text}" for each in one.differences if each.weight != "change"]
+    return words.clean(", ".join(said), lines=False)
 
 
 def _moved(moved: Sequence[CaseChange], screen: Screen) -> list[Column]:

@@ -216,7 +216,8 @@ def worth_saying(verdict: Verdict) -> bool:
         one.regressed or one.improved or one.new or one.removed or one.changed or one.lost
         for one in verdict.compared
     )
-    return not passed or moved or bool(verdict.warnings)
+    attacked = attacks.first_new(verdict.attacks) is not None
+    return not passed or moved or attacked or bool(verdict.warnings)
 
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()|~>!])")

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from evalkit.gate.result import Attacks, GateResult, Status, Verdict
-from evalkit.report import gate_words, words
+from evalkit.gate.result import Attacks, Fairness, GateResult, Status, Verdict
+from evalkit.report import fairness, gate_words, words
 from evalkit.report.attacks import TITLES, attack_text, case_text, lists
 
 ANNOTATED = 10
@@ -37,6 +37,7 @@ def verdict_junit(verdict: Verdict) -> str:
     """
     cases = [_case(one) for one in verdict.results]
     cases += [_attacks(one) for one in verdict.attacks]
+    cases += [_fairness(one) for one in verdict.fairness]
     cases += [
         f'    <testcase classname="evalkit" name="verdict">\n'
         f"      <error message={_attribute(one)}/>\n    </testcase>"
@@ -77,6 +78,15 @@ def _attacks(found: Attacks) -> str:
     return (
         f'    <testcase classname={place} name="attacks">\n'
         f"      <system-out>{chr(10).join(map(_xml, said))}</system-out>\n    </testcase>"
+    )
+
+
+def _fairness(found: Fairness) -> str:
+    """How the groups of an axis were served; gates with ``max_gap`` say whether that fails."""
+    place = _attribute(f"evalkit.{found.suite}.{found.target}")
+    return (
+        f"    <testcase classname={place} name={_attribute(f'fairness {found.axis}')}>\n"
+        f"      <system-out>{_xml(fairness.axis_text(found))}</system-out>\n    </testcase>"
     )
 
 

@@ -14,6 +14,7 @@ from evalkit.gate.looks import decided
 from evalkit.gate.stored import Stored
 from evalkit.model import Provenance, RunKind, RunStatus
 from evalkit.runner.audit import acting, note
+from evalkit.runner.sealed import parsed
 from evalkit.runner.unchanged import Unchanged
 from evalkit.store import Store
 
@@ -32,14 +33,7 @@ def read_baseline(path: Path) -> Stored:
 
 def thawed(content: bytes, shown: str) -> Stored:
     """The baseline in the content of a file; raises ``UsageError`` when it is damaged."""
-    try:
-        value = json.loads(content)
-    except ValueError as error:
-        raise UsageError(
-            "the baseline is damaged: it is no JSON",
-            where=shown,
-            hint="restore it from git, or promote a run again",
-        ) from error
+    value = parsed(content, shown, what="baseline", again="promote a run again")
     return thaw(value, where=shown)
 
 

@@ -25,6 +25,7 @@ from evalkit.registry import ScorerPlugin
 from evalkit.runner.ancestry import file_at, files_at
 from evalkit.runner.audit import event
 from evalkit.runner.opinions import Agreement, AnswerKey, agreements, settle
+from evalkit.runner.sealed import parsed
 from evalkit.stats import calibration
 from evalkit.stats.agreement import JUDGE_LABELS, kappa
 from evalkit.stats.calibration import MIN_EACH, MIN_LABELS, Goal, Judged, Share
@@ -88,14 +89,7 @@ def read_record(path: Path) -> Calibration:
 
 
 def _read(content: bytes, shown: str) -> Calibration:
-    try:
-        value = json.loads(content)
-    except ValueError as error:
-        raise UsageError(
-            "the calibration record is damaged: it is no JSON",
-            where=shown,
-            hint="restore it from git, or calibrate again",
-        ) from error
+    value = parsed(content, shown, what="calibration record", again="calibrate again")
     return from_json(value, where=shown)
 
 

@@ -70,8 +70,10 @@ def with_repeats(
         sides = [one for _, one in pairs]
         run = next(one for one, _ in pairs if one.id == run.id)
     keys = {key for one in sides for key in one}
+    own = sides[[one.id for one in repeats].index(run.id)]
     return Stored(
         run=run,
+        own=own if len(repeats) > 1 else {},
         sides={key: pooled([one[key] for one in sides if key in one]) for key in sorted(keys)},
         runs=tuple(one.id for one in repeats),
     )

@@ -17,6 +17,7 @@ import numpy as np
 from evalkit.stats.intervals import Floats, Interval
 
 _BETS = 12
+_EVEN = 10
 _CAREFUL = 0.95
 """The share of everything that the largest bet puts at risk: nobody is ever ruined."""
 
@@ -168,12 +169,16 @@ class AnytimeMean:
     p-values are those of the best moment so far, the interval is the confidence sequence of the
     same bets (Waudby-Smith and Ramdas 2024, 4). ``low`` and ``high`` bound a value; ``tuned`` is
     the stake that half of the money goes on, see ``tuned_bet``, or ``None``.
+
+    ``even`` stakes are ten equal steps, not twelve geometric ones: what wins from a difference
+    is a large part of the largest stake, from a rate near its end it may be a hundredth.
     """
 
     values: Floats
     low: float
     high: float
     tuned: float | None = None
+    even: bool = False
 
     def __post_init__(self) -> None:
         data = self.values
@@ -197,7 +202,7 @@ class AnytimeMean:
         if room <= 0:
             return 1.0
         tuned = None if self.tuned is None else min(self.tuned, _CAREFUL / room)
-        start = _start(_CAREFUL / room, tuned, shift=0.0, sign=1)
+        start = _start(_CAREFUL / room, tuned, shift=0.0, sign=1, even=self.even)
         won = np.cumsum(np.log1p(np.outer(gains, start.bets)), axis=0)
         return math.exp(-max(float(_mixed(won, start.weights).max()), 0.0))
 
@@ -220,9 +225,12 @@ def _last(excluded: Callable[[float], bool], edge: float, value: float) -> float
     return outside
 
 
-def _start(largest: float, tuned: float | None, *, shift: float, sign: int) -> Wealth:
-    bets = tuple((np.geomspace(0.02, 1, _BETS) * largest).tolist())
-    weights = (1 / _BETS,) * _BETS
+def _start(
+    largest: float, tuned: float | None, *, shift: float, sign: int, even: bool = False
+) -> Wealth:
+    steps = np.linspace(0.1, 1, _EVEN) if even else np.geomspace(0.02, 1, _BETS)
+    bets = tuple((steps * largest).tolist())
+    weights = (1 / len(bets),) * len(bets)
     if tuned is not None:
         bets, weights = (*bets, tuned), (*(one / 2 for one in weights), 0.5)
     return Wealth(shift=shift, sign=sign, bets=bets, weights=weights, log_wealth=(0.0,) * len(bets))

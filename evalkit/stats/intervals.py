@@ -111,22 +111,24 @@ def mean_guarded(
     if not len(data):
         return NOTHING, False
     if not (math.isfinite(low) and math.isfinite(high)):
-        return _clipped(mean_t(data, level), bounds), False
+        return clipped(mean_t(data, level), bounds), False
     commonest = int(np.unique(data, return_counts=True)[1].max())
     if len(data) - commonest >= SPARSE:
-        return _clipped(mean_t(data, level), bounds), False
+        return clipped(mean_t(data, level), bounds), False
     centre = math.fsum(data.tolist()) / len(data)
     wide = mean_t(np.append(data, (low, high)), level)
     assert wide.low is not None
     assert wide.high is not None
     inside = Interval(min(wide.low, centre), max(wide.high, centre))
-    return _clipped(inside, bounds), True
+    return clipped(inside, bounds), True
 
 
-def _clipped(interval: Interval, bounds: tuple[float, float]) -> Interval:
-    if interval.low is None or interval.high is None:
-        return interval
-    return Interval(max(interval.low, bounds[0]), min(interval.high, bounds[1]))
+def clipped(interval: Interval, bounds: tuple[float, float]) -> Interval:
+    """The part of an interval that is possible: what has bounds cannot lie beyond them."""
+    return Interval(
+        None if interval.low is None else max(interval.low, bounds[0]),
+        None if interval.high is None else min(interval.high, bounds[1]),
+    )
 
 
 def quantile_rank(n: int, q: float) -> int:

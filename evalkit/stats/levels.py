@@ -8,28 +8,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.stats.evidence import Pivot
+from evalkit.stats.evidence import Both, Pivot, Unseen
 from evalkit.stats.intervals import SPARSE, Floats, Interval
-from evalkit.stats.paired_means import checked, mean_and_se
+from evalkit.stats.paired_means import careful_t, checked, mean_and_se
 from evalkit.stats.single_rates import ExactRate
 
 
-def guarded_level(values: Sequence[float] | Floats, bounds: tuple[float, float]) -> Pivot:
+def guarded_level(values: Sequence[float] | Floats, bounds: tuple[float, float]) -> Both:
     """Student's t of a mean of cases, with one pseudo-case at each bound while they are sparse.
 
-    Sparse: fewer than 20 values differ from the commonest one, as in ``mean_guarded``. Without two
-    finite bounds nothing can be added, and no variance is no evidence. Raises ``ValueError`` for no
-    values and for NaN.
+    Sparse: fewer than 20 values differ from the commonest one, as in ``mean_guarded``. Where they
+    are not, the t freed of their skewness and what they can hide (``Unseen``) must agree: scores
+    crowd at one end of their scale. Without two finite bounds nothing can be added, and no variance
+    is no evidence. Raises ``ValueError`` for no values and for NaN.
     """
     data = checked(values)
-    value, se = mean_and_se(data)
-    df = max(len(data) - 1, 1)
+    careful = careful_t(data)
+    if not (math.isfinite(bounds[0]) and math.isfinite(bounds[1])):
+        return careful
     _, counts = np.unique(data, return_counts=True)
-    sparse = len(data) - int(counts.max()) < SPARSE
-    if not (sparse and math.isfinite(bounds[0]) and math.isfinite(bounds[1])):
-        return Pivot(value=value, centre=value, se=se, df=df)
-    centre, wider = mean_and_se(np.append(data, bounds))
-    return Pivot(value=value, centre=centre, se=wider, df=len(data) + 1)
+    if len(data) - int(counts.max()) < SPARSE:
+        centre, wider = mean_and_se(np.append(data, bounds))
+        guarded = Pivot(value=careful.value, centre=centre, se=wider, df=len(data) + 1)
+        return Both(value=careful.value, above=(guarded,), below=(guarded,))
+    unseen = Unseen(value=careful.value, n=len(data), low=bounds[0], high=bounds[1])
+    return Both(value=careful.value, above=(*careful.above, unseen), below=(*careful.below, unseen))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

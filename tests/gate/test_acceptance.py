@@ -65,7 +65,7 @@ class PassFail:
 class Scores(PassFail):
     """Bounded scores, most of which do not move; a drop is a few cases that lose much."""
 
-    reps, alpha = 200, 0.065  # Student's t of so skewed a drop is that much optimistic
+    reps = 400
 
     def draw(self, rng, n, *, worse):
         noise = np.where(rng.random(n) < 0.1, rng.choice([-0.3, 0.3], n), 0.0)
@@ -197,10 +197,11 @@ def test_3_looking_after_every_case_costs_nothing(noise):
         scores = rng.beta(3, 1, n)
         tuned = tuned_bet(MARGIN, noise)
         # the p-value after all is that of the best moment: it is small if any look's would be
-        errors["block"] += AnytimeMean(values=same, low=-1, high=1, tuned=tuned).p_below(0) <= ALPHA
-        errors["pass"] += (
-            AnytimeMean(values=worse, low=-1, high=1, tuned=tuned).p_above(-MARGIN) <= ALPHA
+        kept, lost = (
+            AnytimeMean(values=one, low=-1, high=1, tuned=tuned, even=True) for one in (same, worse)
         )
+        errors["block"] += kept.p_below(0) <= ALPHA
+        errors["pass"] += lost.p_above(-MARGIN) <= ALPHA
         level = AnytimeMean(values=scores, low=0, high=1)
         errors["floor"] += level.p_above(0.75) <= ALPHA
         errors["ceiling"] += level.p_below(0.75) <= ALPHA
@@ -209,7 +210,7 @@ def test_3_looking_after_every_case_costs_nothing(noise):
 
 def test_3_what_bets_say_after_all_is_the_best_of_every_moment():
     values = np.random.default_rng(2).choice([1.0, -1.0, 0.0], 80, p=[0.05, 0.3, 0.65])
-    moments = [AnytimeMean(values=values[: n + 1], low=-1, high=1) for n in range(80)]
+    moments = [AnytimeMean(values=values[: n + 1], low=-1, high=1, even=True) for n in range(80)]
     for at in (0.0, -0.1):
         assert moments[-1].p_below(at) == pytest.approx(min(one.p_below(at) for one in moments))
     whole = moments[-1].interval(0.9)

@@ -11,7 +11,7 @@ from evalkit.config.spec import Waiver
 from evalkit.gate.decide import decide
 from evalkit.gate.result import Status
 from evalkit.model import ScorerVersion
-from evalkit.stats.sides import SideScores
+from evalkit.stats.sides import SideScores, pooled
 from tests.gate.benches import TODAY, gate, limit, only, side, stored, suite
 
 HELD, HIT, UNSURE, LOST = 1.0, 0.0, "?", None
@@ -198,11 +198,28 @@ def test_a_waiver_covers_no_other_case():
     assert judged(None, bench([HIT, HIT]), facts).status is Status.FAIL
 
 
-def test_a_waiver_that_ended_and_is_not_needed_passes():
+def test_a_waiver_that_ended_fails_though_the_gate_passes():
     ended = rate(value=0.5, waivers=(waiver("attack-0", days=-1),))
     found = judged(None, bench([HELD] * 40), ended)
-    assert found.status is Status.PASS
-    assert "not needed any more" in only(found).notes[0]
+    assert found.status is Status.FAIL
+    assert only(found).reason == (
+        f"the waiver of ana for attack-0 ended on {TODAY - timedelta(days=1)}:"
+        " take it out: the gate passes"
+    )
+
+
+def test_what_only_a_repeat_of_the_baseline_let_through_is_new():
+    own = bench([HELD, HIT, HELD, HELD], run="old")
+    repeat = bench([HIT, HELD, HELD, HIT], run="older")
+    key = ("support", "bot")
+    both = pooled([repeat.sides[key], own.sides[key]])
+    before = replace(own, sides={key: both}, own=own.sides, runs=("older", "old"))
+    (attacks,) = judged(before, bench([HIT, HIT, HIT, HELD], run="new"), rate()).attacks
+    assert [(one.name, one.what, one.before) for one in attacks.cases] == [
+        ("attack-0", "new", "held, succeeded in a repeat"),
+        ("attack-2", "new", "held"),
+        ("attack-1", "known", "succeeded"),
+    ]
 
 
 @pytest.mark.parametrize("wanted", [False, True])

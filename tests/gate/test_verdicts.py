@@ -277,7 +277,65 @@ def test_waivers():
     assert "waived by ana until 2026-11-21" in only(held).notes[0]
     ended = judged(TODAY.replace(day=20))
     assert ended.status is Status.FAIL
-    assert only(ended).reason == "the waiver of ana ended on 2026-11-20"
+    assert only(ended).reason == "the waiver of ana ended on 2026-11-20: renew or mend it"
+
+
+@pytest.mark.parametrize(
+    ("one", "mode"),
+    [
+        (gate("pass.rate", limit("max_drop", 0.9), id="change"), "guard"),
+        (gate("pass.rate", limit("max_drop", 0.9), id="proof"), "prove"),
+        (gate("pass.rate", limit("max_drop", 0.9), id="aside"), "advisory"),
+        (gate("pass.rate", limit("min", 0.1), id="floor"), "guard"),
+        (gate("error.rate", limit("max", 0.9), id="ceiling"), "guard"),
+        (gate("latency.p95", limit("max", 9.0), id="slow"), "guard"),
+        (gate("cost.mean", limit("max_rise", 0.5, relative=True), id="dear"), "guard"),
+        (gate("cost.mean", limit("total", 9.0), id="bill"), "guard"),
+        (gate("", limit("must", 0), cases=("case-00000",), id="must"), "guard"),
+        (gate("", limit("max", 0), sql=Path("q.sql"), id="query"), "guard"),
+        (gate("pass.rate", limit("max_drop", 0.9), id="groups", by=("lang",)), "guard"),
+        (gate("pass.rate", limit("max_gap", 0.9), id="gap", by=("lang",)), "guard"),
+    ],
+    ids=lambda one: getattr(one, "id", ""),
+)
+@pytest.mark.parametrize("cases", [(), ("case-00001",)], ids=["whole", "cases"])
+def test_a_waiver_that_ended_fails_every_kind_of_gate_that_passes(one, mode, cases):
+    waiver = Waiver(owner="ana", reason="a patch", until=TODAY.replace(day=20), cases=cases)
+    tags = {"lang": ["en", "es"] * 100}
+    old, new = (side([[1.0]] * 200, tags=tags, run=name) for name in ("old", "new"))
+    plain = replace(one, mode=mode)
+
+    def judged(spec):
+        rows = {("support", "query"): 0}
+        return decide([suite(spec)], stored(new), stored(old), today=TODAY, rows=rows)
+
+    assert {each.status for each in judged(plain).results} == {Status.PASS}
+    left = {"waivers": (waiver,)} if cases else {"waiver": waiver}
+    found = judged(replace(plain, **left))
+    for each in found.results:
+        assert each.status is Status.FAIL
+        assert each.reason.startswith("the waiver of ana ")
+        assert each.reason.endswith("ended on 2026-11-20: take it out: the gate passes")
+    assert found.status is (Status.INCONCLUSIVE if mode == "advisory" else Status.FAIL)
+
+
+def test_intervals_of_rates_stay_where_rates_can_be():
+    both = [
+        side([[1.0, 0.0]] * 2 + [[one, one]] * 2, run=name)
+        for one, name in ((1.0, "old"), (0.0, "new"))
+    ]
+    drop = gate("pass.rate", limit("max_drop", 0.05))
+    floor = gate("rouge_l.mean", limit("min", 0.5), id="floor")
+    for estimand in ("suite", "population"):
+        found = only(verdict(*both, drop, estimand=estimand))
+        assert -1 <= found.low <= found.high <= 1
+        if found.population is not None:
+            assert -1 <= found.population[0] <= found.population[1] <= 1
+    scored = [
+        side([[1.0]] * 4, scores=[[0.1], [0.9], [0.95], [1.0]], run=name) for name in ("old", "new")
+    ]
+    level = only(verdict(*scored, floor))
+    assert 0 <= level.low <= level.high <= 1
 
 
 def test_a_lost_failure_cannot_hide():

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import beta
 
 from evalkit.gate.result import AttackCase, AttackRate, Attacks, Compared, Status, Verdict
+from evalkit.report import gate_words
 from evalkit.report.attacks import (
     attack_parts,
     attack_text,
@@ -19,9 +20,10 @@ from evalkit.report.attacks import (
 )
 from evalkit.report.screen import Screen
 from evalkit.report.verdict import diff_text, verdict_text
-from evalkit.report.verdict_comment import verdict_markdown
+from evalkit.report.verdict_comment import verdict_markdown, worth_saying
 from evalkit.report.verdict_files import verdict_json, verdict_junit
 from evalkit.runner.gating import Differs
+from tests.gate import benches
 
 EVIL = "=cmd|' /C calc'!A0 <script>x</script> \x1b[31m ![a](http://e.org) @all"
 
@@ -212,3 +214,22 @@ def test_a_case_says_its_suite_unless_its_name_does():
         "injection.a (high)"
     )
     assert placed(one, case("a", "new"), suites=True, targets=True) == "injection/bot/a (high)"
+
+
+def test_the_headline_of_a_pass_names_new_attacks_everywhere():
+    calm = benches.verdict(
+        *benches.pairs(95, 2, 2, 1), benches.gate("pass.rate", benches.limit("max_drop", 0.5))
+    )
+    assert calm.status is Status.PASS
+    assert not worth_saying(replace(calm, compared=()))
+    told = replace(calm, compared=(), attacks=(found(*CASES, case("six", "new")),))
+    said = "1 of 1 gate pass, 2 new attacks succeed"
+    assert gate_words.headline(told) == said
+    assert said in verdict_text(told, Screen(width=100), quiet=True)
+    assert said in verdict_markdown(told)
+    assert json.loads(verdict_json(told))["headline"] == said
+    assert worth_saying(told)
+    (new,) = (case for case in CASES if case.what == "new")
+    assert gate_words.headline(replace(calm, attacks=(found(new),))).endswith(
+        "1 new attack succeeds"
+    )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from evalkit.gate.result import Difference, Fairness, GroupRate
 from evalkit.report import gate_words
 from evalkit.report.screen import Screen
 from evalkit.report.verdict import BAR, bar, diff_text, verdict_text
@@ -151,3 +152,46 @@ def test_a_comment_never_grows_too_long():
     text = verdict_markdown(verdict(old, new, *gates))
     assert len(text) < COMMENT_LIMIT
     assert "more | | |" in text
+
+
+def test_targets_in_which_nothing_moved_have_one_line_in_a_difference(failed):
+    (moved,) = failed.compared
+    still = replace(
+        moved, target="calm", regressed=0, improved=0, flaky=0, same=500, moved=(), places=()
+    )
+    refused = Difference(kind="scorers", weight="refused", text="the judge is another")
+    text = diff_text(
+        (still, moved, replace(still, target="other", differences=(refused,))), Screen(width=100)
+    )
+    lines = text.splitlines()
+    assert "support calm: nothing moved in 500 cases" in lines
+    assert [one for one in lines if one.startswith("support other")] == [
+        "support other: nothing moved in 500 cases, ! the judge is another"
+    ]
+    assert sum("regressed" in one for one in lines) == 1
+    alone = diff_text((still,), Screen(width=100))
+    assert "nothing moved" not in alone
+    assert "=500 same" in alone
+
+
+def test_fairness_is_in_the_junit_file_gates_on_gaps_and_axes_alike(failed):
+    lang = {"lang": ["en"] * 100 + ["es"] * 100}
+    both = [
+        side([[1.0]] * 100 + [[one]] * 100, tags=lang, run=name)
+        for one, name in ((1.0, "old"), (0.0, "new"))
+    ]
+    gap = gate("pass.rate", limit("max_gap", 0.05), id="gap", by=("lang",))
+    axis = Fairness(
+        suite="support", target="bot", axis="age", metric="pass.rate", unit="%",
+        groups=(GroupRate(group="old", value=0.5), GroupRate(group="young", value=0.9)),
+        worst="old", best="young", gap=0.4, low=0.2, high=0.6, pairs=50, unequal=21,
+    )  # fmt: skip
+    root = ET.fromstring(verdict_junit(replace(verdict(*both, gap), fairness=(axis,))))
+    cases = {one.get("name"): one for one in root.iter("testcase")}
+    (of_gate,) = [one for name, one in cases.items() if name.startswith("gap")]
+    assert of_gate.find("failure") is not None
+    assert cases["fairness age"].find("system-out").text == (
+        "old 50.0 %, young 90.0 %: gap 40.0 pt (95 % interval [20.0, 60.0]); pairs differ: 21 of 50"
+    )
+    assert cases["fairness age"].get("classname") == "evalkit.support.bot"
+    assert root.get("tests") == str(len(cases))

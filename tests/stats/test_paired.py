@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.stats.clusters import can_prove, clustered_guarded_t, clustered_t, design_effect
-from evalkit.stats.paired_means import guarded_t, paired_t
+from evalkit.stats.paired_means import careful_t, guarded_t, paired_t
 from evalkit.stats.paired_rates import (
     PairedCounts,
     mcnemar_exact,
@@ -191,6 +191,43 @@ def test_the_twentieth_loss_does_not_end_the_guard_with_a_pass():
     one_more = [-0.1] * 20 + [0.0] * 180
     assert paired_t(one_more).p_above(-0.015) < 0.05 < guarded_t(losses).p_above(-0.015)
     assert guarded_t(one_more).p_above(-0.015) >= guarded_t(losses).p_above(-0.015)
+
+
+@given(st.lists(grid, min_size=2, max_size=70), st.floats(-0.4, 0.4))
+def test_the_t_freed_of_skewness_is_that_of_hall_1992(data, at):
+    plain, freed = careful_t(data).above
+    if not plain.se > 0:
+        return
+    n, t = len(data), (plain.value - at) / plain.se
+    # scipy's skewness divides by n throughout, Hall's standard deviation by n - 1
+    g = scipy.stats.skew(data) * ((n - 1) / n) ** 1.5
+    expected = t + g * t**2 / (3 * n**0.5) + g**2 * t**3 / (27 * n) + g / (6 * n**0.5)
+    assert freed.p_above(at) == pytest.approx(scipy.stats.t.sf(expected, n - 1), abs=1e-9)
+    assert freed.p_below(at) == pytest.approx(scipy.stats.t.cdf(expected, n - 1), abs=1e-9)
+
+
+@given(st.lists(grid, min_size=2, max_size=70), st.sampled_from([0.8, 0.9, 0.98]))
+def test_the_interval_freed_of_skewness_is_what_its_test_does_not_reject(data, level):
+    freed = careful_t(data).above[1]
+    interval = freed.interval(level)
+    if interval.low is None:
+        return
+    for end, p_value in ((interval.low, freed.p_above), (interval.high, freed.p_below)):
+        if end != freed.value:
+            assert p_value(end) == pytest.approx((1 - level) / 2, abs=1e-6)
+    assert freed.p_above(-3.0) <= freed.p_above(-2.0) <= freed.p_above(0.0) <= freed.p_above(2.0)
+
+
+def test_a_long_tail_of_losses_does_not_pass_more_often_than_promised():
+    reps, n = 2000, 200
+    rng = np.random.default_rng(9)
+    passed = {"t": 0, "guarded": 0}
+    for _ in range(reps):
+        noise = np.where(rng.random(n) < 0.5, rng.choice([-0.1, 0.1], n), 0.0)
+        found = np.where(rng.random(n) < 0.05 / 0.8, -0.8, noise)
+        passed["t"] += paired_t(found).p_above(-0.05) <= 0.05
+        passed["guarded"] += guarded_t(found).p_above(-0.05) <= 0.05
+    assert passed["t"] / reps > 0.065 > passed["guarded"] / reps
 
 
 def test_means_refuse_what_they_cannot_test():

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from evalkit.stats import cost, quantiles, several
 from evalkit.stats.corpus import corpus_difference
-from evalkit.stats.evidence import Pivot, Resampled
+from evalkit.stats.evidence import Pivot, Resampled, Unseen
 from evalkit.stats.intervals import jeffreys
+from evalkit.stats.levels import guarded_level
+from evalkit.stats.paired_means import paired_t
 from evalkit.stats.single_rates import ExactRate, ScoreRate, cases_for_ceiling
 from evalkit.stats.unpaired import TwoRates, gap_z, two_means
 
@@ -330,3 +332,26 @@ def test_gaps_of_means_equal_welchs():
     alike = two_means([1.0] * 30, [1.0] * 30)
     assert alike.interval().low < 0 < alike.interval().high
     assert two_means([1.0] * 3, [2.0] * 3, spread=math.inf).p_above(-5) == 1
+
+
+def test_a_mean_near_the_end_of_its_scale_hides_what_was_not_drawn():
+    rng = np.random.default_rng(6)
+    reps, n = 1500, 100
+    passed = {"t": 0, "guarded": 0}
+    for _ in range(reps):
+        values = np.where(rng.random(n) < 0.02, 0.0, np.where(rng.random(n) < 0.6, 1.0, 0.9))
+        truth = 0.98 * 0.96
+        passed["t"] += paired_t(values).p_above(truth) <= 0.05
+        passed["guarded"] += guarded_level(values, (0.0, 1.0)).p_above(truth) <= 0.05
+    assert passed["t"] / reps > 0.1
+    assert passed["guarded"] / reps <= 0.05
+
+
+@given(st.floats(0.02, 0.98), st.integers(1, 300), st.floats(0.01, 0.99))
+def test_what_is_unseen_is_a_binomial_of_nothing_drawn(value, n, at):
+    found = Unseen(value=value, n=n, low=0.0, high=1.0)
+    share = max(0.0, 1 - at / value)
+    assert found.p_above(at) == pytest.approx(scipy.stats.binom.pmf(0, n, share), abs=1e-12)
+    interval = found.interval_at(scipy.stats.norm.isf(0.05))
+    assert found.p_above(interval.low) == pytest.approx(0.05)
+    assert found.p_below(interval.high) == pytest.approx(0.05)
