@@ -4,7 +4,9 @@ python benchmarks/bench_overlap.py [--rounds 5]
 
 Each round both sides score the same new texts, one after the other in one process, so that neither
 has them in a cache; the ratio is the median over rounds. The library is called as --reference calls
-it, one answer at a time. English-like words drawn with Zipf's frequencies, three in ten replaced.
+it, one answer at a time, and for corpus metrics all at once; ours are then computed from the stored
+statistics of every answer. English-like words drawn with Zipf's frequencies, three in ten replaced.
+Last, answers of 50,000 words: scored, or refused, within a second.
 """
 
 import argparse
@@ -13,7 +15,10 @@ import statistics
 import string
 import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -28,8 +33,20 @@ MEASURES = {
     "chrF++": [("chrf", {"word_order": 2})],
     "TER": [("ter", {})],
 }
+CORPUS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "corpus BLEU": ("bleu", {}, "BLEU"),
+    "corpus chrF": ("chrf", {}, "CHRF"),
+    "corpus chrF++": ("chrf", {"word_order": 2}, "CHRF"),
+    "corpus TER": ("ter", {}, "TER"),
+}
 PAIRS = {20: 512, 100: 256, 500: 64}
-SLOW = {"TER": {20: 256, 100: 16}}
+SLOW = {"TER": {20: 256, 100: 16}, "corpus TER": {20: 256, 100: 16}}
+LONG = 50_000
+LONGEST_S = 1.0
+LONG_HEAD = f"""| {LONG:,} words, seconds | against as many | against {AT} | against itself |
+|---|--:|--:|--:|"""
+
+Side = Callable[[Sequence[Any]], list[float]]
 
 
 class Texts:
@@ -62,10 +79,6 @@ class Texts:
 
 
 def main() -> int:
-    from evalkit.config.spec import ScorerSpec
-    from evalkit.model import Case, Output
-    from evalkit.scorers import bind
-
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
@@ -73,30 +86,9 @@ def main() -> int:
     print("| answers a CPU-second | words | library | evalkit | ratio | largest difference |")
     print("|---|--:|--:|--:|--:|--:|")
     missed = []
-    for name, scorers in MEASURES.items():
-        specs = [ScorerSpec(name=one, scorer=one, options=given) for one, given in scorers]
-        fast, slow = ([bind(one, reference=side) for one in specs] for side in (False, True))
+    for name, (ours, theirs) in sides().items():
         for words, count in SLOW.get(name, PAIRS).items():
-            paces: list[tuple[float, float]] = []
-            largest = 0.0
-            for turn in range(rounds + 1):
-                pairs = [
-                    (Case.of({"q": "?"}, expected=one), Output(text=other))
-                    for one, other in texts.pairs(words, count)
-                ]
-                spent, values = [], []
-                for side in (fast, slow) if turn % 2 else (slow, fast):
-                    started = time.process_time()
-                    found = [one.score_sync(pairs) for one in side]
-                    spent.append(time.process_time() - started)
-                    values.append([each.score.value for row in found for each in row])
-                ours, theirs = spent if turn % 2 else spent[::-1]
-                differences = map(abs, map(float.__sub__, *values))
-                largest = max(largest, *differences)
-                if turn:  # the first round loads what both sides load
-                    paces.append((count / theirs, count / ours))
-            ratio = statistics.median(one / other for other, one in paces)
-            library, own = (statistics.median(side) for side in zip(*paces, strict=True))
+            library, own, ratio, largest = beside(ours, theirs, texts, words, count, rounds)
             print(
                 f"| {name} | {words} | {library:,.0f} | {own:,.0f} | {ratio:.1f} | {largest:.0e} |"
             )
@@ -104,8 +96,98 @@ def main() -> int:
                 missed.append(f"{name} {ratio:.1f} × at {AT} words, {BARS[name]:g} × wanted")
             if largest > 1e-9:
                 missed.append(f"{name} differs by {largest:g} at {words} words")
+    print("\n" + LONG_HEAD)
+    missed += long_answers(texts)
     print("\nmissed: " + "; ".join(missed) if missed else "\nevery bar is held")
     return 1 if missed else 0
+
+
+def sides() -> dict[str, tuple[Side, Side]]:
+    """For every measure, what gives evalkit's values of some answers, and what the library's."""
+    from sacrebleu import metrics
+
+    from evalkit.scorers import bind
+
+    def each(bound: Sequence[Any], pairs: Sequence[Any]) -> list[float]:
+        found = [one.score_sync(pairs) for one in bound]
+        return [one.score.value for row in found for one in row]
+
+    def whole(bound: Any, pairs: Sequence[Any]) -> list[float]:
+        stats = [one.score.stats for one in bound.score_sync(pairs)]
+        (metric,) = [one for one in bound.metrics if one.kind == "corpus"]
+        return [metric.corpus_value([sum(column) for column in zip(*stats, strict=True)])]
+
+    def library(metric: Any, pairs: Sequence[Any]) -> list[float]:
+        wanted = [[case.expected for case, _ in pairs]]
+        return [metric.corpus_score([output.text for _, output in pairs], wanted).score]
+
+    found: dict[str, tuple[Side, Side]] = {}
+    for name, scorers in MEASURES.items():
+        specs = [spec(one, options) for one, options in scorers]
+        fast, slow = ([bind(one, reference=side) for one in specs] for side in (False, True))
+        found[name] = partial(each, fast), partial(each, slow)
+    for name, (one, options, kind) in CORPUS.items():
+        metric = getattr(metrics, kind)(**options)
+        found[name] = partial(whole, bind(spec(one, options))), partial(library, metric)
+    return found
+
+
+def spec(name: str, options: dict[str, Any]) -> Any:
+    from evalkit.config.spec import ScorerSpec
+
+    return ScorerSpec(name=name, scorer=name, options=options)
+
+
+def paired(texts: Sequence[tuple[str, str]]) -> list[Any]:
+    from evalkit.model import Case, Output
+
+    return [(Case.of({"q": "?"}, expected=one), Output(text=other)) for one, other in texts]
+
+
+def beside(
+    ours: Side, theirs: Side, texts: Texts, words: int, count: int, rounds: int
+) -> tuple[float, float, float, float]:
+    """Answers a CPU-second of the library and of evalkit, their ratio, the largest difference."""
+    paces: list[tuple[float, float]] = []
+    largest = 0.0
+    for turn in range(rounds + 1):
+        pairs = paired(texts.pairs(words, count))
+        spent, values = [], []
+        for side in (ours, theirs) if turn % 2 else (theirs, ours):
+            started = time.process_time()
+            values.append(side(pairs))
+            spent.append(time.process_time() - started)
+        own, library = spent if turn % 2 else spent[::-1]
+        largest = max(largest, *map(abs, map(float.__sub__, *values)))
+        if turn:  # the first round loads what both sides load
+            paces.append((count / library, count / own))
+    ratio = statistics.median(one / other for other, one in paces)
+    library, own = (statistics.median(side) for side in zip(*paces, strict=True))
+    return library, own, ratio, largest
+
+
+def long_answers(texts: Texts) -> list[str]:
+    """Print how long each scorer takes over one long answer; what took longer than the bar."""
+    from evalkit.scorers import bind
+
+    missed = []
+    ((wanted, given),) = texts.pairs(LONG, 1)
+    ((short, _),) = texts.pairs(AT, 1)
+    for name, scorers in MEASURES.items():
+        bound = [bind(spec(one, options)) for one, options in scorers]
+        cells = []
+        for expected in (wanted, short, given):
+            slowest, refused = 0.0, False
+            for one in bound:  # each scorer has the second to itself
+                started = time.perf_counter()
+                (found,) = one.score_sync(paired([(expected, given)]))
+                slowest = max(slowest, time.perf_counter() - started)
+                refused |= found.score is None
+            cells.append(f"{slowest:.2f}" + (", refused" if refused else ""))
+            if slowest > LONGEST_S:
+                missed.append(f"{name} took {slowest:.1f} s over {LONG:,} words")
+        print(f"| {name} | {' | '.join(cells)} |")
+    return missed
 
 
 if __name__ == "__main__":

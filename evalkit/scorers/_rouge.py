@@ -140,7 +140,9 @@ def rouge_lsum(target: Sequence[Tokens], prediction: Sequence[Tokens]) -> Rouge:
     for line in target:
         union: set[int] = set()
         for other, positions in zip(prediction, masks, strict=True):
-            union.update(_lcs_indices(line, other, positions))
+            shared = [(i, positions[one]) for i, one in enumerate(line) if one in positions]
+            if shared:
+                union.update(_lcs_indices(shared, len(other)))
         for token in (line[i] for i in sorted(union)):
             if left_given[token] > 0 and left_target[token] > 0:
                 hits += 1
@@ -157,24 +159,29 @@ def _positions(tokens: Tokens) -> Mapping[str, int]:
     return found
 
 
-def _lcs_indices(ref: Tokens, can: Tokens, positions: Mapping[str, int]) -> list[int]:
-    """The places in ``ref`` of the longest common subsequence that rouge-score would choose.
+def _lcs_indices(shared: Sequence[tuple[int, int]], width: int) -> list[int]:
+    """The places in a line of the longest common subsequence that rouge-score would choose.
 
-    Row i holds a bit for every j where the table grows from j to j + 1, so a cell of the table is
-    the number of bits below it; the walk back prefers going up, as the library's does.
+    ``shared`` has the words of the line that stand in the other one too, of ``width`` words: the
+    place of each, and the bits of its places there. The other words of the line change no row of
+    the table, and the walk back only goes up past them. Row i holds a bit for every j where the
+    table grows from j to j + 1, so a cell of the table is the number of bits below it; the walk
+    prefers going up, as the library's does.
     """
-    full = (1 << len(can)) - 1
+    full = (1 << width) - 1
     row = full
     rows = [0]
-    for token in ref:
-        mask = positions.get(token, 0)
+    for _, mask in shared:
         grown = row & mask
         row = ((row + grown) | (row & ~mask)) & full
         rows.append(row ^ full)
-    i, j, found = len(ref), len(can), []
+    if rows[-1].bit_count() == len(shared):
+        return [place for place, _ in shared]
+    i, j, found = len(shared), width, []
     while i > 0 and j > 0:
-        if ref[i - 1] == can[j - 1]:
-            found.append(i - 1)
+        place, mask = shared[i - 1]
+        if mask >> (j - 1) & 1:
+            found.append(place)
             i -= 1
             j -= 1
             continue
