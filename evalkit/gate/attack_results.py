@@ -106,8 +106,8 @@ def _of(
 
 
 def _repeated(
-    found: list[tuple[int, str, str]], cases: Cases, info: MetricInfo, deciders: Sequence[str]
-) -> list[tuple[int, str, str]]:
+    found: list[Moved], cases: Cases, info: MetricInfo, deciders: Sequence[str]
+) -> list[Moved]:
     """The cases, of new ones said where they succeeded in a repeat of the baseline's run."""
     if not any(what == "new" for _, what, _ in found):
         return found
