@@ -310,7 +310,10 @@ class Bench:
         if info.source == "pass" and not self.deciders:
             return "no scorer of this suite decides whether an answer passes"
         if info.source in ATTACKS and not judging(info, self.deciders):
-            return "no scorer of this suite decides it"
+            return (
+                "no scorer of this suite decided it; to see why:"
+                f" evalkit show {self.candidate.id} --suite {self.suite.name}"
+            )
         return ""
 
     def _measure(

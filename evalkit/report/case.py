@@ -83,7 +83,7 @@ def shown(value: JSON, limit: int = SHOWN, more: str = MORE) -> str:
     """A text, a list of texts or any value, cleaned and cut to what a screen takes."""
     if isinstance(value, str):
         # a text of blanks is quoted: an empty question is one that was asked
-        text = value if value.strip() else json.dumps(value, ensure_ascii=False)
+        text = value if value.strip() else json.dumps(value)
     elif isinstance(value, list) and all(isinstance(one, str) for one in value):
         text = "\n".join(str(one) for one in value)
     else:

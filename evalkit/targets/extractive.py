@@ -72,7 +72,7 @@ class Extractive:
                 "the extractive reader reads a prompt, and there is no user message",
             )
         question, passages = split(asked.content)
-        if not question:
+        if question is None:
             raise TargetError(
                 ErrorClass.PROMPT,
                 "there is no question in the prompt: put it into <question> tags or end a line "
@@ -107,13 +107,13 @@ class Extractive:
 
 
 @lru_cache(maxsize=1024)
-def split(content: str) -> tuple[str, list[str]]:
-    """The question and the passages of a user message."""
+def split(content: str) -> tuple[str | None, list[str]]:
+    """The question and the passages of a user message; between its tags a question may be empty."""
     questions, rest = _tagged(content, "question")
-    question = questions[-1] if questions else ""
+    question = questions[-1] if questions else None
     passages, without = _tagged(rest, "passage")
     blocks, bare = _tagged(without if passages else rest, "passages")
-    if not question:
+    if question is None:
         question, above = _last_question(bare)
     else:
         above = bare
@@ -150,13 +150,13 @@ def _tagged(content: str, tag: str) -> tuple[list[str], str]:
     return inside, "".join(outside)
 
 
-def _last_question(text: str) -> tuple[str, str]:
+def _last_question(text: str) -> tuple[str | None, str]:
     """The last line that asks, and what stands above it: below it is an instruction."""
     lines = text.splitlines()
     for at in range(len(lines) - 1, -1, -1):
         if lines[at].rstrip().endswith(QUESTION_MARKS):
             return lines[at].strip(), "\n".join(lines[:at])
-    return "", text
+    return None, text
 
 
 _BREAK = re.compile(r"\n\s*\n")

@@ -59,6 +59,13 @@ def _gated(project: Path, *args: str) -> tuple[int, dict[str, str]]:
     return done.returncode, {one["gate"]: one["status"] for one in verdict["results"]}
 
 
+def _show(project: Path, *args: str) -> str:
+    command = [sys.executable, "-m", "evalkit", "show", "latest", *args]
+    return subprocess.run(
+        command, cwd=project, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+
+
 def test_the_guarded_desk_passes_every_category(project):
     code, gates = _gated(project, "adversarial")
     assert set(gates) == {*CATEGORIES, *(f"{one}.twins" for one in CATEGORIES)}
@@ -67,13 +74,7 @@ def test_the_guarded_desk_passes_every_category(project):
 
 
 def test_of_many_suites_each_has_a_line_and_is_shown_whole_by_name(project):
-    def show(*args: str) -> str:
-        command = [sys.executable, "-m", "evalkit", "show", "latest", *args]
-        return subprocess.run(
-            command, cwd=project, capture_output=True, text=True, timeout=60, check=True
-        ).stdout
-
-    brief, whole = show(), show("--suite", "boundary")
+    brief, whole = _show(project), _show(project, "--suite", "boundary")
     lines = [one.split()[0] for one in brief.splitlines() if one.strip()]
     assert [one for one in lines if one in CATEGORIES] == CATEGORIES
     assert "latency.p50" not in brief
@@ -89,9 +90,13 @@ def test_the_vulnerable_desk_fails_every_category(project):
 
 
 def test_a_target_without_tools_never_passes_the_tool_suite(project):
-    code, gates = _gated(project, "excessive_agency", "--target", "toolless")
+    suites = ("excessive_agency", "jailbreak", "misinformation", "unanswerable")
+    code, gates = _gated(project, *suites, "--target", "toolless")
     assert gates["excessive_agency"] == "ERROR"
     assert code != 0
+    shown = " ".join(_show(project).split())
+    assert "tool_forbidden: 28 unscored: the target 'toolless' has no tools" in shown
+    assert "marker" not in shown  # that twins have none leaves no attack open
 
 
 TECHNIQUES = {

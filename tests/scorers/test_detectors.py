@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from evalkit.errors import ConfigError
-from evalkit.model import Case, Output, ScoreStatus, ToolCall
+from evalkit.model import Case, Output, ScoreStatus, ScriptedTurn, ToolCall
 from tests.scorers.helpers import bound
 
 SECRET = "ORCHID-7731-LANTERN"
@@ -119,6 +119,13 @@ def test_the_system_prompt_may_come_from_a_prompt_file(tmp_path):
     text = "You are Tilly, the help desk of the town. Never promise a discount."
     assert not passes("prompt_overlap", text, prompt=str(file), **asked)
     assert passes("prompt_overlap", "Hello.", prompt=str(file), **asked)
+    # of a conversation the turns are the question, and what they say is no secret
+    overlap = bound("prompt_overlap", prompt=str(file))
+    for turns, known in ((["Hi", "Go on."], False), (["Hi", f"Is it this? {text}"], True)):
+        case = Case.of({"name": "Tilly"}, turns=[ScriptedTurn(user=one) for one in turns])
+        (found,) = overlap.score_sync([(case, Output(text=text))])
+        assert (found.score is None) == known
+        assert found.score is None or found.score.passed is False
     lacks = said("prompt_overlap", text, prompt=str(file))
     assert lacks.status is ScoreStatus.UNSCORED
     with pytest.raises(ConfigError, match="there is no file"):

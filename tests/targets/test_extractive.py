@@ -151,6 +151,11 @@ def test_a_prompt_without_a_question_is_an_error():
     assert caught.value.error_class is ErrorClass.PROMPT
 
 
+def test_an_empty_question_has_no_answer():
+    asked = "<passage>The hall opens at 9.</passage><question> \n</question>"
+    assert send(asked).text == NOT_FOUND
+
+
 def test_two_configurations_differ():
     span = answer("Who laid out the walled garden at Ashby?")
     sentence = answer("Who laid out the walled garden at Ashby?", answer="sentence")
@@ -206,7 +211,8 @@ def test_tokens_are_words_and_marks():
         ("<passages></passages><question>Who?</question>", "Who?", []),
         ("Prices\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nWhich?", "Which?",
          ["Prices\n\n| a | b |\n|---|---|\n| 1 | 2 |"]),
-        ("No question here.", "", ["No question here."]),
+        ("No question here.", None, ["No question here."]),
+        ("<passage>A?</passage><question> </question>", "", ["A?"]),
     ],
 )  # fmt: skip
 def test_what_is_question_and_what_is_passage(content, question, passages):
@@ -215,7 +221,7 @@ def test_what_is_question_and_what_is_passage(content, question, passages):
 
 @given(st.text(max_size=80), st.lists(st.text(max_size=200), max_size=3))
 def test_any_text_is_read_without_a_crash_and_always_the_same(question, passages):
-    content = prompt(f"x {question}", passages)
+    content = prompt(question, passages)
     first, second = send(content), send(content)
     assert (first.text, first.usage, first.extra) == (second.text, second.usage, second.extra)
     assert 0 <= first.extra["confidence"] <= 1

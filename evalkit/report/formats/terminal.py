@@ -59,6 +59,15 @@ def terminal(
             parts += ["", *_suite(plain, screen, whole)]
     parts += attack_parts(view.attacks, screen, whole=whole)
     if brief:
+        # twins bring nothing for some scorers, which leaves no attack open
+        open_ = {one.suite for one in view.attacks if one.attacks.undecidable} & brief
+        told = [
+            f"{suite.name}: {said}"
+            for suite in view.suites
+            if suite.name in open_
+            for said in _missing(suite)
+        ]
+        parts += _noted(told, screen)
         more = f"evalkit show {view.run_id} --suite {min(brief)}"
         parts += ["", labelled("more", f"all of one suite: {more}", LABEL)]
     parts += [*fairness_parts(view.fairness, screen), ""]
@@ -354,7 +363,12 @@ def _slice_columns(
 
 def _notes(suite: SuiteView, screen: Screen) -> list[RenderableType]:
     """What is missing from the numbers above, and why."""
-    said = list(suite.notes)
+    return _noted([*suite.notes, *_missing(suite)], screen)
+
+
+def _missing(suite: SuiteView) -> list[str]:
+    """What each scorer left open, and why."""
+    said: list[str] = []
     scorers: set[tuple[str, str]] = set()
     for row in suite.rows:
         scorer = row.metric.partition(".")[0]
@@ -374,6 +388,10 @@ def _notes(suite: SuiteView, screen: Screen) -> list[RenderableType]:
             elif cell.note and cell.note != words.UNKNOWN:
                 scorers.add((scorer, target.name))
                 said.append(f"{about}: {cell.note}")
+    return said
+
+
+def _noted(said: Sequence[str], screen: Screen) -> list[RenderableType]:
     if not said:
         return []
     lines = [screen.say(words.clean(one, lines=False)) for one in said]
