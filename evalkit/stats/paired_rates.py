@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.stats.intervals import Interval
+from evalkit.stats.special import zero_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,6 @@ def tango_z(counts: PairedCounts, at: float) -> float:
 
 def tango_interval(counts: PairedCounts, level: float = 0.95) -> Interval:
     """The differences that ``tango_z`` does not reject; within −1 and 1, never of zero width."""
-    from scipy.optimize import brentq
     from scipy.special import ndtri
 
     z = float(ndtri((1 + level) / 2))
@@ -118,9 +118,9 @@ def tango_interval(counts: PairedCounts, level: float = 0.95) -> Interval:
 
     low = high = None
     if excess(-edge, 1) > 0:
-        low = float(brentq(excess, -edge, value, args=(1,), xtol=1e-13))
+        low = zero_of(lambda at: excess(at, 1), -edge, value, near=1e-13)
     if excess(edge, -1) > 0:
-        high = float(brentq(excess, value, edge, args=(-1,), xtol=1e-13))
+        high = zero_of(lambda at: excess(at, -1), value, edge, near=1e-13)
     return Interval(-1.0 if low is None else low, 1.0 if high is None else high)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from evalkit.stats.special import zero_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -106,13 +108,11 @@ def smallest_drop(
 
 
 def _root(short: Callable[[float], float]) -> float | None:
-    from scipy.optimize import brentq
-
     tiny = 1e-15
     if short(1.0) <= 0:
         return None
     # below the root the drop falls short: the terms under the roots grow faster near 0
-    return float(brentq(short, tiny, 1.0, xtol=1e-15, rtol=1e-14, maxiter=500))
+    return zero_of(short, tiny, 1.0, near=1e-15)
 
 
 def smallest_suite_drop(

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from evalkit.stats.intervals import Floats
+from evalkit.stats.special import zero_of
 
 Spending = Literal["rho2", "obrien_fleming", "pocock"]
 _GRID = 401
@@ -152,7 +153,6 @@ def _carried(looks: tuple[float, ...], alpha: float, spending: Spending) -> _Ali
 
 
 def _crossing(points: Floats, weights: Floats, step: float, root: float, allowed: float) -> float:
-    from scipy.optimize import brentq
     from scipy.special import ndtr
 
     def excess(z: float) -> float:
@@ -160,7 +160,7 @@ def _crossing(points: Floats, weights: Floats, step: float, root: float, allowed
 
     if excess(-_SPAN) <= 0:
         return -_SPAN
-    return float(brentq(excess, -_SPAN, 40.0, xtol=1e-10))
+    return zero_of(excess, -_SPAN, 40.0, near=1e-10)
 
 
 def _simpson(count: int) -> Floats:

@@ -1,4 +1,4 @@
-"""The three distributions that every summary needs, without SciPy's fifth of a second of imports.
+"""Distributions that every summary needs and zeros, without SciPy's fifth of a second of imports.
 
 The incomplete beta function by its continued
 fraction, its leading factor by Loader's saddle-point expansion, which keeps all digits at any size.
@@ -7,6 +7,7 @@ fraction, its leading factor by Loader's saddle-point expansion, which keeps all
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 _HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
 _TINY = 1e-300
@@ -116,3 +117,35 @@ def _fraction(a: float, b: float, x: float) -> float:
 
 def _away(value: float) -> float:
     return value if abs(value) > _TINY else _TINY
+
+
+def zero_of(excess: Callable[[float], float], low: float, high: float, *, near: float) -> float:
+    """Where a function that changes its sign between two places is 0, to within ``near``.
+
+    Chandrupatla's method (1997): the inverse parabola through three places while they are in line,
+    halving where they are not. Raises ``ValueError`` when both ends have the same sign.
+    """
+    b, a = low, high
+    fb, fa = excess(b), excess(a)
+    if fa * fb > 0:
+        raise ValueError("the function does not change its sign")
+    c, fc, step = a, fa, 0.5
+    while True:
+        new = a + step * (b - a)
+        value = excess(new)
+        if (value > 0) == (fa > 0):
+            c, fc = a, fa
+        else:
+            c, b, fc, fb = b, a, fb, fa
+        a, fa = new, value
+        best = a if abs(fa) < abs(fb) else b
+        least = (near / 2 + 2 * abs(best) * _EPSILON) / abs(b - a) if b != a else 1.0
+        if least > 0.5 or not min(abs(fa), abs(fb)):
+            return best
+        across, along = (a - b) / (c - b), (fa - fb) / (fc - fb) if fc != fb else math.inf
+        if along * along < across and (1 - along) * (1 - along) < 1 - across:
+            step = fa / (fb - fa) * fc / (fb - fc)
+            step += (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
+        else:
+            step = 0.5
+        step = min(max(step, least), 1 - least)

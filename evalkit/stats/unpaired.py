@@ -11,6 +11,7 @@ import numpy as np
 from evalkit.stats.evidence import Pivot
 from evalkit.stats.intervals import SPARSE, Floats, Interval
 from evalkit.stats.paired_means import checked, mean_and_se
+from evalkit.stats.special import zero_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,6 @@ class TwoRates:
 
     def interval(self, level: float = 0.95) -> Interval:
         """The gaps that ``gap_z`` does not reject; within −1 and 1."""
-        from scipy.optimize import brentq
         from scipy.special import ndtri
 
         z = float(ndtri((1 + level) / 2))
@@ -62,9 +62,9 @@ class TwoRates:
 
         low, high = -1.0, 1.0
         if excess(-edge, 1) > 0:
-            low = float(brentq(excess, -edge, value, args=(1,), xtol=1e-12))
+            low = zero_of(lambda at: excess(at, 1), -edge, value, near=1e-12)
         if excess(edge, -1) > 0:
-            high = float(brentq(excess, value, edge, args=(-1,), xtol=1e-12))
+            high = zero_of(lambda at: excess(at, -1), value, edge, near=1e-12)
         return Interval(low, high)
 
 

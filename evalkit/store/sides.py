@@ -99,7 +99,7 @@ def _side(key: tuple[str, ...], run_id: str, rows: pa.Table, scores: dict[str, p
         cases=ids.dictionary.to_pylist(),
         inputs=head.column("input_id").to_pylist(),
         names=head.column("case_name").to_pylist(),
-        tags=_tags(head.column("tags").to_pylist()),
+        tags=_tags(head.column("tags").combine_chunks()),
         owner=owner,
         ok=np.asarray(rows.column("ok").to_numpy(zero_copy_only=False), dtype=np.bool_),
         live=np.asarray(rows.column("live").to_numpy(zero_copy_only=False), dtype=np.bool_),
@@ -110,14 +110,25 @@ def _side(key: tuple[str, ...], run_id: str, rows: pa.Table, scores: dict[str, p
     )
 
 
-def _tags(rows: list[Any]) -> dict[str, list[str | None]]:
+def _tags(maps: pa.MapArray) -> dict[str, list[str | None]]:
+    """The value of every tag in every row of a column of maps, ``None`` where a row has it not."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # what Arrow computes with lists it does not with maps
+    pairs = maps.cast(pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())])))
+    row = pc.list_parent_indices(pairs).to_numpy()
+    entries = pc.list_flatten(pairs)
+    names = pc.struct_field(entries, "key").dictionary_encode()
+    values = pc.struct_field(entries, "value").to_numpy(zero_copy_only=False)
     found: dict[str, list[str | None]] = {}
-    for place, row in enumerate(rows):
-        for tag, value in row or ():
-            if tag not in found:
-                found[tag] = [None] * len(rows)
-            found[tag][place] = value
-    return dict(sorted(found.items()))
+    for code, tag in sorted(enumerate(names.dictionary.to_pylist()), key=lambda one: one[1]):
+        mine = names.indices.to_numpy() == code
+        column = np.full(len(maps), None, dtype=object)
+        column[row[mine]] = values[mine]
+        found[tag] = column.tolist()
+    return found
 
 
 def _scores(rows: pa.Table) -> dict[tuple[str, ...], dict[str, pa.Table]]:

@@ -5,9 +5,16 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from scipy.special import betainc, betaincinv, ndtri
 
-from evalkit.stats.special import beta_share, binomial_share, normal_quantile, t_quantile
+from evalkit.stats.special import (
+    beta_share,
+    binomial_share,
+    normal_quantile,
+    t_quantile,
+    zero_of,
+)
 
 LEVELS = st.floats(0.0005, 0.9995)
 
@@ -49,3 +56,27 @@ def test_shares_at_the_ends():
     assert binomial_share(10, 10, 0.5) == 1.0
     assert beta_share(2.0, 3.0, 0.0, 1.0) == 0.0
     assert beta_share(2.0, 3.0, 1.0, 0.0) == 1.0
+
+
+@given(st.floats(-3, 3), st.sampled_from([0.3, 1.0, 5.0, 40.0]), st.booleans())
+def test_zeros_are_those_of_scipy(centre, slope, falls):
+    sign = -1 if falls else 1
+    calls = []
+
+    def excess(x):
+        calls.append(x)
+        return sign * (math.tanh(slope * (x - centre)) + 0.1 * (x - centre) ** 3)
+
+    found = zero_of(excess, -8.0, 7.0, near=1e-12)
+    made = len(calls)
+    assert found == pytest.approx(brentq(excess, -8.0, 7.0, xtol=1e-12), abs=3e-12)
+    assert made < 60
+
+
+def test_a_zero_beside_a_step_is_found_and_none_is_refused():
+    assert zero_of(lambda x: 1.0 if x > 0.3 else -1.0, 0.0, 1.0, near=1e-9) == pytest.approx(0.3)
+    assert zero_of(lambda x: math.inf if x > 0.3 else x - 0.3, -1.0, 1.0, near=1e-9) == (
+        pytest.approx(0.3)
+    )
+    with pytest.raises(ValueError, match="sign"):
+        zero_of(lambda x: 1.0 + x, 0.0, 1.0, near=1e-9)
