@@ -2,8 +2,8 @@
 
     python training/grounding_model.py ../shared/data
 
-Trains on RAGTruth's training half (its words marked by people, MIT) and three of six domains of
-SummEdits (Apache 2.0); everything else in the folder is for checking (see
+Trains on RAGTruth's training half (its words marked by people, MIT) and on edited sentences of it
+(``small_edits.py``); everything else in the folder is for checking (see
 ``benchmarks/bench_grounding.py``). Needs the dependency group ``train``. One thread, fixed seeds:
 two runs with one version of LightGBM write the same file.
 """
@@ -25,14 +25,15 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from small_edits import edited  # noqa: E402 - beside this script
+
 from evalkit.scorers import _grounding_forest as forest  # noqa: E402 - the path comes first
 from evalkit.scorers._grounding_claims import claims  # noqa: E402 - the path comes first
 from evalkit.scorers._grounding_source import prepare, stems_of  # noqa: E402 - the path comes first
 
 MODEL = ROOT / "evalkit" / "scorers" / "data" / "grounding_model.json"
-# every second domain in alphabetical order; news, sales_email and scitldr are left for checking
-SUMMEDITS_TRAIN = ("ectsum", "sales_call", "samsum")
-SUMMEDITS_WEIGHT = 3.0
+EDITS_WEIGHT = 0.5
+"""How loud an edited answer is beside one of a model."""
 FOLDS = 5
 
 # A fact that can only speak for a hallucination is held to that, so that the trees cannot learn the
@@ -71,8 +72,8 @@ ANSWER_TREES, SENTENCE_TREES = 250, 200
 class Examples:
     """Labelled answers with the signals of their sentences.
 
-    ``row`` tells for every sentence which answer it is of; ``marked`` whether people marked a word
-    in it, which only RAGTruth knows (``has_spans``).
+    ``row`` tells for every sentence which answer it is of; ``marked`` whether a word of it is
+    marked, which sets without spans do not know; such a set is for checking only.
     """
 
     signals: np.ndarray
@@ -82,7 +83,6 @@ class Examples:
     group: np.ndarray
     task: np.ndarray
     model: np.ndarray
-    has_spans: bool
     weight: float = 1.0
 
     @property
@@ -101,9 +101,7 @@ def _nothing() -> np.ndarray:
     return np.zeros((1, len(forest.COLUMNS)))
 
 
-def examples(
-    rows: Iterable[dict[str, Any]], *, has_spans: bool = False, weight: float = 1.0
-) -> Examples:
+def examples(rows: Iterable[dict[str, Any]], *, weight: float = 1.0) -> Examples:
     """Read rows of context, query, response, label and spans into signals."""
     signals: list[list[float]] = []
     row: list[int] = []
@@ -127,7 +125,6 @@ def examples(
         group=np.array([one.get("group", "") for one in kept]),
         task=np.array([one.get("task", "") for one in kept]),
         model=np.array([one.get("model", "") for one in kept]),
-        has_spans=has_spans,
         weight=weight,
     )
 
@@ -139,16 +136,9 @@ def ragtruth(data: Path) -> list[dict[str, Any]]:
     return [{**one, "group": one["source_id"], "task": one["task_type"]} for one in rows]
 
 
-def summedits(data: Path, domains: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """The rows of SummEdits of some domains, or of all."""
-    rows = pq.read_table(data / "summedits_8domains.parquet").to_pylist()
-    kept = [one for one in rows if domains is None or one["domain"] in domains]
-    return [{**one, "task": one["domain"]} for one in kept]
-
-
-def small_edits(data: Path, domains: Sequence[str]) -> Examples:
-    """Domains of SummEdits for training, counted so that they are heard beside RAGTruth."""
-    return examples(summedits(data, domains), weight=SUMMEDITS_WEIGHT)
+def edits(rows: Sequence[dict[str, Any]]) -> Examples:
+    """Edited sentences of these rows, counted so that they are heard beside them."""
+    return examples(edited(rows), weight=EDITS_WEIGHT)
 
 
 def pick(one: Examples, keep: np.ndarray) -> Examples:
@@ -163,7 +153,6 @@ def pick(one: Examples, keep: np.ndarray) -> Examples:
         group=one.group[keep],
         task=one.task[keep],
         model=one.model[keep],
-        has_spans=one.has_spans,
         weight=one.weight,
     )
 
@@ -212,22 +201,14 @@ def flat(trees: Sequence[dict[str, Any]]) -> dict[str, Any]:
 Part = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _sentence_part(one: Examples) -> Part:
-    """Sentences with a label: marked by people, all of a clean answer, or an answer's only one."""
-    if one.has_spans:
-        rows, label = np.ones(len(one.row), dtype=bool), one.marked.astype(float)
-    else:
-        many = np.bincount(one.row, minlength=len(one.label))
-        rows = ((one.label == 0) | (many == 1))[one.row]
-        label = one.label[one.row]
-    return one.signals[rows], label[rows], np.full(int(rows.sum()), one.weight)
-
-
 def fit(sets: Sequence[Examples]) -> dict[str, Any]:
     """Both forests from labelled answers; scale and threshold are still the neutral ones."""
     monotone = _monotone(forest.COLUMNS)
     sentences = _trees(
-        [_sentence_part(one) for one in sets],
+        [
+            (one.signals, one.marked.astype(float), np.full(len(one.row), one.weight))
+            for one in sets
+        ],
         {**SENTENCES, "monotone_constraints": monotone},
         SENTENCE_TREES,
     )
@@ -267,13 +248,14 @@ def folds(groups: np.ndarray) -> np.ndarray:
     return np.array([place[one] for one in groups.tolist()])
 
 
-def unseen(main: Examples, rest: Sequence[Examples]) -> tuple[np.ndarray, np.ndarray]:
+def unseen(main: Examples, extra: Examples) -> tuple[np.ndarray, np.ndarray]:
     """Predictions of every answer and sentence by models that did not see its source."""
     fold = folds(main.group)
     answers, sentences = np.zeros(len(main.label)), np.zeros(len(main.row))
     for number in range(FOLDS):
         held = fold == number
-        found = predict(fit([pick(main, ~held), *rest]), pick(main, held))
+        known = np.isin(extra.group, main.group[~held])
+        found = predict(fit([pick(main, ~held), pick(extra, known)]), pick(main, held))
         answers[held], sentences[held[main.row]] = found
     return answers, sentences
 
@@ -312,11 +294,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="the folder with the labelled parquet files")
     parser.add_argument("--out", type=Path, default=MODEL, help="the model's file")
     given = parser.parse_args(arguments)
-    main_set = examples(ragtruth(given.data), has_spans=True)
-    rest = [small_edits(given.data, SUMMEDITS_TRAIN)]
-    value, _ = unseen(main_set, rest)
+    rows = ragtruth(given.data)
+    main_set, extra = examples(rows), edits(rows)
+    value, _ = unseen(main_set, extra)
     value = np.clip(value, 1e-6, 1 - 1e-6)
-    stored = fit([main_set, *rest])
+    stored = fit([main_set, extra])
     stored["slope"], stored["offset"] = scale(main_set.label, value)
     scaled = 1 / (1 + np.exp(-(stored["slope"] * np.log(value / (1 - value)) + stored["offset"])))
     stored["threshold"] = round(best_threshold(main_set.label, scaled), 4)

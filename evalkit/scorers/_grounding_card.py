@@ -11,8 +11,7 @@ from typing import Any
 from evalkit.cards import Measured, ScorerCard
 
 _BLIND = (
-    "small edits and swaps within the context's own words",
-    "most negation and most opposites",
+    "most small edits, swaps within the context's own words, negation and opposites",
     "truth: what is true in the world but not in the context is flagged",
     "conclusions and arithmetic from the context may be flagged",
     "languages: word lists are English, other scripts are compared by words or pairs of characters",
@@ -53,10 +52,22 @@ def _measured(name: str) -> Sequence[Measured]:
                 what=f"{column} as shipped, AUROC",
                 data=f"{data}, {one['answers']:,} answers, {one['share']:.0%} hallucinated",
                 date=date,
-                figures={"AUROC": one[column]},
-                note=f"trained on: {one['trained_on']}" if column == "grounding_model" else "",
+                figures={"AUROC": one[column], **(_decided(one) if column != "grounding" else {})},
+                note="nothing of it is in training; precision and recall at the model's threshold"
+                if column != "grounding"
+                else "",
             )
         )
+    return found
+
+
+def _decided(one: Mapping[str, Any]) -> dict[str, float | str]:
+    """Precision, recall and F1 where a threshold was frozen, each with its interval."""
+    found: dict[str, float | str] = {}
+    for key, said in (("precision", "precision"), ("recall", "recall"), ("f1", "F1")):
+        if key in one:
+            low, high = one[f"{key}_interval"]
+            found[said] = f"{one[key]} (95 %: {low} to {high})"
     return found
 
 
@@ -64,9 +75,7 @@ def _row(name: str, one: Mapping[str, Any], date: str) -> Measured:
     figures: dict[str, float | str] = {"AUROC pooled": one["pooled"]}
     figures |= {f"AUROC {task}": one["tasks"][task] for task in _TASKS}
     figures["AUROC macro"] = one["macro"]
-    for key, said in (("precision", "precision"), ("recall", "recall"), ("f1", "F1")):
-        if one.get(key) is not None:
-            figures[said] = one[key]
+    figures |= _decided(one)
     figures |= {"sentence AP": one["sentence_ap"], "top sentence right": one["top_sentence"]}
     return Measured(
         what=name,

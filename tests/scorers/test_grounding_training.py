@@ -47,7 +47,7 @@ def test_the_stored_trees_add_up_to_lightgbms(training):
 
 
 def test_the_same_data_give_the_same_bytes_and_a_model_that_learned(training):
-    labelled = training.examples(rows(300), has_spans=True)
+    labelled = training.examples(rows(300))
     first, second = (json.dumps(training.fit([labelled])) for _ in range(2))
     assert first == second
     value, _ = training.predict(json.loads(first), labelled)
@@ -55,14 +55,14 @@ def test_the_same_data_give_the_same_bytes_and_a_model_that_learned(training):
 
 
 def test_a_source_is_never_on_both_sides_of_a_fold(training):
-    labelled = training.examples(rows(60), has_spans=True)
+    labelled = training.examples(rows(60))
     fold = training.folds(labelled.group)
     for group in np.unique(labelled.group):
         assert len(set(fold[labelled.group == group].tolist())) == 1
 
 
 def test_a_part_keeps_its_sentences(training):
-    labelled = training.examples(rows(30), has_spans=True)
+    labelled = training.examples(rows(30))
     keep = labelled.label == 1
     part = training.pick(labelled, keep)
     assert len(part.label) == keep.sum()
@@ -82,3 +82,43 @@ def test_the_threshold_has_the_best_f1(training):
     label = np.array([1, 1, 0, 1, 0, 0], dtype=float)
     value = np.array([0.9, 0.8, 0.7, 0.6, 0.3, 0.1])
     assert training.best_threshold(label, value) == pytest.approx(0.45)
+
+
+def test_edited_answers_differ_from_a_clean_one_where_they_are_marked(training):
+    given = [{**one, "task": "QA", "model": "m", "query": ""} for one in rows(90)]
+    made = training.edited(given)
+    assert made == training.edited(given)
+    answers = {one["group"]: one["response"] for one in given if not one["label"]}
+    wrong = [one for one in made if one["label"]]
+    assert wrong
+    assert len(wrong) < len(made)
+    for one in made:
+        spans = json.loads(one["spans"])
+        assert bool(spans) == bool(one["label"])
+        assert one["group"] in answers
+    for one in wrong:
+        (span, *_) = json.loads(one["spans"])
+        said = one["response"][span["start"] : span["end"]]
+        assert said.strip()
+        assert one["response"] != answers[one["group"]]
+
+
+def test_held_out_sources_are_not_edited_into_training(training, monkeypatch):
+    given = [{**one, "task": "QA", "model": "m"} for one in rows(60)]
+    main, extra = training.examples(given), training.edits(given)
+    seen = []
+
+    def fitted(sets):
+        seen.append([set(one.group.tolist()) for one in sets])
+        return
+
+    def predicted(stored, one):
+        own, edited = seen[-1]
+        assert not own & set(one.group.tolist())
+        assert edited <= own
+        return np.zeros(len(one.label)), np.zeros(len(one.row))
+
+    monkeypatch.setattr(training, "fit", fitted)
+    monkeypatch.setattr(training, "predict", predicted)
+    training.unseen(main, extra)
+    assert len(seen) == training.FOLDS
