@@ -33,8 +33,8 @@ def load_view(
 
     found = load_project(find_project(file=project), allow_code=allow_code)
     store = open_store(project, allow_code=allow_code)
-    pair = pair_of(found, store, runs)
-    return _view(store, found.root, pair)
+    with store.together():
+        return _view(store, found.root, pair_of(found, store, runs))
 
 
 def _view(store: Store, root: Path, pair: Pair) -> ReportView:

@@ -17,8 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evalkit.report.page import CaseRows, CaseText, ReportView
-from evalkit.report.page_shown import shown
+from evalkit.gate.table import Outcome
+from evalkit.report.page import CaseRows, ReportView
+from evalkit.report.page_shown import GLYPHS, shown, tone
 
 BUDGET = 5_000_000
 """Bytes of a whole page."""
@@ -28,15 +29,20 @@ _ASSETS = Path(__file__).parent / "assets"
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The data of a page: the compressed index and blocks, and how many texts found no room."""
+    """The data of a page, compressed: the index of all cases, which of them have texts, the texts.
+
+    ``left_out`` counts texts that found no room.
+    """
 
     index: bytes
+    texts: bytes
     blocks: tuple[bytes, ...]
     left_out: int
 
     def parts(self) -> dict[str, bytes]:
         """The parts by the names the script asks for."""
-        return {"index": self.index, **{f"b{n}": one for n, one in enumerate(self.blocks)}}
+        blocks = {f"b{n}": one for n, one in enumerate(self.blocks)}
+        return {"index": self.index, "texts": self.texts, **blocks}
 
 
 def page_html(view: ReportView, *, budget: int = BUDGET) -> str:
@@ -127,43 +133,44 @@ def pack(view: ReportView, *, budget: int, wide: float) -> Packed:
 
     ``wide`` is how many bytes of the page one compressed byte takes.
     """
-    rows = view.rows
-    place = [-1] * len(rows.id)
-    # the index grows by the places of texts: a few bytes each at the most
-    room = budget - wide * (len(_squeezed(_index(view, place))) + 3 * len(view.texts))
+    index = _squeezed(_index(view))
+    # which rows have texts: a few bytes each at the most
+    room = budget - wide * (len(index) + 3 * len(view.texts))
     blocks: list[bytes] = []
     kept = 0
     for start in range(0, len(view.texts), PER_BLOCK):
-        chunk = view.texts[start : start + PER_BLOCK]
-        block = _block(chunk)
+        chunk = whole = view.texts[start : start + PER_BLOCK]
+        block = _squeezed(chunk)
         while chunk and wide * len(block) > room:
             chunk = chunk[: len(chunk) // 2]
-            block = _block(chunk)
-        if not chunk:
+            block = _squeezed(chunk)
+        if chunk:
+            room -= wide * len(block)
+            blocks.append(block)
+            kept += len(chunk)
+        if len(chunk) < len(whole):
             break
-        room -= wide * len(block)
-        for at, one in enumerate(chunk):
-            place[one.row] = len(blocks) * PER_BLOCK + at
-        blocks.append(block)
-        kept += len(chunk)
-        if len(chunk) < len(view.texts[start : start + PER_BLOCK]):
-            break
-    return Packed(_squeezed(_index(view, place)), tuple(blocks), len(rows.id) - kept)
+    texts = _squeezed([one.row for one in view.texts[:kept]])
+    return Packed(index, texts, tuple(blocks), len(view.rows.id) - kept)
 
 
-def _block(chunk: Sequence[CaseText]) -> bytes:
-    return _squeezed(chunk)
-
-
-def _index(view: ReportView, place: Sequence[int]) -> Mapping[str, Any]:
+def _index(view: ReportView) -> Mapping[str, Any]:
     rows = view.rows
-    value = {name: getattr(rows, name) for name in CaseRows.__slots__}
     return {
-        **value,
-        "text": place,
+        **{name: getattr(rows, name) for name in CaseRows.__slots__},
+        "outcomes": [
+            {"name": one, "glyph": GLYPHS[Outcome(one)], "tone": tone(one)} for one in rows.outcomes
+        ],
+        # as one text each: a browser reads it many times as fast as a list of a hundred thousand
+        "id": _lines(rows.id),
+        "name": _lines(rows.name),
         "candidate": view.candidate.run_id,
         "baseline": "" if view.baseline is None else view.baseline.run_id,
     }
+
+
+def _lines(values: Sequence[str]) -> str:
+    return "\n".join(one.replace("\n", " ") for one in values)
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -35,7 +35,8 @@ from evalkit.report.page_cases import Fetch, case_texts
 from evalkit.report.page_pairs import pair_views
 from evalkit.report.view import Cell, MetricRow, RunView, SuiteView
 from evalkit.secrets import redact
-from evalkit.stats.sides import Side
+from evalkit.stats.intervals import Floats
+from evalkit.stats.sides import Numbers, Side
 
 ROOM = 24_000_000
 """Characters of case texts that are looked at; compressed they are about 5 MB."""
@@ -128,22 +129,22 @@ def _facts(stored: Stored, spent: float | None) -> RunFacts:
 
 def case_rows(tables: Sequence[CaseTable]) -> CaseRows:
     """The tables as one, the worst first over all of them."""
-    keys: list[tuple[int, float, int, int]] = []
-    for place, one in enumerate(tables):
-        fall = np.nan_to_num(one.gain * (one.after - one.before)).tolist()
-        keys += [
-            (OUTCOMES.index(outcome), fall[row], place, row)
-            for row, outcome in enumerate(one.outcome)
-        ]
-    keys.sort()
-    order = [(place, row) for _, _, place, row in keys]
+    names = tuple(map(str, OUTCOMES))
+    if not tables:
+        return CaseRows(outcomes=names)
+    code = {one: place for place, one in enumerate(OUTCOMES)}
+    outcome = np.array([code[each] for one in tables for each in one.outcome], dtype=np.intp)
+    fall = np.concatenate([np.nan_to_num(one.gain * (one.after - one.before)) for one in tables])
+    order = np.lexsort((fall, outcome))
+    group = np.repeat(np.arange(len(tables)), [len(one.ids) for one in tables])
 
-    def numbers(name: str, scale: float = 1.0) -> tuple[float | None, ...]:
-        columns = [getattr(one, name).tolist() for one in tables]
-        return tuple(_number(columns[place][row] * scale) for place, row in order)
+    def column(name: str) -> Floats:
+        values: Floats = np.concatenate([getattr(one, name) for one in tables])[order]
+        return values
 
-    def times(name: str) -> tuple[int | float | None, ...]:
-        return tuple(None if one is None else _ms(one) for one in numbers(name, 1000.0))
+    def texts(name: str) -> list[str]:
+        found = [each for one in tables for each in getattr(one, name)]
+        return [found[place] for place in order.tolist()]
 
     return CaseRows(
         groups=tuple(
@@ -152,40 +153,41 @@ def case_rows(tables: Sequence[CaseTable]) -> CaseRows:
             )
             for one in tables
         ),
-        outcomes=tuple(map(str, OUTCOMES)),
-        group=tuple(place for place, _ in order),
-        outcome=tuple(key[0] for key in keys),
-        id=tuple(tables[place].ids[row] for place, row in order),
-        name=tuple(redact(tables[place].names[row]) for place, row in order),
-        flaky=tuple(int(tables[place].flaky[row]) for place, row in order),
-        before=numbers("before"),
-        after=numbers("after"),
-        before_ms=times("before_s"),
-        after_ms=times("after_s"),
+        outcomes=names,
+        group=tuple(group[order].tolist()),
+        outcome=tuple(outcome[order].tolist()),
+        id=tuple(texts("ids")),
+        name=tuple(map(redact, texts("names"))),
+        flaky=tuple(column("flaky").astype(np.intp).tolist()),
+        before=_known(np.round(column("before"), 6)),
+        after=_known(np.round(column("after"), 6)),
+        before_ms=_ms(column("before_s")),
+        after_ms=_ms(column("after_s")),
         tags=_tags(tables, order),
     )
 
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 6)
+def _known(values: Floats) -> tuple[float | None, ...]:
+    return tuple(None if math.isnan(one) else one for one in values.tolist())
 
 
-def _ms(value: float) -> int | float:
+def _ms(seconds: Floats) -> tuple[int | float | None, ...]:
     """Whole milliseconds, or as many decimals as a short time needs."""
-    return round(value) if value >= 10 else round(value, 1 if value >= 1 else 2)
+    ms = 1000 * seconds
+    short = np.where(ms >= 1, np.round(ms, 1), np.round(ms, 2))
+    found = _known(np.where(ms >= 10, np.round(ms), short))
+    return tuple(int(one) if one is not None and one >= 10 else one for one in found)
 
 
-def _tags(tables: Sequence[CaseTable], order: Sequence[tuple[int, int]]) -> dict[str, Tag]:
+def _tags(tables: Sequence[CaseTable], order: Numbers) -> dict[str, Tag]:
     found = {}
     for tag in sorted({name for one in tables for name in one.tags}):
-        columns = [one.tags.get(tag) for one in tables]
-        codes: dict[str, int] = {}
-        places = []
-        for place, row in order:
-            column = columns[place]
-            value = None if column is None else column[row]
-            places.append(-1 if value is None else codes.setdefault(value, len(codes)))
-        found[redact(tag)] = Tag(values=tuple(map(redact, codes)), codes=tuple(places))
+        values = [each for one in tables for each in one.tags.get(tag) or [None] * len(one.ids)]
+        codes: dict[str | None, int] = {None: -1}
+        places = [codes.setdefault(values[place], len(codes) - 1) for place in order.tolist()]
+        found[redact(tag)] = Tag(
+            values=tuple(redact(one) for one in codes if one is not None), codes=tuple(places)
+        )
     return found
 
 

@@ -114,7 +114,8 @@ def _worst_first(verdict: Verdict) -> list[GateResult]:
     return gate_words.worst_first(verdict.results)
 
 
-def _tone(outcome: str) -> str:
+def tone(outcome: str) -> str:
+    """How bad an outcome is: the class its colour hangs on, and what ``n`` looks for."""
     if outcome in _BAD:
         return "bad"
     if outcome in _GOOD:
@@ -315,7 +316,7 @@ def _strips(view: ReportView) -> list[Shown]:
 def _counts(counts: Mapping[str, int], *, alone: bool) -> list[Shown]:
     always = set() if alone else {Outcome.REGRESSED, Outcome.IMPROVED, Outcome.SAME}
     return [
-        {"glyph": GLYPHS[one], "n": words.count(counts[one]), "name": str(one), "tone": _tone(one)}
+        {"glyph": GLYPHS[one], "n": words.count(counts[one]), "name": str(one), "tone": tone(one)}
         for one in OUTCOMES
         if counts[one] or one in always
     ]
@@ -372,7 +373,7 @@ def _case(view: ReportView, one: CaseText) -> Shown:
     return {
         "outcome": outcome,
         "glyph": GLYPHS[Outcome(outcome)],
-        "tone": _tone(outcome),
+        "tone": tone(outcome),
         "name": _line(rows.name[one.row] + place),
         "scores": " → ".join(ends) if view.baseline is not None else ends[1],
         "input": _cut("\n".join([*(value for _, value in one.inputs), *_asked(one)])),

@@ -7,40 +7,37 @@
   const ROW = 32;
   const SPARE = 6;
   const SHARED = 0.35;
-  const GLYPH = /** @type {Record<string, string>} */ ({
-    regressed: "▼", error: "✕", lost: "✕", flaky: "≈", changed: "≠", new: "+", removed: "−",
-    improved: "▲", reworded: "~", same: "=", failed: "✕", unscored: "?", scored: "·", passed: "✓",
-  });
-  const BAD = new Set(["regressed", "error", "lost", "failed"]);
-  const GOOD = new Set(["improved", "passed"]);
-
   /** @param {string} id @returns {any} */
   const at = (id) => document.getElementById(id);
 
   /**
-   * An element with attributes and children; strings become text nodes.
-   * @param {string} tag @param {Record<string, string|boolean|Function>} [given] @param {...(Node|string|null)} children
-   * @returns {HTMLElement}
+   * An element with attributes, listeners and children; strings become text nodes.
+   * @param {string} tag @param {Record<string, string|boolean|Function>} [given] @param {...Child} children
    */
   function make(tag, given = {}, ...children) {
     const node = document.createElement(tag);
     for (const [key, value] of Object.entries(given)) {
       if (typeof value === "function") node.addEventListener(key, /** @type {EventListener} */ (value));
-      else if (value === true) node.setAttribute(key, "");
-      else if (value !== false) node.setAttribute(key, value);
+      else if (value !== false) node.setAttribute(key, value === true ? "" : value);
     }
-    for (const child of children) if (child !== null) node.append(child);
+    node.append(...children.filter((child) => child !== null));
     return node;
   }
 
   /** @param {string} name @returns {Promise<any>} */
   async function load(name) {
     const inline = at(`data-${name}`);
-    const body = inline
-      ? new Blob([Uint8Array.from(atob(inline.textContent.trim()), (c) => c.charCodeAt(0))]).stream()
-      : (await fetch(`data/${name}.json.gz`)).body;
+    const body = inline ? new Blob([bytes(inline.textContent)]).stream() : (await fetch(`data/${name}.json.gz`)).body;
     if (!body) throw new Error("the data did not arrive");
     return new Response(body.pipeThrough(new DecompressionStream("gzip"))).json();
+  }
+
+  // a loop: Uint8Array.from takes twenty times as long, a third of a second for a large index
+  /** @param {string} base64 */
+  function bytes(base64) {
+    const text = atob(base64), found = new Uint8Array(text.length);
+    for (let place = 0; place < text.length; place++) found[place] = text.charCodeAt(place);
+    return found;
   }
 
   // ---- text ---------------------------------------------------------------------------------
@@ -53,13 +50,13 @@
   /** Text with what cannot be seen written out. @param {string} text */
   const raw = (text) => text.replace(HIDDEN, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
 
-  /** @param {number|null|undefined} value @param {string} unit */
+  /** As words.py writes the value of a case. @param {number|null|undefined} value @param {string} unit */
   function shown(value, unit) {
     if (value === null || value === undefined) return "–";
     if (unit === "%") return `${+(100 * value).toFixed(1)} %`;
     if (unit === "s") return value < 1 ? `${+(1000 * value).toPrecision(3)} ms` : `${+value.toPrecision(3)} s`;
-    if (Math.abs(value) < 0.1 && Math.abs(value) >= 0.001) return String(+value.toPrecision(2));
-    return value === 0 || Math.abs(value) >= 0.001 ? String(+value.toFixed(Math.abs(value) < 10 ? 2 : 1)) : value.toExponential(1);
+    const size = Math.abs(value);
+    return size > 0 && size < 1e-6 ? value.toExponential(1) : size > 0 && size < 0.1 ? value.toFixed(1 - Math.floor(Math.log10(size))) : value.toFixed(2);
   }
 
   const segments = typeof Intl.Segmenter === "function" ? new Intl.Segmenter(undefined, { granularity: "word" }) : null;
@@ -147,13 +144,15 @@
 
   /** @type {Index} */
   let index;
+  /** Where the text of a row is, if the page has it. @type {Map<number, number>} */
+  let places;
   /** @type {Uint32Array} */
   let view;
   let selected = -1;
   let open = false;
   let how = "diff";
-  /** @type {string[]} */
-  let lower = [];
+  /** @type {string[]|undefined} */
+  let lower;
   /** @type {Map<number, Promise<CaseText[]>>} */
   const blocks = new Map();
   /** @type {Map<string, Decision>} */
@@ -161,18 +160,18 @@
   /** @type {HTMLElement[]} */
   const pool = [];
 
+  /** What the list and the panel say of a row. @param {number} row */
+  function told(row) {
+    const group = index.groups[index.group[row]];
+    return {
+      group, ...index.outcomes[index.outcome[row]], id: index.id[row], key: `${index.group[row]}/${index.id[row]}`,
+      title: clean(index.name[row]) + (index.groups.length > 1 ? ` · ${clean(group.suite)} / ${clean(group.target)}` : ""),
+    };
+  }
+  /** The group and the id of a key. @param {string} key @returns {[number, string]} */
+  const parted = (key) => [parseInt(key, 10), key.slice(key.indexOf("/") + 1)];
   /** @param {number} row */
-  const outcome = (row) => index.outcomes[index.outcome[row]];
-  /** @param {number} row */
-  const groupOf = (row) => index.groups[index.group[row]];
-  /** @param {number} row */
-  const keyOf = (row) => `${index.group[row]}/${index.id[row]}`;
-  /** @param {number} row */
-  const title = (row) => index.name[row] + (index.groups.length > 1 ? ` · ${groupOf(row).suite} / ${groupOf(row).target}` : "");
-  /** @param {string} name */
-  const tone = (name) => (BAD.has(name) ? "bad" : GOOD.has(name) ? "good" : name === "flaky" || name === "unscored" ? "doubt" : "soft");
-  /** @param {number} row */
-  const moved = (row) => (index.before[row] === null || index.after[row] === null ? null : /** @type {number} */ (index.after[row]) - /** @type {number} */ (index.before[row]));
+  const bad = (row) => index.outcomes[index.outcome[row]].tone === "bad";
 
   /**
    * A filter as a test of rows; throws with what is wrong.
@@ -187,46 +186,47 @@
       const test = one(key, value);
       tests.push(minus ? (row) => !test(row) : test);
     }
-    return (row) => tests.every((test) => test(row));
+    return tests.length === 1 ? tests[0] : (row) => tests.every((test) => test(row));
   }
+
+  /** @type {Record<string, (found: number, limit: number) => boolean>} */
+  const SIGNS = {
+    "<": (found, limit) => found < limit, "<=": (found, limit) => found <= limit, ">": (found, limit) => found > limit,
+    ">=": (found, limit) => found >= limit, "=": (found, limit) => Math.abs(found - limit) < 1e-9,
+  };
 
   /** @param {string|undefined} key @param {string} value @returns {(row: number) => boolean} */
   function one(key, value) {
+    /** @param {string[]} all */
+    const starting = (all) => all.map((one) => one.toLowerCase().startsWith(value));
+    const { before, after, flaky, id, tags } = index;
     if (!key) {
-      if (!lower.length) lower = index.name.map((name, row) => `${name} ${index.id[row]}`.toLowerCase());
-      return (row) => lower[row].includes(value);
+      const names = (lower ??= index.name.join("\n").toLowerCase().split("\n"));
+      return (row) => names[row].includes(value) || id[row].includes(value);
     }
     if (key === "s") {
-      const codes = index.outcomes.map((name) => name.startsWith(value));
-      if (!codes.includes(true)) throw new Error(`no status '${value}': ${index.outcomes.join(", ")}`);
-      const flaky = "flaky".startsWith(value);
-      return (row) => codes[index.outcome[row]] || (flaky && index.flaky[row] === 1);
+      const hits = starting(index.outcomes.map((one) => one.name)), shaky = "flaky".startsWith(value);
+      if (!hits.includes(true)) throw new Error(`no status '${value}': ${index.outcomes.map((one) => one.name).join(", ")}`);
+      return (row) => hits[index.outcome[row]] || (shaky && flaky[row] === 1);
     }
     if (key === "suite" || key === "target") {
-      const hits = index.groups.map((group) => group[key].toLowerCase().startsWith(value));
+      const hits = starting(index.groups.map((group) => group[key]));
       return (row) => hits[index.group[row]];
     }
     const columns = /** @type {Record<string, (row: number) => number|null>} */ ({
-      d: moved, base: (row) => index.before[row], cand: (row) => index.after[row], ms: (row) => index.after_ms[row],
+      d: (row) => { const was = before[row], now = after[row]; return was === null || now === null ? null : now - was; },
+      base: (row) => before[row], cand: (row) => after[row], ms: (row) => index.after_ms[row],
     });
     if (columns[key]) {
-      const parts = /^(<=?|>=?|=)?([-−]?[\d.]+)$/.exec(value.replace("−", "-"));
+      const parts = /^(<=?|>=?|=)?(-?[\d.]+)$/.exec(value.replace("−", "-"));
       if (!parts) throw new Error(`${key}: takes a number, as ${key}:<-0.2`);
-      const limit = Number(parts[2]), column = columns[key], sign = parts[1] ?? "=";
-      return (row) => {
-        const found = column(row);
-        if (found === null) return false;
-        if (sign === "<") return found < limit;
-        if (sign === "<=") return found <= limit;
-        if (sign === ">") return found > limit;
-        if (sign === ">=") return found >= limit;
-        return Math.abs(found - limit) < 1e-9;
-      };
+      const limit = Number(parts[2]), column = columns[key], test = SIGNS[parts[1] ?? "="];
+      return (row) => { const found = column(row); return found !== null && test(found, limit); };
     }
-    const name = Object.keys(index.tags).find((tag) => tag.toLowerCase() === key.toLowerCase());
-    if (!name) throw new Error(`no tag '${key}': s, suite, target, d, base, cand, ms${Object.keys(index.tags).map((tag) => `, ${tag}`).join("")}`);
-    const tag = index.tags[name], hits = tag.values.map((found) => found.toLowerCase().startsWith(value));
-    return (row) => tag.codes[row] >= 0 && hits[tag.codes[row]];
+    const name = Object.keys(tags).find((tag) => tag.toLowerCase() === key.toLowerCase());
+    if (!name) throw new Error(`no tag '${key}': ${["s", "suite", "target", "d", "base", "cand", "ms", ...Object.keys(tags)].join(", ")}`);
+    const codes = tags[name].codes, hits = starting(tags[name].values);
+    return (row) => codes[row] >= 0 && hits[codes[row]];
   }
 
   /** Apply the filter line; keep the open case when it is still there. @param {number} [keep] */
@@ -268,7 +268,7 @@
       const where = first + place;
       node.hidden = place >= many;
       if (node.hidden) return;
-      const row = view[where], name = outcome(row), unit = groupOf(row).unit;
+      const row = view[where], { group: { unit }, ...one } = told(row);
       const [status, label, tag, score, time] = /** @type {any} */ (node.children);
       node.style.transform = `translateY(${where * ROW}px)`;
       node.dataset.at = String(where);
@@ -276,9 +276,9 @@
       node.setAttribute("aria-selected", String(where === selected));
       node.setAttribute("aria-posinset", String(where + 1));
       node.setAttribute("aria-setsize", String(view.length));
-      status.textContent = `${GLYPH[name]} ${name}${index.flaky[row] && name !== "flaky" ? " ≈" : ""}`;
-      status.className = tone(name) + (decided.has(keyOf(row)) ? " decided" : "");
-      label.textContent = clean(title(row));
+      status.textContent = `${one.glyph} ${one.name}${index.flaky[row] && one.name !== "flaky" ? " ≈" : ""}`;
+      status.className = one.tone + (decided.has(one.key) ? " decided" : "");
+      label.textContent = one.title;
       tag.textContent = slice(row);
       score.textContent = index.baseline ? `${shown(index.before[row], unit)} → ${shown(index.after[row], unit)}` : shown(index.after[row], unit);
       const took = index.baseline ? [index.before_ms[row], index.after_ms[row]] : [index.after_ms[row]];
@@ -310,7 +310,7 @@
   /** The next or previous row of the view that went wrong. @param {number} step */
   function jump(step) {
     for (let where = selected + step; where >= 0 && where < view.length; where += step)
-      if (BAD.has(outcome(view[where]))) return select(where, true);
+      if (bad(view[where])) return select(where, true);
   }
 
   function close() {
@@ -319,44 +319,48 @@
     at("pair").classList.remove("open");
   }
 
+  function leave() {
+    close();
+    paint();
+    remember();
+    at("list").focus();
+  }
+
   function remember() {
     const parts = [];
     if (at("q").value.trim()) parts.push(`q=${encodeURIComponent(at("q").value.trim())}`);
-    if (open && selected >= 0) parts.push(`case=${encodeURIComponent(keyOf(view[selected]))}`);
+    if (open && selected >= 0) parts.push(`case=${encodeURIComponent(told(view[selected]).key)}`);
     const hash = parts.length ? `#${parts.join("&")}` : location.pathname + location.search;
     try { history.replaceState(null, "", hash); } catch { /* a browser may forbid it for files */ }
   }
 
   function restore() {
     const given = new URLSearchParams(location.hash.slice(1));
-    at("q").value = given.get("q") ?? (index.outcome.some((_, row) => outcome(row) === "regressed") ? "s:regressed" : "");
-    const row = index.id.findIndex((_, place) => keyOf(place) === given.get("case"));
-    refresh(row);
+    const regressed = index.outcomes.findIndex((one) => one.name === "regressed");
+    at("q").value = given.get("q") ?? (index.outcome.includes(regressed) ? "s:regressed" : "");
+    const [group, id] = parted(given.get("case") ?? "");
+    refresh(index.id.findIndex((one, row) => one === id && index.group[row] === group));
     if (selected >= 0) void panel();
   }
 
   /** @param {number} row @returns {Promise<CaseText|null>} */
   async function textOf(row) {
-    const place = index.text[row];
-    if (place < 0) return null;
+    const place = places.get(row);
+    if (place === undefined) return null;
     const number = Math.floor(place / PER_BLOCK);
     if (!blocks.has(number)) blocks.set(number, load(`b${number}`));
     return (await /** @type {Promise<CaseText[]>} */ (blocks.get(number)))[place % PER_BLOCK];
   }
 
-  /** @param {string} head @param {...(Node|string|null)} body */
-  const section = (head, ...body) => {
-    const node = make("section", {}, make("h3", {}, head));
-    for (const child of body) if (child !== null) node.append(child);
-    return node;
-  };
+  /** @param {string} head @param {...Child} body */
+  const section = (head, ...body) => make("section", {}, make("h3", {}, head), ...body);
   /** @param {string} text */
   const box = (text) => make("div", { class: "box", dir: "auto" }, how === "raw" ? raw(text) : clean(text));
-  /** @param {string} head @param {...(Node|string|null)} body */
+  /** @param {string} head @param {...Child} body */
   const folded = (head, ...body) => make("details", {}, make("summary", {}, head), ...body);
 
   async function panel() {
-    const row = view[selected], name = outcome(row), node = at("panel");
+    const row = view[selected], one = told(row), node = at("panel");
     open = true;
     node.hidden = false;
     at("pair").classList.add("open");
@@ -364,37 +368,36 @@
     let text = null, failure = "";
     try { text = await textOf(row); } catch (problem) { failure = String(problem); }
     if (selected < 0 || view[selected] !== row) return;
-    const mine = decided.get(keyOf(row));
+    const mine = decided.get(one.key);
     /** @param {string} what @param {string} key @param {() => void} act @param {boolean} on */
     const button = (what, key, act, on) => make("button", { type: "button", "aria-pressed": String(on), click: act }, `${what} `, make("kbd", {}, key));
     const note = make("input", { type: "text", "aria-label": "Note to the decision", placeholder: "note", change: () => decide(mine?.decision ?? "flag", /** @type {any} */ (note).value) });
     /** @type {any} */ (note).value = mine?.note ?? "";
     node.replaceChildren(
       make("div", { class: "head" },
-        make("span", { class: tone(name) }, `${GLYPH[name]} ${name}`), make("span", { class: "name" }, clean(title(row))),
+        make("span", { class: one.tone }, `${one.glyph} ${one.name}`), make("span", { class: "name" }, one.title),
         button("Accept", "a", () => decide("accept"), mine?.decision === "accept"),
         button("Flag", "x", () => decide("flag"), mine?.decision === "flag"),
         button(how === "diff" ? "Word diff" : how === "both" ? "Side by side" : "Raw", "d", turn, how !== "diff"),
-        make("button", { type: "button", "aria-label": "Close the case", click: () => { close(); paint(); remember(); at("list").focus(); } }, "✕")),
+        make("button", { type: "button", "aria-label": "Close the case", click: leave }, "✕")),
       make("p", { class: "soft" }, `${(selected + 1).toLocaleString("en")} of ${view.length.toLocaleString("en")} in this filter`, mine ? " · decided: " : "", mine ? mine.decision : "", " ", mine ? note : ""),
       ...(text ? body(row, text) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
-      section("Reproduce", make("div", { class: "box m" }, commands(row, index.id[row]))),
+      section("Reproduce", make("div", { class: "box m" }, commands(one))),
     );
     node.scrollTop = 0;
   }
 
-  /** @param {number} row @param {string} id */
-  function commands(row, id) {
-    const lines = [`evalkit show ${index.candidate} ${id}`];
-    if (index.baseline) lines.push(`evalkit show ${index.baseline} ${id}`);
-    lines.push(`evalkit run ${quote(groupOf(row).suite)} --target ${quote(groupOf(row).target)} --filter id:${id}`);
-    return lines.join("\n");
-  }
+  /** @param {ReturnType<typeof told>} one */
+  const commands = ({ id, group }) => [
+    `evalkit show ${index.candidate} ${id}`,
+    ...(index.baseline ? [`evalkit show ${index.baseline} ${id}`] : []),
+    `evalkit run ${quote(group.suite)} --target ${quote(group.target)} --filter id:${id}`,
+  ].join("\n");
   /** @param {string} word */
   const quote = (word) => (/^[\w./-]+$/.test(word) ? word : `'${clean(word).replaceAll("'", "'\\''")}'`);
 
-  /** @param {number} row @param {CaseText} text @returns {(HTMLElement|null)[]} */
-  function bodyParts(row, text) {
+  /** @param {number} row @param {CaseText} text @returns {Child[]} */
+  function body(row, text) {
     const old = text.before[0], now = text.after[0];
     const marks = (now?.scores ?? []).flatMap((score) => score.marks.filter((one) => one.source === "output"));
     return [
@@ -409,13 +412,10 @@
       text.messages.length ? folded("What was sent", ...text.messages.flatMap(([role, said]) => [make("h3", {}, clean(role)), box(said)])) : null,
     ];
   }
-  /** @param {number} row @param {CaseText} text */
-  const body = (row, text) => /** @type {HTMLElement[]} */ (bodyParts(row, text).filter((one) => one !== null));
-
   /** The answer with what scores rest on, and why. @param {string} text @param {Mark[]} marks @param {string} [head] */
   const evidence = (text, marks, head = "") => (marks.length ? section(`${head}Evidence`, marked(text, marks), ...marks.filter((one) => one.reason).slice(0, 12).map((one) => make("p", {}, `“${clean(one.text).slice(0, 160)}”: ${clean(one.reason)}`))) : null);
 
-  /** A conversation turn by turn. @param {CaseText} text @param {TrialText|undefined} old @param {TrialText|undefined} now @returns {(HTMLElement|null)[]} */
+  /** A conversation turn by turn. @param {CaseText} text @param {TrialText|undefined} old @param {TrialText|undefined} now @returns {Child[]} */
   function dialogue(text, old, now) {
     const many = Math.max(text.turns.length, old?.turns.length ?? 0, now?.turns.length ?? 0), found = [];
     const scored = (now ?? old)?.scores ?? [];
@@ -447,17 +447,16 @@
   /** Why the case counts as it does. @param {number} row @param {TrialText|undefined} old @param {TrialText|undefined} now */
   function why(row, old, now) {
     if (now?.text === null) return section("Why", box(now.error));
-    const gain = groupOf(row).gain, lines = [];
+    const { group, name } = told(row), lines = [];
     for (const score of now?.scores ?? []) {
-      const before = old?.scores.find((one) => one.name === score.name);
-      const fell = before && before.value !== null && score.value !== null && before.value !== score.value;
-      if (fell) lines.push(`${score.name} ${said(before)} → ${said(score)}${score.reason ? `: ${score.reason}` : ""}`);
-      else if (!old && (score.passed === false || score.value === null)) lines.push(`${score.name} ${said(score)}${score.reason ? `: ${score.reason}` : ""}`);
+      const before = old?.scores.find((one) => one.name === score.name), because = score.reason ? `: ${score.reason}` : "";
+      if (before && before.value !== null && score.value !== null && before.value !== score.value) lines.push(`${score.name} ${said(before)} → ${said(score)}${because}`);
+      else if (!old && (score.passed === false || score.value === null)) lines.push(`${score.name} ${said(score)}${because}`);
     }
     if (old && now && sameText(old, now) && lines.length) lines.push("The text is the same: the scorer moved, not the model.");
     if (index.flaky[row]) lines.push("The trials of the candidate disagree.");
     if (!lines.length) return null;
-    return section(`Why it counts as ${outcome(row)} (${groupOf(row).metric}, ${gain > 0 ? "higher" : "lower"} is better)`, box(lines.join("\n")));
+    return section(`Why it counts as ${name} (${clean(group.metric)}, ${group.gain > 0 ? "higher" : "lower"} is better)`, box(lines.join("\n")));
   }
 
   /** @param {TrialText|TurnText|undefined} old @param {TrialText|TurnText|undefined} now @param {string} [head] @returns {HTMLElement} */
@@ -518,7 +517,7 @@
   /** @param {string} decision @param {string} [note] */
   function decide(decision, note) {
     if (selected < 0) return;
-    const key = keyOf(view[selected]), had = decided.get(key);
+    const { key } = told(view[selected]), had = decided.get(key);
     if (note === undefined && had?.decision === decision) decided.delete(key);
     else decided.set(key, { decision, note: note ?? had?.note ?? "" });
     try { localStorage.setItem(kept(), JSON.stringify([...decided])); } catch { /* decisions live as long as the page */ }
@@ -534,10 +533,10 @@
   }
 
   function decisions() {
-    const rows = index.id.map((_, row) => row).filter((row) => decided.has(keyOf(row)));
+    const made = [...decided].map(([key, one]) => ({ at: parted(key), one })).filter(({ at }) => index.groups[at[0]]);
     return JSON.stringify({
       kind: "evalkit.decisions", format: 1, baseline: index.baseline, candidate: index.candidate,
-      decisions: rows.map((row) => ({ suite: groupOf(row).suite, target: groupOf(row).target, case_id: index.id[row], ...decided.get(keyOf(row)) })),
+      decisions: made.map(({ at: [group, id], one }) => ({ suite: index.groups[group].suite, target: index.groups[group].target, case_id: id, ...one })),
     }, null, 2);
   }
 
@@ -563,7 +562,7 @@
     PageDown: () => select(selected + 14, false), PageUp: () => select(selected - 14, false),
     Home: () => select(0, false), End: () => select(view.length - 1, false),
     Enter: () => { if (selected < 0) select(0, true); else void panel().then(remember); },
-    Escape: () => { close(); paint(); remember(); at("list").focus(); },
+    Escape: leave,
   };
   /** @type {Record<string, () => void>} */
   const letters = {
@@ -595,15 +594,18 @@
     });
     at("theme").hidden = false;
     if (!at("work")) return;
-    try { index = await load("index"); } catch (problem) {
+    try {
+      const [found, rows] = await Promise.all([load("index"), load("texts")]);
+      index = { ...found, id: found.id.split("\n"), name: found.name.split("\n") };
+      places = new Map(rows.map((/** @type {number} */ row, /** @type {number} */ place) => [row, place]));
+    } catch (problem) {
       at("still").append(make("p", { class: "bad" }, `The list of cases cannot be shown: ${problem}`));
       return;
     }
     at("still").hidden = true;
     at("work").hidden = false;
     try { for (const [key, value] of JSON.parse(localStorage.getItem(kept()) ?? "[]")) decided.set(key, value); } catch { /* none are kept */ }
-    let wait = 0;
-    at("q").addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(refresh, index.id.length > 20000 ? 60 : 0); });
+    at("q").addEventListener("input", () => refresh());
     for (const button of document.querySelectorAll("#tools [data-q]"))
       button.addEventListener("click", () => { at("q").value = button.getAttribute("data-q") ?? ""; refresh(); });
     at("list").addEventListener("scroll", paint, { passive: true });
@@ -614,6 +616,13 @@
     restore();
     tally();
     root.dataset.ready = String(Math.round(performance.now()));
+    (window.requestIdleCallback ?? setTimeout)(prepare);
+  }
+
+  /** What the first opening would wait for. */
+  function prepare() {
+    wordsOf("");
+    if (view.length) textOf(view[0]).catch(() => null);
   }
   void start();
 })();

@@ -1,10 +1,11 @@
 // The data a page gives its script; see evalkit/report/page.py and html.py.
 interface Tag { values: string[]; codes: number[] }
 interface Group { suite: string; target: string; metric: string; unit: string; gain: number }
+interface Outcome { name: string; glyph: string; tone: string }
 interface Index {
-  groups: Group[]; outcomes: string[]; group: number[]; outcome: number[]; id: string[]; name: string[];
+  groups: Group[]; outcomes: Outcome[]; group: number[]; outcome: number[]; id: string[]; name: string[];
   flaky: number[]; before: (number | null)[]; after: (number | null)[]; before_ms: (number | null)[];
-  after_ms: (number | null)[]; tags: Record<string, Tag>; text: number[]; candidate: string; baseline: string;
+  after_ms: (number | null)[]; tags: Record<string, Tag>; candidate: string; baseline: string;
 }
 interface Mark { source: string; start: number; end: number; text: string; reason: string; value: number | null }
 interface ScoreText {
@@ -23,3 +24,4 @@ interface CaseText {
 }
 interface Decision { decision: string; note: string }
 type Piece = ["same" | "del" | "ins", string];
+type Child = Node | string | null;

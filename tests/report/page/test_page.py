@@ -154,14 +154,16 @@ def test_the_index_finds_every_text(tmp_path):
     view = view_of(two_runs(tmp_path, MIXED))
     page = Page(page_html(view))
     index = page.data("index")
-    block = page.data("b0")
-    for row, place in enumerate(index["text"]):
-        case = block[place]
+    block, rows = page.data("b0"), page.data("texts")
+    assert index["id"].split("\n") == list(view.rows.id)
+    assert index["name"].split("\n") == list(view.rows.name)
+    assert sorted(rows) == list(range(len(view.rows.id)))
+    for case, row in zip(block, rows, strict=True):
         assert case["row"] == row
-        assert index["id"][row] == view.rows.id[row]
         assert case["before"][0]["scores"][0]["name"] == "exact_match"
-    assert block[index["text"][0]]["after"][0]["text"] == "something else"
-    assert block[index["text"][0]]["inputs"] == [["question", "What is the answer to question 0?"]]
+    worst = block[rows.index(0)]
+    assert worst["after"][0]["text"] == "something else"
+    assert worst["inputs"] == [["question", "What is the answer to question 0?"]]
 
 
 def test_hostile_texts_stay_texts(tmp_path):
@@ -207,7 +209,8 @@ def test_split_files_for_servers_that_forbid_inline_code(tmp_path):
     view = view_of(two_runs(tmp_path, MIXED))
     files = page_files(view, "report.html")
     assert set(files) == {
-        "report.html", "report.css", "report.js", "data/index.json.gz", "data/b0.json.gz",
+        "report.html", "report.css", "report.js", "data/index.json.gz", "data/texts.json.gz",
+        "data/b0.json.gz",
     }  # fmt: skip
     page = Page(files["report.html"].decode())
     assert "script-src 'self'" in next(o["content"] for _, o in page.tags if "http-equiv" in o)
@@ -224,14 +227,13 @@ def test_the_size_is_kept_and_what_is_missing_is_said(tmp_path):
     text = page_html(view, budget=300_000)
     assert len(text.encode()) <= 300_000
     page = Page(text)
-    index = page.data("index")
-    kept = sum(one >= 0 for one in index["text"])
+    kept = len(page.data("texts"))
     assert 0 < kept < 60
     assert (
         f"The texts of {60 - kept} cases, the least telling ones, are not in this page" in page.text
     )
     # the worst first: what is kept is the head of the list
-    assert all(one >= 0 for one in index["text"][:kept])
+    assert page.data("texts") == list(range(kept))
 
 
 def test_a_long_answer_is_cut_and_says_so(tmp_path):
