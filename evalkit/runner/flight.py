@@ -250,9 +250,7 @@ def _name(key: Key, lane: str, request: Request) -> bytes:
     parts = [suite, target, case, str(index), lane, str(request.trial), *request.answers]
     for one in request.messages:
         parts += (one.role, one.content)
-    return blake2b(
-        "\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=_BYTES
-    ).digest()
+    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest()
 
 
 def _head(key: Key, lane: str, name: bytes, answer: Answer, judge: bool) -> bytes:
@@ -260,7 +258,7 @@ def _head(key: Key, lane: str, name: bytes, answer: Answer, judge: bool) -> byte
     suite, target, case, index = key
     spend = answer.spend
     text = (
-        f'[{quoted(suite)},{quoted(target)},{quoted(case)},{index},{quoted(lane)},{int(judge)}'
+        f"[{quoted(suite)},{quoted(target)},{quoted(case)},{index},{quoted(lane)},{int(judge)}"
         f',"{name.hex()}","{answer.started_at.isoformat()}",{answer.attempts}'
         f",{answer.queue_s!r},{answer.total_s!r},{_or_null(spend.usd)},{_or_null(spend.tokens)}"
         f",{spend.assumed_usd!r},{spend.assumed_tokens!r},{_or_null(spend.saved_usd)}]\n"
