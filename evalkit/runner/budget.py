@@ -148,6 +148,13 @@ def route_tab() -> Iterator[Tab]:
             outer.add(mine.spend)
 
 
+def put_on_tab(spend: Spend) -> None:
+    """Add a call to the tab of the route that it is made for, if there is one."""
+    route = _ROUTE.get()
+    if route is not None:
+        route.add(spend)
+
+
 class Ledger:
     """Every purse of a run, and what this process has spent.
 
@@ -336,7 +343,8 @@ class Bound:
 class Account:
     """What one target is paid from; a lane asks it around every attempt.
 
-    Without ``purses`` nothing is reserved, and only what was spent is counted.
+    Without ``purses`` nothing is reserved, and only what was spent is counted. ``judge`` says that
+    scorers ask.
     """
 
     def __init__(
@@ -348,7 +356,7 @@ class Account:
         *,
         judge: bool = False,
     ) -> None:
-        self._judge = judge
+        self.judge = judge
         self._ledger = ledger
         self.purses = tuple(purses)
         self._price = price
@@ -361,9 +369,9 @@ class Account:
         """
         if not self.purses:
             # a judge that costs nothing saves what is answered already
-            return None if self._ledger.ended and not self._judge else NO_HOLD
+            return None if self._ledger.ended and not self.judge else NO_HOLD
         hold = self._most(request)
-        held = await self._ledger.hold(self.purses, hold, judge=self._judge)
+        held = await self._ledger.hold(self.purses, hold, judge=self.judge)
         return hold if held else None
 
     def release(self, hold: Hold) -> None:
@@ -386,9 +394,7 @@ class Account:
             self._bound.learn(came.usage)
             spend = self._told(came.cost_usd, came.usage.total_tokens, hold, request)
         self._ledger.settle(self.purses, hold, spend)
-        route = _ROUTE.get()
-        if route is not None:
-            route.add(spend)
+        put_on_tab(spend)
         return spend
 
     def _failed(self, hold: Hold, request: Request, error: TargetError) -> Spend:
@@ -407,8 +413,13 @@ class Account:
     def asked_before(self, request: Request) -> Spend:
         """Count a call that was under way when an earlier start of the run was killed."""
         spend = self._told(None, None, NO_HOLD, request)
-        self._ledger.charge(self.purses, spend)
+        self.charge(spend)
+        put_on_tab(spend)
         return spend
+
+    def charge(self, spend: Spend) -> None:
+        """Count what an earlier start of the run spent, and did not record."""
+        self._ledger.charge(self.purses, spend)
 
     def _told(self, usd: float | None, tokens: int | None, hold: Hold, request: Request) -> Spend:
         if tokens is None or (usd is None and self._price is not None):
@@ -432,9 +443,7 @@ class Account:
 def saved(output: Output) -> Spend:
     """The spend of an answer from the cache: nothing, and what it cost when it was made."""
     spend = Spend(usd=0.0, tokens=0, saved_usd=output.cost_usd)
-    route = _ROUTE.get()
-    if route is not None:
-        route.add(spend)
+    put_on_tab(spend)
     return spend
 
 

@@ -8,7 +8,7 @@ answer ends the conversation.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 
 from evalkit.model import NOTHING_SPENT, Message, Output, Provenance, Request, Turn, Usage
@@ -23,35 +23,29 @@ async def converse(
     lane: Lane,
     request: Request,
     turns: Sequence[Message],
-    *,
-    begins: Callable[[], object] | None = None,
 ) -> Answer:
     """Drive a conversation to its end; ``request`` is that of its first turn.
 
-    ``begins`` is called once, when the first call is about to be made. The time a trial has is
-    that of all its turns, from that call on. Raises ``CancelledError`` as ``Lane.ask``, and between
-    two turns when the lane stops: nothing is recorded then.
+    The time a trial has is that of all its turns, from the first call that is made on. Raises
+    ``CancelledError`` as ``Lane.ask``, and between two turns when the lane stops: nothing is
+    recorded then.
     """
     deadline_s = None if lane.route else lane.limits.deadline_s
     until: float | None = None
 
-    def begun() -> None:
+    def begins() -> None:
         nonlocal until
-        if until is None:
-            until = None if deadline_s is None else lane.clock() + deadline_s
-            if begins is not None:
-                begins()
+        if until is None and deadline_s is not None:
+            until = lane.clock() + deadline_s
 
     asked = _requests(request, turns)
     made: list[Turn] = []
     answers: list[Answer] = []
     said: list[str] = []
-    first = True
     for turn in turns:
         if answers and lane.stopping:
             raise asyncio.CancelledError
-        answer = await lane.ask(asked(said), begins=begun if first else None, until=until)
-        first = first and answer.attempts == 0
+        answer = await lane.ask(asked(said), begins=begins, until=until)
         answers.append(answer)
         if answer.output is None:
             if answer.error is not None and len(turns) > 1:
@@ -61,18 +55,6 @@ async def converse(
         made.append(Turn(user=turn.content, output=replace(answer.output, allowances=())))
         said.append(spoken(answer.output))
     return _whole(answers, tuple(made))
-
-
-def requests_of(request: Request, turns: Sequence[Message], made: Answer) -> Iterator[Request]:
-    """The requests of the calls that an answer took: one, or those of a conversation."""
-    if not turns:
-        yield request
-        return
-    answered = made.turns if made.output is None else made.output.turns
-    said = [spoken(one.output) for one in answered]
-    asked = _requests(request, turns)
-    for number in range(min(len(said) + 1, len(turns))):
-        yield asked(said[:number])
 
 
 def _requests(request: Request, turns: Sequence[Message]) -> Callable[[Sequence[str]], Request]:

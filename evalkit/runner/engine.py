@@ -14,13 +14,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import NamedTuple, Protocol
 
 from evalkit.errors import ErrorClass, EvalkitError, StoreError, TargetError
 from evalkit.model import Case, Output, Request, ScoreRecord, ScoreStatus, Spend, Trial
-from evalkit.runner.budget import Ledger, added
-from evalkit.runner.converse import converse, requests_of
+from evalkit.runner.budget import Ledger
+from evalkit.runner.converse import converse
 from evalkit.runner.feed import Feed, Job
 from evalkit.runner.flight import Flight, Key
 from evalkit.runner.lane import Answer, Lane
@@ -34,7 +33,7 @@ BATCH = 256
 FLUSH_SHARE = 8
 """Times what a batch took, that the next one waits for more: writing is a small part of a run."""
 FLUSH_MOST_S = 0.25
-"""The longest that a finished trial waits all the same; killed then, it is asked again."""
+"""The longest that a finished trial waits all the same; killed then, it is scored on resume."""
 FINISHED_MOST = 2_048
 """Finished trials that may wait to be scored; workers stand still above it."""
 ASYNC_SCORES = 16
@@ -254,7 +253,10 @@ class Engine:
         lane, feed, flight = driven.lane, driven.feed, self.flight
         name, timeout = lane.name, lane.timeout_s
         while (job := await feed.next()) is not None:
-            stored = self.unpaid.get(_key(name, job))
+            key = _key(name, job)
+            stored = self.unpaid.get(key)
+            if flight is not None:
+                flight.enter(key)
             if stored is not None:
                 answer = _answered(stored)
             elif job.unrendered is None:
@@ -265,16 +267,10 @@ class Engine:
                     seed=job.seed,
                     timeout_s=timeout,
                 )
-                ask = partial(converse, lane, turns=job.turns) if job.turns else lane.ask
-                if flight is None:
-                    answer = await ask(request)
+                if job.turns:
+                    answer = await converse(lane, request, job.turns)
                 else:
-                    key = _key(name, job)
-                    answer = await ask(request, begins=partial(flight.begins, key))
-                    if flight.was_left(key) and lane.account is not None:
-                        for one in requests_of(request, job.turns, answer):
-                            before = lane.account.asked_before(one)
-                            answer = replace(answer, spend=added(answer.spend, before))
+                    answer = await lane.ask(request)
             else:
                 answer = lane.unasked(TargetError(ErrorClass.PROMPT, str(job.unrendered)))
             if answer.output is not None and job.suite in self._judged_apart:
@@ -447,7 +443,7 @@ class Engine:
                 scores=tuple(given),
                 veil=self.veil,
                 after_kill=self.flight is not None
-                and self.flight.was_left(_key(one.target, one.job)),
+                and self.flight.asked_again(_key(one.target, one.job)),
             )
             for one, given in zip(batch, scores, strict=True)
         ]

@@ -1,9 +1,11 @@
-"""Which trials are under way, in a small file that outlives a process that is killed.
+"""What is under way in a run, for whoever continues it after a kill.
 
-A trial is written down when its first call begins, in a slot that is used again once the trial is
-recorded: the file stays as small as what is under way. Written to the system and not to the disk,
-it survives the process, but not the machine. A run that ends in order leaves none behind; what is
-found in it by the run that continues was asked, and may be paid, already.
+Every call is written down when it begins, and every answer when it came, until the trial that they
+belong to is recorded. The run that continues takes the answers as they were, and asks what was
+under way again: that may be paid already, and is marked. A run that ends in order leaves nothing
+behind.
+
+Calls stand in a small file of slots, which are used again; answers in the files of ``arrivals``.
 """
 
 from __future__ import annotations
@@ -11,58 +13,192 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
+from json.encoder import encode_basestring as quoted
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from evalkit.model import Output, Request, Spend
+from evalkit.runner.arrivals import Arrivals, Place
+
+if TYPE_CHECKING:
+    from evalkit.runner.lane import Answer
 
 Key: TypeAlias = tuple[str, str, str, int]
 """Suite, target, case and index of a trial."""
 
 _BYTES = 16
 _PIECE = 4_096
-"""Bytes by which the file grows; a slot without a trial is zeros."""
+"""Bytes by which the file grows; a slot without a call is zeros."""
+_FREE = bytes(_BYTES)
+
+
+class Came(NamedTuple):
+    """An answer as it was kept: the fields of ``lane.Answer``, in order."""
+
+    started_at: datetime
+    attempts: int
+    queue_s: float
+    total_s: float
+    output: Output
+    error: None
+    spend: Spend
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An answer that waits for its trial: who gave it, and whether as a judge."""
+
+    key: Key
+    lane: str
+    judge: bool
+    name: bytes
+    came: Came
+
+
+class _Trial:
+    """The calls of one trial."""
+
+    __slots__ = ("again", "flight", "key", "places", "slots")
+
+    def __init__(self, flight: Flight, key: Key):
+        self.flight = flight
+        self.key = key
+        self.slots: list[int] = []
+        self.places: list[Place] = []
+        self.again = False
+
+
+_TRIAL: ContextVar[_Trial | None] = ContextVar("evalkit_trial", default=None)
+
+
+def call_of(lane: str, request: Request) -> Call | None:
+    """The call that asks this of this lane, for the trial in whose task it is made."""
+    trial = _TRIAL.get()
+    return None if trial is None else Call(trial, lane, request)
+
+
+class Call:
+    """One call of a trial; ``again`` says that it was under way when the run was killed."""
+
+    __slots__ = ("_lane", "_name", "_trial", "again")
+
+    def __init__(self, trial: _Trial, lane: str, request: Request):
+        self._trial = trial
+        self._lane = lane
+        self._name = _name(trial.key, lane, request)
+        self.again = False
+
+    def came(self) -> Came | None:
+        """The answer that was there already when the run was killed; given once."""
+        return self._trial.flight.take(self._name)
+
+    def begins(self) -> None:
+        """The first attempt is about to be made."""
+        self.again = self._trial.flight.begins(self._trial, self._name)
+
+    def keep(self, answer: Answer, *, judge: bool) -> None:
+        """Write down what was answered, before anything else is waited for."""
+        self._trial.flight.keep(self._trial, self._name, self._lane, answer, judge=judge)
 
 
 class Flight:
-    """The trials under way of one run; ``path`` is read first, and what it holds is kept.
+    """The calls and answers under way of one run; what ``path`` and its likes hold is read first.
 
-    Not being able to write it ends nothing: the journal will tell of a full disk.
+    Answers that are not ``clean`` hold what may not be stored, and are not kept. Not being able to
+    write ends nothing: the journal will tell of a full disk.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, clean: Callable[[Output], bool] = lambda _: True):
+        # imported with the store, which a run has by now
+        from evalkit.store.lines import output_line
+
+        self._line = output_line
+        self._clean = clean
         self._path = path
-        self._left = _read(path)
-        self._slots: dict[Key, int] = {}
+        self._asked = _read(path)
+        self._arrivals = Arrivals(path.with_suffix(".answers"))
+        self._left: dict[bytes, list[Left]] = {}
+        for line in self._arrivals.left():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                one = _from_line(line)
+                self._left.setdefault(one.name, []).append(one)
+        self._trials: dict[Key, _Trial] = {}
         self._free: list[int] = []
         # what was left stays where it is until this run ends too
-        self._end = len(self._left)
+        self._end = len(self._asked)
         self._file: int | None = None
         self._map: mmap.mmap | None = None
         with contextlib.suppress(OSError, ValueError):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            os.pwrite(self._file, b"".join(sorted(self._left)), 0)
+            os.pwrite(self._file, b"".join(sorted(self._asked)), 0)
             os.ftruncate(self._file, self._end * _BYTES)
             self._grow()
 
-    def begins(self, key: Key) -> None:
-        """A trial is about to be asked."""
-        if self._file is None:
+    @property
+    def left(self) -> Iterator[Left]:
+        """The answers that were there when the run was killed, and were not used yet."""
+        return (one for found in self._left.values() for one in found)
+
+    def drop(self, recorded: Callable[[Key], bool]) -> None:
+        """Forget the answers of trials that are recorded."""
+        for name, found in list(self._left.items()):
+            kept = [one for one in found if not recorded(one.key)]
+            if kept:
+                self._left[name] = kept
+            else:
+                del self._left[name]
+
+    def enter(self, key: Key) -> None:
+        """The calls of this task, and of those it starts from now on, are of this trial."""
+        trial = self._trials[key] = _Trial(self, key)
+        _TRIAL.set(trial)
+
+    def take(self, name: bytes) -> Came | None:
+        """An answer that was left, by the name of its call."""
+        found = self._left.get(name)
+        if not found:
+            return None
+        return found.pop(0).came
+
+    def begins(self, trial: _Trial, name: bytes) -> bool:
+        """A call is about to be made; whether it was under way when the run was killed."""
+        if self._file is not None:
+            if self._free:
+                slot = self._free.pop()
+            else:
+                slot, self._end = self._end, self._end + 1
+            trial.slots.append(slot)
+            at = slot * _BYTES
+            try:
+                if self._map is None or at >= len(self._map):
+                    self._grow()
+                assert self._map is not None
+                # no call of the system, which would let other threads go first
+                self._map[at : at + _BYTES] = name
+            except (OSError, ValueError):  # ValueError: it could not be written to its whole length
+                self._close()
+        again = name in self._asked
+        trial.again |= again
+        return again
+
+    def keep(self, trial: _Trial, name: bytes, lane: str, answer: Answer, *, judge: bool) -> None:
+        """An answer came."""
+        output = answer.output
+        if output is None or not self._clean(output):
             return
-        if self._free:
-            slot = self._free.pop()
-        else:
-            slot, self._end = self._end, self._end + 1
-        self._slots[key] = slot
-        at = slot * _BYTES
         try:
-            if self._map is None or at >= len(self._map):
-                self._grow()
-            assert self._map is not None
-            # no call of the system, which would let other threads go first
-            self._map[at : at + _BYTES] = _digest(key)
-        except (OSError, ValueError):  # ValueError: it could not be written to its whole length
-            self._close()
+            line = _head(trial.key, lane, name, answer, judge) + self._line(output)
+        except (TypeError, ValueError, AttributeError):
+            # a user's own target may put anything into an answer
+            return
+        place = self._arrivals.add(line)
+        if place is not None:
+            trial.places.append(place)
 
     def _grow(self) -> None:
         assert self._file is not None
@@ -74,19 +210,27 @@ class Flight:
         self._map = mmap.mmap(self._file, size + _PIECE)
 
     def landed(self, keys: Iterable[Key]) -> None:
-        """Trials are recorded; those that were never asked count for nothing."""
+        """Trials are recorded."""
         for key in keys:
-            slot = self._slots.pop(key, None)
-            if slot is not None:
+            trial = self._trials.pop(key, None)
+            if trial is None:
+                continue
+            for slot in trial.slots:
+                if self._map is not None:
+                    self._map[slot * _BYTES : (slot + 1) * _BYTES] = _FREE
                 self._free.append(slot)
+            for place in trial.places:
+                self._arrivals.release(place)
 
-    def was_left(self, key: Key) -> bool:
-        """Whether the trial was under way when an earlier start of the run was killed."""
-        return bool(self._left) and _digest(key) in self._left
+    def asked_again(self, key: Key) -> bool:
+        """Whether a call of a trial that is not recorded yet was under way at the kill as well."""
+        trial = self._trials.get(key)
+        return trial is not None and trial.again
 
     def close(self, *, ended: bool) -> None:
         """Give it up; a run that ``ended`` in order has nothing under way."""
         self._close()
+        self._arrivals.close(ended=ended)
         if ended:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
@@ -100,10 +244,60 @@ class Flight:
             os.close(file)
 
 
-def _digest(key: Key) -> bytes:
-    return blake2b(
-        "\0".join(map(str, key)).encode("utf-8", "surrogatepass"), digest_size=_BYTES
-    ).digest()
+def _name(key: Key, lane: str, request: Request) -> bytes:
+    """What names a call: its trial, whom it asks, and what."""
+    suite, target, case, index = key
+    parts = [suite, target, case, str(index), lane, str(request.trial), *request.answers]
+    for one in request.messages:
+        parts += (one.role, one.content)
+    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest()
+
+
+def _head(key: Key, lane: str, name: bytes, answer: Answer, judge: bool) -> bytes:
+    """The first line of what is kept of an answer; the second is its output."""
+    suite, target, case, index = key
+    spend = answer.spend
+    text = (
+        f"[{quoted(suite)},{quoted(target)},{quoted(case)},{index},{quoted(lane)},{int(judge)}"
+        f',"{name.hex()}","{answer.started_at.isoformat()}",{answer.attempts}'
+        f",{answer.queue_s!r},{answer.total_s!r},{_or_null(spend.usd)},{_or_null(spend.tokens)}"
+        f",{spend.assumed_usd!r},{spend.assumed_tokens!r},{_or_null(spend.saved_usd)}]\n"
+    )
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _or_null(value: float | None) -> str:
+    return "null" if value is None else repr(value)
+
+
+def _from_line(line: bytes) -> Left:
+    from evalkit.store.codec import from_line, output_from
+
+    head, _, output = line.partition(b"\n")
+    values: list[Any] = from_line(head)
+    suite, target, case, index, lane, judge, name, started, attempts, queue_s, total_s = values[:11]
+    usd, tokens, assumed_usd, assumed_tokens, saved_usd = values[11:]
+    return Left(
+        (suite, target, case, index),
+        lane,
+        bool(judge),
+        bytes.fromhex(name),
+        Came(
+            datetime.fromisoformat(started),
+            attempts,
+            queue_s,
+            total_s,
+            output_from(from_line(output)),
+            None,
+            Spend(
+                usd=usd,
+                tokens=tokens,
+                assumed_usd=assumed_usd,
+                assumed_tokens=assumed_tokens,
+                saved_usd=saved_usd,
+            ),
+        ),
+    )
 
 
 def _read(path: Path) -> frozenset[bytes]:
@@ -112,4 +306,4 @@ def _read(path: Path) -> frozenset[bytes]:
     except OSError:
         return frozenset()
     whole = len(content) - len(content) % _BYTES
-    return frozenset(content[at : at + _BYTES] for at in range(0, whole, _BYTES)) - {bytes(_BYTES)}
+    return frozenset(content[at : at + _BYTES] for at in range(0, whole, _BYTES)) - {_FREE}

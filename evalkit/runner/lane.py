@@ -30,8 +30,9 @@ from evalkit.model import (
     Usage,
 )
 from evalkit.runner.adaptive import Window
-from evalkit.runner.budget import NO_HOLD, Account, Hold, added, route_tab, saved
+from evalkit.runner.budget import NO_HOLD, Account, Hold, added, put_on_tab, route_tab, saved
 from evalkit.runner.cache import LaneCache
+from evalkit.runner.flight import Call, call_of
 from evalkit.runner.health import Health
 from evalkit.runner.limits import Clock, Limiter, Sleep, TokenEstimate
 from evalkit.runner.rendering import Render, messages_of
@@ -87,6 +88,7 @@ class _Course:
         "attempts",
         "begins",
         "begun",
+        "call",
         "ended",
         "error",
         "queued",
@@ -97,16 +99,28 @@ class _Course:
     )
 
     def __init__(
-        self, begun: float, begins: Callable[[], object] | None, until: float | None = None
+        self,
+        begun: float,
+        begins: Callable[[], object] | None,
+        until: float | None,
+        call: Call | None,
     ):
         self.begun = self.queued = begun
         self.begins = begins
+        self.call = call
         self.started_at = datetime.now(UTC)
         self.attempts = 0
         self.sent = self.ended = begun
         self.until = until
         self.error: TargetError | None = None
         self.spend = NOTHING_SPENT
+
+    def begin(self) -> None:
+        """The first attempt is about to be made."""
+        if self.call is not None:
+            self.call.begins()
+        if self.begins is not None:
+            self.begins()
 
     def answer(self, output: Output | None, now: float) -> Answer:
         """What came of it."""
@@ -192,9 +206,16 @@ class Lane:
         no attempt is made after ``until``. Raises only ``CancelledError``, also when the budget
         allows no further attempt.
         """
+        call = call_of(self.name, request)
+        if call is not None and (came := call.came()) is not None:
+            answer = Answer(*came)
+            put_on_tab(answer.spend)
+            if self.cache is not None:
+                self.cache.keep(self.cache.key(request), came.output)
+            return answer
         if self.cache is not None:
-            return await self._ask_kept(request, self.cache, begins, until)
-        return await self._ask(request, _Course(self.clock(), begins, until))
+            return await self._ask_kept(request, self.cache, begins, until, call)
+        return await self._ask(request, _Course(self.clock(), begins, until, call))
 
     async def _ask_kept(
         self,
@@ -202,12 +223,13 @@ class Lane:
         cache: LaneCache,
         begins: Callable[[], object] | None,
         until: float | None,
+        call: Call | None,
     ) -> Answer:
         begun, started_at = self.clock(), datetime.now(UTC)
         key = cache.key(request)
         kept = cache.find(key)
         if kept is None:
-            answer = await self._ask(request, _Course(self.clock(), begins, until))
+            answer = await self._ask(request, _Course(self.clock(), begins, until, call))
             if answer.output is not None:
                 cache.keep(key, answer.output)
             return answer
@@ -220,11 +242,22 @@ class Lane:
         return Answer(datetime.now(UTC), 0, 0.0, 0.0, None, error)
 
     async def _ask(self, request: Request, course: _Course) -> Answer:
-        if not self.route:
-            return await self._ask_until(request, course)
-        with route_tab() as spent:
+        if self.route:
+            with route_tab() as spent:
+                answer = await self._ask_until(request, course)
+            answer = replace(answer, spend=spent.spend)
+        else:
             answer = await self._ask_until(request, course)
-        return replace(answer, spend=spent.spend)
+        if course.call is not None:
+            if course.call.again and self.account is not None:
+                before = self.account.asked_before(request)
+                answer = replace(answer, spend=added(answer.spend, before))
+            course.call.keep(answer, judge=self._judges)
+        return answer
+
+    @property
+    def _judges(self) -> bool:
+        return self.account is not None and self.account.judge
 
     async def _ask_until(self, request: Request, course: _Course) -> Answer:
         while True:
@@ -256,8 +289,8 @@ class Lane:
                 request = timely
             reserved = 0.0 if self._limiter.idle else await self._limited(request)
             hold = await self._reserve(request)
-            if course.attempts == 0 and course.begins is not None:
-                course.begins()
+            if course.attempts == 0:
+                course.begin()
             course.attempts += 1
             self._begun = number = self._begun + 1
             course.sent = sent = self.clock()

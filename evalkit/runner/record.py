@@ -96,6 +96,11 @@ def veiled(trial: Trial, veil: Veil) -> Trial:
     )
 
 
+def is_clean(output: Output, veil: Veil) -> bool:
+    """Whether an answer may be stored as it is."""
+    return not veil or _clean_output(output, veil) is output
+
+
 def clean_run(run: Run, redactor: Redactor) -> Run:
     """The run without a secret in any text of its configuration; the same object when clean."""
     if not redactor:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
 from evalkit.model import Run, RunKind
-from evalkit.runner.done import Done
+from evalkit.runner.done import NOTHING_DONE, Done
+from evalkit.runner.flight import Flight, Key
 from evalkit.runner.plan import LooksAsked, Plan, RunOptions
 from evalkit.runner.shards import Shard
 from evalkit.runner.unchanged import Unchanged
@@ -101,6 +102,29 @@ def resume(plan: Plan, run: Run, store: Store) -> tuple[Plan, Resumed]:
     # what looks at a run decided rests on the scores it had
     unpaid = {} if run.settings.get("looks") else unpaid_trials(store, run.id)
     return replace(plan, run=run), Resumed(store.finished_by(run.id, Done), unpaid)
+
+
+def take_up(flight: Flight, plan: Plan, resumed: Resumed, *, note: Callable[[str], object]) -> None:
+    """Count what was paid for answers that came before a kill and whose trials are not stored.
+
+    Those of stored trials are forgotten, except where a verdict is still to come.
+    """
+
+    def is_stored(key: Key) -> bool:
+        suite, target, case, index = key
+        done = resumed.done.get((suite, target), NOTHING_DONE)
+        return key not in resumed.unpaid and (case, index) in done
+
+    flight.drop(is_stored)
+    came = 0
+    for one in flight.left:
+        fleet = plan.judging if one.judge else plan.fleet
+        lane = fleet.lanes.get(one.lane)
+        if lane is not None and lane.account is not None:
+            lane.account.charge(one.came.spend)
+        came += 1
+    if came:
+        note(f"{came:,} answers had come when the run was killed: they are not asked for again")
 
 
 def differences(stored: Run, now: Run) -> list[str]:

@@ -33,9 +33,9 @@ from evalkit.runner.pace import Pace
 from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan, planned_of
 from evalkit.runner.privacy import masker_of, new_masker
 from evalkit.runner.progress import Board, Display, Tally
-from evalkit.runner.record import clean_run
+from evalkit.runner.record import clean_run, is_clean
 from evalkit.runner.recorder import Recorder
-from evalkit.runner.resume import Resumed, stored_options
+from evalkit.runner.resume import Resumed, stored_options, take_up
 from evalkit.runner.resume import resume as resume_plan
 from evalkit.runner.unchanged import Unchanged, left_out
 from evalkit.runner.veil import Veil
@@ -255,12 +255,16 @@ def execute(
     if resumed is None:
         store.create_run(clean_run(plan.run, process_redactor()))
     recorder = Recorder(store, run_id, fresh=resumed is None)
-    flight = Flight(store.journal_directory / f"{run_id}.flight")
+    flight = Flight(
+        store.journal_directory / f"{run_id}.flight", lambda output: is_clean(output, veil)
+    )
+    ledger = ledger or Ledger()
     watch: Looks | None = None
     done = left_out(plan, {} if resumed is None else resumed.settled)
     try:
         if resumed is not None:
             store.reopen_run(run_id, judged_again=len(resumed.unpaid))
+            take_up(flight, plan, resumed, note=display.note)
         if looks is not None:
             from evalkit.runner.looks import Looks
 
@@ -279,7 +283,7 @@ def execute(
             display,
             done,
             veil=veil,
-            ledger=ledger or Ledger(),
+            ledger=ledger,
             make=make,
             watch=watch,
         )

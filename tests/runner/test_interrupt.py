@@ -83,22 +83,21 @@ def test_a_killed_run_loses_nothing_that_was_finished(small: SmallProject) -> No
         slow(small, server, 150)
         with small.start("--no-progress") as process:
             wait_until(lambda: len(server.seen) >= 60)
-            time.sleep(0.6)  # a finished trial is on the disk within half a second
+            time.sleep(0.6)  # some of them are stored by now
             process.send_signal(signal.SIGKILL)
             asked_before = len(server.seen)
             process.communicate(timeout=20)
             wait_until(lambda: len(server.seen) == asked_before)
             outcome = small.resume()
             asked = len(server.seen)
-    assert asked_before - outcome.kept <= 4 + 50, "at most what was under way, and half a second"
     assert outcome.kept >= 56
     assert asked_before > outcome.kept
-    assert asked == asked_before + 150 - outcome.kept, "nothing stored is paid twice"
+    twice = asked - 150
+    assert 0 <= twice <= 4, "what was under way, and nothing else"
     (row,) = small.sql(WHICH)
     assert row == {"n": 150, "cases": 150}
     (row,) = small.sql("SELECT count(*) AS n FROM trials WHERE after_kill")
-    twice = asked_before - outcome.kept
-    assert twice <= row["n"] <= twice + 4, "all that was asked twice, or was about to be"
+    assert twice <= row["n"] <= 4, "all that was asked twice, or was about to be"
 
 
 def test_what_a_call_under_way_at_a_kill_may_have_cost_is_counted(small: SmallProject) -> None:
