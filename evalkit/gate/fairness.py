@@ -12,7 +12,7 @@ import numpy as np
 from evalkit.gate.movement import LEAST, Movement, movement
 from evalkit.gate.result import Fairness, GroupRate, PairMember, UnequalPair
 from evalkit.stats.intervals import NOTHING, Floats, Interval, mean_guarded, wilson
-from evalkit.stats.paired_rates import PairedCounts
+from evalkit.stats.paired_rates import PairedShares
 
 if TYPE_CHECKING:
     from evalkit.gate.bench import Bench
@@ -144,8 +144,8 @@ class _Pairs:
     ) -> tuple[float, Interval]:
         """How much better one group is served than another, pair by pair, with its interval.
 
-        By Tango's score where every question is one or none, else by Student's t of the
-        differences; a question counts once, with the mean of its phrasings.
+        By Tango's score where every case is one or none, else by Student's t of the differences; a
+        question counts once, with the mean of its phrasings.
         """
         now = self.seen.now
         first = {self.pairs[one]: now[one] for one in better if not np.isnan(now[one])}
@@ -155,16 +155,17 @@ class _Pairs:
             return sign * (_mean(first) - _mean(second)), NOTHING
         question = {self.pairs[place]: self.asked[place] for place in better}
         owners = [question[pair] for pair in both]
-        one, two = (
-            _by_question(np.array([side[pair] for pair in both]), owners)
-            for side in (first, second)
-        )
+        one, two = (np.array([side[pair] for pair in both]) for side in (first, second))
         if self.seen.info.kind == "rate" and bool(np.isin([one, two], (0, 1)).all()):
-            counts = PairedCounts.of(two > 0, one > 0)
-            return counts.value, counts.interval(level)
+            won, lost = (
+                _by_question(each.astype(float), owners) for each in (one > two, two > one)
+            )
+            shares = PairedShares(gain=float(won.sum()), loss=float(lost.sum()), n=len(won))
+            return shares.value, shares.interval(level)
         spread = self.seen.info.spread
-        ends, _ = mean_guarded(sign * (one - two), (-spread, spread), level)
-        return float((sign * (one - two)).mean()), ends
+        apart = _by_question(sign * (one - two), owners)
+        ends, _ = mean_guarded(apart, (-spread, spread), level)
+        return float(apart.mean()), ends
 
     def unequal(self, places: list[int]) -> tuple[list[UnequalPair], int]:
         """Pairs whose outcomes differ, or if none does those whose answers do; and how many all."""

@@ -84,7 +84,30 @@ class PairedCounts:
         return tango_interval(self, level)
 
 
-def tango_z(counts: PairedCounts, at: float) -> float:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedShares:
+    """``n`` independent questions asked in several phrasings, each a pair of (one, other) side.
+
+    ``gain`` and ``loss`` add up, over the questions, the share of its phrasings that only one side
+    passes. The mean of a question's phrasings varies no more than one of them, so that Tango's
+    interval of ``n`` pairs holds; it is the pairs' own where the phrasings agree.
+    """
+
+    gain: float
+    loss: float
+    n: int
+
+    @property
+    def value(self) -> float:
+        """The difference of the two pass rates."""
+        return (self.gain - self.loss) / self.n
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """Tango's score interval, see ``tango_interval``."""
+        return tango_interval(self, level)
+
+
+def tango_z(counts: PairedCounts | PairedShares, at: float) -> float:
     """The score statistic of "the paired difference is ``at``" (Tango 1998, formula 10).
 
     Positive when the data lie above ``at``; standard normal under it. Never undefined: the variance
@@ -105,7 +128,7 @@ def tango_z(counts: PairedCounts, at: float) -> float:
     return surplus / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, surplus)
 
 
-def tango_interval(counts: PairedCounts, level: float = 0.95) -> Interval:
+def tango_interval(counts: PairedCounts | PairedShares, level: float = 0.95) -> Interval:
     """The differences that ``tango_z`` does not reject; within −1 and 1, never of zero width."""
     from scipy.special import ndtri
 
