@@ -30,6 +30,7 @@ from evalkit.stats import (
     corpus,
     cost,
     judged,
+    levels,
     paired_means,
     quantiles,
     several,
@@ -174,6 +175,47 @@ def bounded(share: float, margin: float) -> Play:
         return judge(paired_means.guarded_t(d), margin, n)
 
     return play
+
+
+Test = Callable[[np.ndarray], Evidence]
+
+
+def skewed(share: float, loss: float, margin: float, test: Test) -> Play:
+    """``share`` of the cases moves by 0.1 either way; a drop is a few cases that lose much."""
+
+    def play(rng: Rng, n: int, drop: float) -> Shown:
+        d = np.where(rng.random(n) < share, rng.choice((-0.1, 0.1), n), 0.0)
+        d = np.where(rng.random(n) < drop / loss, -loss, d)
+        return judge(test(d), margin, n)
+
+    return play
+
+
+def few_lose(margin: float, test: Test) -> Play:
+    """4 % of the cases lose 0.8 and half of the others make up for it, but for the drop."""
+
+    def play(rng: Rng, n: int, drop: float) -> Shown:
+        lost = np.where(rng.random(n) < 0.04, -0.8, 0.0)
+        return judge(test(lost + np.where(rng.random(n) < 0.5, 2 * (0.032 - drop), 0.0)), margin, n)
+
+    return play
+
+
+def crowded(test: Test) -> Play:
+    """A floor for scores of 1 and 0.9 of which 2 % are 0: their mean where nothing dropped."""
+
+    def play(rng: Rng, n: int, drop: float) -> Shown:
+        values = np.where(rng.random(n) < 0.6, 1.0, 0.9)
+        values = np.where(rng.random(n) < 0.02 + drop / 0.96, 0.0, values)
+        found = test(values)
+        floor = 0.98 * 0.96
+        return Shown(found.p_below(floor) <= ALPHA, found.p_above(floor) <= ALPHA, n)
+
+    return play
+
+
+def scale(values: np.ndarray) -> Evidence:
+    return levels.guarded_level(values, (0.0, 1.0))
 
 
 def shares_of_trials(noise: float, margin: float, k: int | None) -> Play:
@@ -346,6 +388,18 @@ TESTS: list[tuple[str, Play, tuple[int, ...], float, float]] = [
     ("suite 5 runs, 10 looks, high noise", suite_looks(HIGH, 0.03, 5), SIZES, 0.03, 0.06),
     ("bounded, half of cases differ, margin 5 pt", bounded(0.5, 0.05), SIZES, 0.05, 0.10),
     ("bounded, 4 % of cases differ, margin 5 pt", bounded(0.04, 0.05), SIZES, 0.05, 0.10),
+    *(
+        (f"skewed: {name}, {said}", play(test), (200, 1000), 0.05, 0.10)
+        for name, play in (
+            ("a tenth moves, few lose 0.8", lambda test: skewed(0.1, 0.8, 0.05, test)),
+            ("half moves, few lose 0.8", lambda test: skewed(0.5, 0.8, 0.05, test)),
+            ("half moves, few lose 0.5", lambda test: skewed(0.5, 0.5, 0.05, test)),
+            ("many gain, few lose 0.8", lambda test: few_lose(0.05, test)),
+        )
+        for said, test in (("t", paired_means.paired_t), ("guarded", paired_means.guarded_t))
+    ),
+    ("skewed: floor of a mean, t", crowded(paired_means.paired_t), (200, 1000), 0.0, 0.05),
+    ("skewed: floor of a mean, guarded", crowded(scale), (200, 1000), 0.0, 0.05),
     ("share of 4 trials, margin 5 pt", shares_of_trials(LOW, 0.05, None), SIZES, 0.05, 0.10),
     ("pass@2 of 4 trials, margin 5 pt", shares_of_trials(HIGH, 0.05, 2), SIZES, 0.05, 0.10),
     ("clusters of 5 cases, margin 5 pt", clustered(5, 0.05), SIZES, 0.05, 0.10),

@@ -293,6 +293,8 @@ class Bench:
         change = limit.kind in CHANGES
         if change and self.before is None:
             return self.no_baseline or "there is no baseline"
+        if change and not self.pairs.n and self.after.cases:
+            return "the two runs share no case: the baseline is of other data"
         for one in self.differences:
             if one.weight != "refused":
                 continue

@@ -162,7 +162,7 @@ def too_much_missing(question: Question, missing: int, n: int) -> GateResult | N
     if not n or missing / n <= allowed:
         return None
     return question.error(
-        f"{missing:,} of {n:,} cases lack a result, {allowed:.3g} of them may",
+        f"{missing:,} of {n:,} cases lack a result, {100 * allowed:.3g} % may",
         n=n,
         missing=missing,
     )

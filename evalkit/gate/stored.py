@@ -14,7 +14,7 @@ Sides = Mapping[tuple[str, str], Side]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A run with its columns; of pooled runs the newest, with all their rows.
+    """A run with its columns; with the rows of its repeats where runs are pooled.
 
     ``own`` has the columns of that run alone where ``sides`` have those of its repeats, too.
     ``confirming`` has the trials that were made because others had failed, ``unchanged`` the

@@ -80,7 +80,7 @@ def _runs(
 
     old = _run(verdict.baseline[-1], baseline) if verdict.baseline else "none"
     if len(verdict.baseline) > 1:
-        old += f" and {len(verdict.baseline) - 1} repeats"
+        old += f" and {words.counted(len(verdict.baseline) - 1, 'repeat')}"
     parts = [f"baseline {old}", f"→ candidate {_run(verdict.candidate, candidate)}"]
     if any(one.paired for one in verdict.compared):
         parts.append(gate_words.pairs(verdict.compared))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from evalkit.config.spec import GatePolicy
 from evalkit.gate.looks import chosen_end
-from evalkit.gate.stored import Stored
+from evalkit.gate.stored import Sides, Stored
 from evalkit.model import Run, RunStatus
 from evalkit.runner.rescore import Rescorer
 from evalkit.stats.sides import pooled
@@ -60,20 +61,31 @@ def alike(
 def with_repeats(
     store: Store, run: Run, candidate: Run | None, most: int, scoring: Rescorer | None = None
 ) -> Stored:
-    """The run with older and newer runs of its very configuration, the candidate never."""
+    """The run with older and newer runs of its very configuration, the candidate never.
+
+    The run itself is the last of them. A repeat in which more answers failed than a gate tolerates
+    by itself is left out: it would make results missing that the run has.
+    """
     dirty = run.git is not None and run.git.dirty
     repeats = [run] if dirty else alike(store, run, most=most, before=candidate)
-    if scoring is None:
-        sides = [store.sides(one.id) for one in repeats]
-    else:
-        pairs = [scoring.run_and_sides(one) for one in repeats]
-        sides = [one for _, one in pairs]
-        run = next(one for one, _ in pairs if one.id == run.id)
-    keys = {key for one in sides for key in one}
-    own = sides[[one.id for one in repeats].index(run.id)]
+    repeats.sort(key=lambda one: one.id == run.id)
+    found = [
+        (one, store.sides(one.id)) if scoring is None else scoring.run_and_sides(one)
+        for one in repeats
+    ]
+    run, own = found.pop()
+    found = [(one, sides) for one, sides in found if _failed(sides) <= GatePolicy().max_missing]
+    pools = [*(sides for _, sides in found), own]
+    keys = {key for one in pools for key in one}
     return Stored(
         run=run,
-        own=own if len(repeats) > 1 else {},
-        sides={key: pooled([one[key] for one in sides if key in one]) for key in sorted(keys)},
-        runs=tuple(one.id for one in repeats),
+        own=own if found else {},
+        sides={key: pooled([one[key] for one in pools if key in one]) for key in sorted(keys)},
+        runs=(*(one.id for one, _ in found), run.id),
     )
+
+
+def _failed(sides: Sides) -> float:
+    """The share of a run's trials that have no answer."""
+    trials = sum(one.trials for one in sides.values())
+    return sum(int((~one.ok).sum()) for one in sides.values()) / trials if trials else 0.0

@@ -87,25 +87,32 @@ def repeated_p(
     as any other p-value does. Exact at α and its halves and doubles, between them interpolated;
     nothing is told below α ÷ 1,024, and 1 above one half.
     """
-    grid, levels = _levels(tuple(fractions), alpha, spending)
-    if not levels or p > levels[-1]:
+    looks = tuple(fractions)
+    grid = [one for k in range(-10, 6) if (one := alpha * 2.0**k) < 0.5]
+
+    def level(place: int) -> float:
+        return _level(looks, grid[place], spending)
+
+    low, high = 0, len(grid) - 1
+    if not level(high) or p > level(high):
         return 1.0
-    if p <= levels[0]:
-        return grid[0]
-    for place, level in enumerate(levels):
-        if p == level:
-            return grid[place]
-    return float(np.exp(np.interp(math.log(p), np.log(levels), np.log(grid))))
+    while not level(low):
+        low += 1
+    if p <= level(low):
+        return grid[low]
+    # the two between which it lies: each level costs a walk through all looks
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if p <= level(middle) else (middle, high)
+    if p == level(high):
+        return grid[high]
+    known, wanted = np.log([level(low), level(high)]), np.log([grid[low], grid[high]])
+    return float(np.exp(np.interp(math.log(p), known, wanted)))
 
 
-@lru_cache(maxsize=512)
-def _levels(
-    fractions: tuple[float, ...], alpha: float, spending: Spending
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """α on a grid with the level each gives the last look; without those that give it none."""
-    grid = (one for k in range(-10, 6) if (one := alpha * 2.0**k) < 0.5)
-    found = [(one, level) for one in grid if (level := nominal(fractions, one, spending))]
-    return tuple(one for one, _ in found), tuple(level for _, level in found)
+@lru_cache(maxsize=8192)
+def _level(fractions: tuple[float, ...], alpha: float, spending: Spending) -> float:
+    return nominal(fractions, alpha, spending)
 
 
 @dataclass(frozen=True, slots=True)

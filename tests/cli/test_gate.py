@@ -83,6 +83,22 @@ def test_repeats_of_the_baseline_are_pooled(repository, capsys):
     assert {one["gate"]: one["claim"] for one in verdict["results"]}["quality"] == "these cases"
 
 
+def test_a_repeat_whose_answers_failed_is_not_pooled_and_the_run_itself_comes_last(
+    repository, capsys
+):
+    repository.run("20261121-100000-aaaa", repository.main)
+    for name, failed in (("20261121-101000-aaab", range(90)), ("20261121-102000-aaac", ())):
+        repository.run(name, repository.change, failed=failed)
+    repository.run("20261121-110000-bbbb", repository.change)
+    code, verdict = judged(capsys)
+    assert verdict["baseline"] == ["20261121-102000-aaac", "20261121-100000-aaaa"]
+    assert code == ExitCode.PASS
+    run_command(["gate"])
+    assert "baseline 20261121-100000-aaaa main@" in (shown := capsys.readouterr().out)
+    assert "and 1 repeat\n" in shown
+    assert "evalkit diff 20261121-100000-aaaa 20261121-110000-bbbb" in shown
+
+
 def test_dirty_and_partial_runs_are_no_baseline(repository, capsys):
     repository.run("20261121-100000-aaaa", repository.main, dirty=True)
     repository.run("20261121-101000-aaab", repository.main, status=RunStatus.INTERRUPTED)

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from evalkit.gate.result import Status
 from evalkit.stats.betting import AnytimeMean, tuned_bet
+from evalkit.stats.clusters import clustered_guarded_t
 from evalkit.stats.cost import guarded_log_ratio
 from evalkit.stats.levels import SharedRate, guarded_level
 from evalkit.stats.paired_means import guarded_t
@@ -33,6 +34,7 @@ from evalkit.stats.quantiles import quantile_log_ratio
 from evalkit.stats.repeats import case_moments
 from evalkit.stats.sequential import nominal
 from evalkit.stats.suite import suite_difference, suite_look
+from evalkit.stats.unpaired import TwoRates
 from tests.gate.benches import gate, limit, only, pairs, side, stored, verdict
 from tests.runner.projects import SmallProject, rows, wire
 from tests.servers import ModelServer, Reply
@@ -128,6 +130,50 @@ class MeanLevel(PassFail):
         return found.p_below(0.75), found.p_above(0.75), len(seen) / of
 
 
+class Crowded(PassFail):
+    """A mean score and its floor, where a few zeros make all the difference."""
+
+    def draw(self, rng, n, *, worse):
+        values = np.where(rng.random(n) < 0.6, 1.0, 0.9)
+        return np.where(rng.random(n) < 0.02, 0.0, values)
+
+    def judged(self, seen, of):
+        found = guarded_level(seen, (0.0, 1.0))
+        floor = 0.98 * 0.96
+        return found.p_below(floor), found.p_above(floor), len(seen) / of
+
+
+class Clusters(Scores):
+    """Scores of four turns a conversation, which hang together."""
+
+    def draw(self, rng, n, *, worse):
+        owner = np.arange(n) // 4
+        shared = rng.normal(-MARGIN if worse else 0.0, 0.1, owner[-1] + 1)[owner]
+        return np.column_stack([np.clip(rng.normal(shared, 0.15), -1, 1), owner])
+
+    def judged(self, seen, of):
+        found = clustered_guarded_t(seen[:, 0], seen[:, 1].astype(np.intp))
+        return found.p_below(0), found.p_above(-MARGIN), len(seen) / of
+
+
+class Gap(PassFail):
+    """The pass rates of two groups, as far apart as they may be."""
+
+    def draw(self, rng, n, *, worse):
+        group = np.arange(n) % 2 == 1
+        return np.column_stack([group, rng.random(n) < np.where(group, 0.8, 0.85)])
+
+    def judged(self, seen, of):
+        one, two = (seen[seen[:, 0] == group, 1] for group in (False, True))
+        found = TwoRates(
+            first_passed=int(one.sum()),
+            first=len(one),
+            second_passed=int(two.sum()),
+            second=len(two),
+        )
+        return found.p_above(MARGIN), found.p_below(MARGIN), len(seen) / of
+
+
 class Bill(PassFail):
     """Costs of the same cases, and a rise of 10 % where a PASS would be false."""
 
@@ -157,9 +203,14 @@ class Slower(PassFail):
         return found.p_above(0.0), found.p_below(math.log(1.2)), len(seen) / of
 
 
+KINDS = [
+    PassFail, Scores, Suite, Floor, MeanLevel, Crowded, Clusters, Gap, Bill, Slower,
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("early", [False, True], ids=["at the end", "at looks"])
 @pytest.mark.parametrize("n", [50, 200, 1000])
-@pytest.mark.parametrize("kind", [PassFail, Scores, Suite, Floor, MeanLevel, Bill, Slower])
+@pytest.mark.parametrize("kind", KINDS)
 def test_2_errors_are_no_more_often_than_promised(kind, n, early):
     model = kind()
     if n < getattr(model, "least", 0):
