@@ -174,13 +174,15 @@ def _record(project: Project, store: Store, work: Labelling, person: str) -> Non
 
 
 def _farewell(work: Labelling) -> None:
+    from evalkit.stats.calibration import MIN_LABELS
+
     left = len(work.agenda.answers) - work.judged
     emit(f"{work.judged:,} judged, {left:,} left\n")
     if left:
         typer.echo("go on where you stopped: the same command", err=True)
-    elif work.agenda.asked.scorer is not None:
-        suite, scorer = work.agenda.suite, work.agenda.asked.scorer
-        typer.echo(f"next: evalkit calibrate {suite} --scorer {scorer}", err=True)
+    scorer = work.agenda.asked.scorer
+    if scorer is not None and (work.judged >= MIN_LABELS or not left):
+        typer.echo(f"next: evalkit calibrate {work.agenda.suite} --scorer {scorer}", err=True)
 
 
 @app.command("import", epilog=examples("evalkit review import labels.csv --question contains"))

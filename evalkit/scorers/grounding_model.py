@@ -37,8 +37,8 @@ def grounding_model(case: Case, output: Output, *, trust_inputs: bool = True) ->
     sentence. ``trust_inputs`` counts words of the case's inputs as known.
 
     Trained on English answers over news, web passages and business data: a threshold for other data
-    wants labels of that data. Blind to small edits, swaps within the context's own words and most
-    negation; on structured data it should only flag. Unscorable as ``grounding`` is. Measured
+    wants labels of that data. Blind to most small edits, swaps within the context's own words and
+    most negation; on structured data it should only flag. Unscorable as ``grounding`` is. Measured
     quality: ``grounding_model.card.json`` beside the model.
     """
     reading = read(case, output, trust_inputs=trust_inputs)

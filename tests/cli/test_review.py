@@ -128,6 +128,7 @@ def test_twenty_labels_take_a_gate_from_uncalibrated_to_a_corrected_rate(fees, c
         person.strike("q")
         assert person.leave() == 0
     assert "20 judged, 10 left" in person.text
+    assert "next: evalkit calibrate" in person.text
     assert run_command(["calibrate", "fees"]) == 0
     said = capsys.readouterr().out
     assert "20 labels on 20 cases by Ada" in said
@@ -170,6 +171,7 @@ def test_a_review_goes_on_where_it_was_killed_and_nothing_given_is_lost(fees):
         person.strike("\x03")
         assert person.leave() == ExitCode.INTERRUPTED
         assert "2 judged, 28 left" in person.text
+        assert "evalkit calibrate" not in person.text
     assert len(store(fees).labels()) == 2
     # the same order for another person, who has judged nothing
     with Person(fees, "latest", name="Bo", NO_COLOR="1") as person:
