@@ -88,13 +88,6 @@ def _tally(rows: Sequence[MetricChange]) -> str:
 def _compared(view: ReportView, one: MetricChange) -> Shown:
     tone, glyph = ("bad", "▼ ") if one.worse else ("good", "▲ ") if one.better else ("", "")
     change = "" if one.difference is None else f"{glyph}{gate_words.change(one, one.difference)}"
-    ends = ""
-    if one.low is not None or one.high is not None:
-        low, high = (
-            words.NONE if end is None else gate_words.change(one, end)
-            for end in (one.low, one.high)
-        )
-        ends = f"[{low}, {high}]"
     return {
         "metric": _line(one.metric),
         "sides": [
@@ -103,7 +96,7 @@ def _compared(view: ReportView, one: MetricChange) -> Shown:
         ],
         "tone": tone,
         "change": change or words.NONE,
-        "interval": ends,
+        "interval": gate_words.bracket(one, gate_words.change),
         "why": _line(one.reason),
         "n": words.count(one.n) if one.n else "",
     }

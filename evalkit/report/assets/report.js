@@ -10,6 +10,9 @@
   /** @param {string} id @returns {any} */
   const at = (id) => document.getElementById(id);
 
+  /** @param {Child[]} children */
+  const present = (children) => children.filter((child) => child !== null);
+
   /**
    * An element with attributes, listeners and children; strings become text nodes.
    * @param {string} tag @param {Record<string, string|boolean|Function>} [given] @param {...Child} children
@@ -20,7 +23,7 @@
       if (typeof value === "function") node.addEventListener(key, /** @type {EventListener} */ (value));
       else if (value !== false) node.setAttribute(key, value === true ? "" : value);
     }
-    node.append(...children.filter((child) => child !== null));
+    node.append(...present(children));
     return node;
   }
 
@@ -165,7 +168,7 @@
     const group = index.groups[index.group[row]];
     return {
       group, ...index.outcomes[index.outcome[row]], id: index.id[row], key: `${index.group[row]}/${index.id[row]}`,
-      title: clean(index.name[row]) + (index.groups.length > 1 ? ` · ${clean(group.suite)} / ${clean(group.target)}` : ""),
+      title: clean(index.name[row] + group.place),
     };
   }
   /** The group and the id of a key. @param {string} key @returns {[number, string]} */
@@ -381,7 +384,7 @@
         button(how === "diff" ? "Word diff" : how === "both" ? "Side by side" : "Raw", "d", turn, how !== "diff"),
         make("button", { type: "button", "aria-label": "Close the case", click: leave }, "✕")),
       make("p", { class: "soft" }, `${(selected + 1).toLocaleString("en")} of ${view.length.toLocaleString("en")} in this filter`, mine ? " · decided: " : "", mine ? mine.decision : "", " ", mine ? note : ""),
-      ...(text ? body(row, text) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
+      ...(text ? present(body(row, text)) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
       section("Reproduce", make("div", { class: "box m" }, commands(one))),
     );
     node.scrollTop = 0;

@@ -166,6 +166,7 @@ def test_the_keyboard_reaches_everything(opened):
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#panel section")
     assert "Why it counts as regressed" in tab.text_content("#panel")
+    assert "null" not in tab.text_content("#panel")
     first = tab.text_content("#panel .name")
     name = "document.querySelector('#panel .name').textContent"
     tab.keyboard.press("n")
