@@ -23,7 +23,7 @@ def metrics(view: ReportView) -> list[Shown]:
             "rows": [_metric(each) for each in one.rows],
         }
         for one in view.run.suites
-        if alone or len(one.targets) > 1 or not _moved(view, one.name)
+        if one.targets and (alone or len(one.targets) > 1 or not _moved(view, one.name))
     ]
 
 

@@ -65,8 +65,10 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
         **_cautions(view),
         "alone": alone,
         "changes": _changes(view),
-        "lifts_title": f"Where the {words.counted(count, f'{bad} case')} "
-        + ("is" if count == 1 else "are"),
+        "lifts_title": f"Where the {words.counted(count, f'{bad} case')}"
+        f" {'is' if count == 1 else 'are'}"
+        if count
+        else f"Where cases {bad}",
         "lift_word": bad.capitalize(),
         "lifts": [
             {
@@ -128,7 +130,9 @@ def _verdict(view: ReportView, counts: Mapping[str, int]) -> Shown:
     verdict = view.verdict
     if verdict is None:
         listed = [
-            f"{words.count(counts[name])} {name}" for name in map(str, OUTCOMES) if counts[name]
+            f"{words.count(counts[name])} {_many(name, counts[name])}"
+            for name in map(str, OUTCOMES)
+            if counts[name]
         ]
         return {
             "status": "NO GATES" if view.baseline is not None else view.run.status.upper(),
@@ -314,10 +318,20 @@ def _strips(view: ReportView) -> list[Shown]:
     ]
 
 
+def _many(outcome: str, n: int) -> str:
+    """An outcome behind its number: all are words for cases but one, which is a noun."""
+    return "errors" if outcome == Outcome.ERROR and n != 1 else str(outcome)
+
+
 def _counts(counts: Mapping[str, int], *, alone: bool) -> list[Shown]:
     always = set() if alone else {Outcome.REGRESSED, Outcome.IMPROVED, Outcome.SAME}
     return [
-        {"glyph": GLYPHS[one], "n": words.count(counts[one]), "name": str(one), "tone": tone(one)}
+        {
+            "glyph": GLYPHS[one],
+            "n": words.count(counts[one]),
+            "name": _many(one, counts[one]),
+            "tone": tone(one),
+        }
         for one in OUTCOMES
         if counts[one] or one in always
     ]

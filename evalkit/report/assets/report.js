@@ -192,6 +192,9 @@
     return tests.length === 1 ? tests[0] : (row) => tests.every((test) => test(row));
   }
 
+  /** The names in small letters, made once. */
+  const names = () => (lower ??= index.name.join("\n").toLowerCase().split("\n"));
+
   /** @type {Record<string, (found: number, limit: number) => boolean>} */
   const SIGNS = {
     "<": (found, limit) => found < limit, "<=": (found, limit) => found <= limit, ">": (found, limit) => found > limit,
@@ -204,8 +207,8 @@
     const starting = (all) => all.map((one) => one.toLowerCase().startsWith(value));
     const { before, after, flaky, id, tags } = index;
     if (!key) {
-      const names = (lower ??= index.name.join("\n").toLowerCase().split("\n"));
-      return (row) => names[row].includes(value) || id[row].includes(value);
+      const lowered = names();
+      return (row) => lowered[row].includes(value) || id[row].includes(value);
     }
     if (key === "s") {
       const hits = starting(index.outcomes.map((one) => one.name)), shaky = "flaky".startsWith(value);
@@ -499,7 +502,7 @@
       const signature = a && b && a.signature !== b.signature ? `${a.signature} → ${b.signature}` : (b ?? a)?.signature ?? "";
       return make("tr", {}, make("td", {}, clean(name)), ...cells.map((cell) => make("td", { class: "r" }, clean(cell))), make("td", { class: "soft m" }, clean(signature)));
     });
-    return section("Scores", make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, ...rows))));
+    return section("Scores", make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head, place) => make("th", { scope: "col", class: place > 0 && place < heads.length - 1 ? "r" : "" }, head)))), make("tbody", {}, ...rows))));
   }
 
   /** @param {CaseText} text */
@@ -625,6 +628,7 @@
   /** What the first opening would wait for. */
   function prepare() {
     wordsOf("");
+    names();
     if (view.length) textOf(view[0]).catch(() => null);
   }
   void start();

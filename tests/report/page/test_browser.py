@@ -190,6 +190,30 @@ def test_the_keyboard_reaches_everything(opened):
     assert tab.is_hidden("#panel")
 
 
+def test_tab_alone_reaches_every_control(opened):
+    tab = opened.tab
+    tab.focus("#list")
+    for key in ("Home", "Enter", "a"):
+        tab.keyboard.press(key)
+        tab.wait_for_timeout(60)
+    controls = "button, input, textarea, summary, a[href], [tabindex='0']"
+    wanted = tab.evaluate(
+        """controls => {
+            const all = [...document.querySelectorAll(controls)];
+            const shown = all.filter((one) => one.checkVisibility());
+            shown.forEach((one, place) => { one.dataset.place = String(place); });
+            document.activeElement.blur();
+            return shown.length;
+        }""",
+        controls,
+    )
+    reached = set()
+    for _ in range(3 * wanted):
+        tab.keyboard.press("Tab")
+        reached.add(tab.evaluate("document.activeElement.dataset.place"))
+    assert {str(place) for place in range(wanted)} <= reached
+
+
 def test_single_keys_can_be_switched_off(opened):
     opened.tab.uncheck("#keys")
     opened.tab.focus("#list")
