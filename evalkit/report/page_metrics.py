@@ -60,8 +60,9 @@ def _metric(row: MetricRow) -> Shown:
 def comparisons(view: ReportView) -> list[Shown]:
     """Baseline, candidate and change of every metric, a table for each target of each suite."""
     found: list[Shown] = []
-    several = len({(one.suite, one.target) for one in view.moves}) > 1
-    for suite, target in dict.fromkeys((one.suite, one.target) for one in view.moves):
+    places = list(dict.fromkeys((one.suite, one.target) for one in view.moves))
+    several = len(places) > 1
+    for suite, target in places:
         rows = [one for one in view.moves if (one.suite, one.target) == (suite, target)]
         reasons = {one.reason for one in rows}
         why = reasons.pop() if len(reasons) == 1 else ""
@@ -71,7 +72,7 @@ def comparisons(view: ReportView) -> list[Shown]:
                     f"Metrics of {suite} / {target}" if several else f"Metrics of {suite}"
                 ),
                 "moved": _tally(rows),
-                "open": not found or any(one.worse for one in rows),
+                "open": not several or any(one.worse for one in rows),
                 "level": f"{100 * rows[0].level:.3g} %",
                 "why": _line(why),
                 "rows": [] if why else [_compared(view, one) for one in rows],
