@@ -7,11 +7,12 @@ from scipy import optimize, stats
 
 from evalkit.config.prompt_diff import words_between
 from evalkit.config.spec import GateLimit
-from evalkit.gate.moves import MetricChange
+from evalkit.gate.moves import MetricChange, moves
 from evalkit.gate.result import GateResult
 from evalkit.report import gate_words
 from evalkit.report.html import page_html
 from evalkit.report.page_shown import shown
+from tests.gate.test_attacks import HELD, bench
 from tests.report.page.pages import AFTER, BEFORE, case_of, stored, trial_of, view_of
 
 TARGETS = ("bot", "spare")
@@ -98,6 +99,16 @@ def test_the_ends_of_an_interval_leave_their_unit_to_the_value():
     assert gate_words.bracket(one, gate_words.change) == "[−15.2, +0.03]"
     open_end = MetricChange(suite="s", target="t", metric="m", unit="USD", low=0.0102)
     assert gate_words.bracket(open_end, gate_words.change) == "[+$0.0102, –]"
+
+
+def test_to_refuse_more_is_neither_good_nor_bad_where_attacks_are_refused_too():
+    before = bench([HELD] * 10, [HELD] * 10, run="before")
+    after = bench([HELD] * 10, [HELD] * 10, refused=range(8), run="after")
+    shown = {"support": ["refusal.rate", "pass.rate"]}
+    refusal, passing = moves(after, before, shown=shown, policies={})
+    assert refusal.low > 0
+    assert not refusal.worse
+    assert passing.worse
 
 
 def test_a_metric_without_a_good_direction_is_neither_worse_nor_better():
