@@ -11,6 +11,8 @@ from evalkit.report.page import ReportView
 from evalkit.report.view import Cell, MetricRow, RunView, SuiteView
 
 Shown = Mapping[str, Any]
+FEW = 3
+"""Tables of metrics that all have their place; of more, those that did not move share one."""
 
 
 def metrics(view: ReportView) -> list[Shown]:
@@ -72,6 +74,7 @@ def comparisons(view: ReportView) -> list[Shown]:
                     f"Metrics of {suite} / {target}" if several else f"Metrics of {suite}"
                 ),
                 "moved": _tally(rows),
+                "still": len(places) > FEW and not any(one.worse or one.better for one in rows),
                 "open": not several or any(one.worse for one in rows),
                 "level": f"{100 * rows[0].level:.3g} %",
                 "why": _line(why),
