@@ -12,7 +12,8 @@ def test_two_tags_that_mean_the_same_cases_are_named_once():
         "category": ["a"] * 20 + ["c"] * 80,
         "lang": ["de"] * 20 + ["en"] * 10 + ["de"] * 70,
     }
-    (one,) = places(tags, np.ones(100, dtype=bool), fell)
+    one, other = places(tags, np.ones(100, dtype=bool), fell)
+    assert other.slice == "lang=de"
     assert (one.slice, one.regressed, one.cases, one.lift) == ("category=a", 10, 20, 5.0)
 
 
