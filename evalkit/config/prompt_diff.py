@@ -14,7 +14,9 @@ MAX_WORDS = 4_000
 
 # Chinese, Japanese and Korean have no spaces between words: each character is one
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-_WORD = re.compile(rf"\n|[^\S\n]+|[{_CJK}]|[^\W{_CJK}]+|[^\w\s]")
+# a number is one word, with its decimals, as is a date
+_NUMBER = r"\d+(?:[.,:/-]\d+)*(?!\w)"
+_WORD = re.compile(rf"\n|[^\S\n]+|{_NUMBER}|[{_CJK}]|[^\W{_CJK}]+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)

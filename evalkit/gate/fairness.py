@@ -92,7 +92,7 @@ def _axis(bench: Bench, seen: Movement, axis: str, places: list[int]) -> Fairnes
         target=bench.target,
         axis=axis,
         metric=seen.info.name,
-        unit="%" if seen.info.spread == 1 and not seen.info.unit else seen.info.unit,
+        unit=seen.info.unit,
         groups=tuple(groups),
         worst=ranked[0].group if len(ranked) > 1 else "",
         best=ranked[-1].group if len(ranked) > 1 else "",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.config.gate_metrics import MetricInfo
 from evalkit.config.spec import GateLimit, GatePolicy, GateSpec
@@ -48,14 +48,17 @@ class MetricChange:
     @property
     def worse(self) -> bool:
         """Whether the whole interval is on the bad side of no change."""
-        end = self.low if self.direction == "lower" else self.high
-        return end is not None and (end > 0 if self.direction == "lower" else end < 0)
+        return self._whole(1 if self.direction == "lower" else -1)
 
     @property
     def better(self) -> bool:
         """Whether the whole interval is on the good side of no change."""
-        end = self.high if self.direction == "lower" else self.low
-        return end is not None and (end < 0 if self.direction == "lower" else end > 0)
+        return self._whole(-1 if self.direction == "lower" else 1)
+
+    def _whole(self, side: int) -> bool:
+        """Whether the metric has a good direction and all of the interval is on this side of 0."""
+        end = self.low if side > 0 else self.high
+        return self.direction != "neutral" and end is not None and side * end > 0
 
 
 def moves(
@@ -68,11 +71,24 @@ def moves(
     """The changes of the ``shown`` metrics of every suite, target by target."""
     found = []
     for bench in benches(list(shown), candidate, baseline, policies=policies):
+        aside = _refusals(bench)
         for name in shown[bench.suite.name]:
             info = bench.infos.get(name)
             if info is not None and info.kind != "total":
-                found.append(_move(bench, info))
+                move = _move(bench, info)
+                found.append(replace(move, direction="neutral") if info.source in aside else move)
     return tuple(found)
+
+
+def _refusals(bench: Bench) -> set[str]:
+    """The scorers of refusals of a suite of attacks: to refuse is right there, and wrong of twins.
+
+    How often each happens are the suite's own rates; that of all cases is neither good nor bad.
+    """
+    info = bench.infos.get("attack.rate")
+    if info is None or "attack" not in bench.everything.tag("sort"):
+        return set()
+    return {name for name, _ in info.refusals}
 
 
 def _move(bench: Bench, info: MetricInfo) -> MetricChange:

@@ -18,12 +18,13 @@ def places(
 ) -> tuple[Place, ...]:
     """The slices of all cases by their lift: their rate of regressions over that of all cases.
 
-    ``known`` marks the cases that are judged, ``fell`` those of them that regressed.
+    ``known`` marks the cases that are judged, ``fell`` those of them that regressed. Slices
+    of exactly the same cases are one, by the name that comes first.
     """
     total, regressed = int(known.sum()), int(fell.sum())
     if not regressed:
         return ()
-    found = []
+    found: list[tuple[Place, Bools]] = []
     for tag, values in tags.items():
         codes: dict[str | None, int] = {None: 0}
         of = np.array([codes.setdefault(one, len(codes)) for one in values], dtype=np.intp)
@@ -34,7 +35,14 @@ def places(
         for value, code in codes.items():
             size, hits = sizes[code], falls[code]
             lift = hits / size / (regressed / total) if size else 0.0
-            named = value is not None and SMALLEST <= size < total
-            if named and hits > 1 and lift > 1:
-                found.append(Place(slice=f"{tag}={value}", regressed=hits, cases=size, lift=lift))
-    return tuple(sorted(found, key=lambda one: (-one.lift, -one.regressed, one.slice))[:PLACES])
+            large = value is not None and SMALLEST <= size < total
+            if large and hits > 1 and lift > 1:
+                place = Place(slice=f"{tag}={value}", regressed=hits, cases=size, lift=lift)
+                found.append((place, of == code))
+    found.sort(key=lambda one: (-one[0].lift, -one[0].regressed, one[0].slice))
+    named: list[tuple[Place, Bools]] = []
+    for one, mine in found:
+        # two tags often say the same, as suite and category do
+        if len(named) < PLACES and not any(np.array_equal(mine, other) for _, other in named):
+            named.append((one, mine))
+    return tuple(one for one, _ in named)

@@ -94,7 +94,7 @@ class Question:
             "suite": self.suite,
             "target": self.target,
             "where": self.where,
-            "unit": "%" if self.info.spread == 1 and not self.info.unit else self.info.unit,
+            "unit": self.info.unit,
             "level": 1 - 2 * self.policy.alpha,
             "n": self.after.cases,
             "looks": self.fractions,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from evalkit.gate.moves import MetricChange
 from evalkit.gate.result import Compared, GateResult, Place, Status, Verdict
@@ -28,6 +30,8 @@ def worst_first(results: tuple[GateResult, ...]) -> list[GateResult]:
 
 def name(result: GateResult) -> str:
     """The gate with its place: target, slice, cases."""
+    if result.where.startswith(f"{result.gate}="):
+        return result.where  # a gate called as the tag it goes by needs no name beside its slice
     return " ".join(one for one in (result.gate, result.where) if one)
 
 
@@ -48,7 +52,10 @@ def level(result: GateResult, value: float | None) -> str:
 
 
 def change(result: GateResult | MetricChange, value: float | None, *, signed: bool = True) -> str:
-    """A change with its sign: points of a share, a share of the baseline, or the metric's unit."""
+    """A change with its sign: points of a share, a share of the baseline, or the metric's unit.
+
+    That of a plain score has the decimals of its levels.
+    """
     if value is None:
         return words.NONE
     sign = "−" if value < 0 else "+" if signed else ""
@@ -57,6 +64,9 @@ def change(result: GateResult | MetricChange, value: float | None, *, signed: bo
         return f"{sign}{_fixed(100 * size)} %"
     if result.unit == "%":
         return f"{sign}{_fixed(100 * size)} pt"
+    levels = [abs(one) for one in (result.baseline, result.candidate) if one is not None]
+    if not result.unit and levels:
+        return f"{sign}{words.number(size, max(2, words.decimals(max(levels))))}"
     return f"{sign}{words.quantity(size, result.unit if result.unit != 'tokens' else '')}"
 
 
@@ -79,19 +89,22 @@ def rule(result: GateResult) -> str:
     if limit.kind == "sql":
         return f"rows ≤{limit.value:,.0f}"
     if limit.kind in {"max_drop", "max_rise"}:
-        bound = -limit.value if limit.kind == "max_drop" else limit.value
-        shape = GateResult(
-            gate="", metric="", limit=limit, mode="guard", unit=result.unit, relative=limit.relative
-        )
-        sign = "≥" if limit.kind == "max_drop" else "≤"
-        return f"Δ{sign}{change(shape, bound)}"
+        sign = "≥−" if limit.kind == "max_drop" else "≤+"
+        return f"Δ{sign}{_allowed(result)}"
     if limit.kind == "max_gap":
-        size = words.number(100 * limit.value, 1) + " pt" if result.unit == "%" else limit.value
-        return f"gap ≤{size}"
+        return f"gap ≤{_allowed(result)}"
     sign = "≥" if limit.kind == "min" else "≤"
     total = "total " if limit.kind == "total" else ""
     unit = result.unit if result.unit != "tokens" else ""
     return f"{total}{sign}{words.quantity(limit.value, unit)}"
+
+
+def _allowed(result: GateResult) -> str:
+    """How much a change or a gap may be; of a plain score as it was written."""
+    limit = result.limit
+    if not result.unit and not limit.relative:
+        return f"{limit.value:g}"
+    return change(replace(result, relative=limit.relative), limit.value, signed=False)
 
 
 def interval(result: GateResult) -> str:
@@ -102,6 +115,17 @@ def interval(result: GateResult) -> str:
         words.NONE if one is None else shown_value(result, one) for one in (result.low, result.high)
     ]
     return f"{ends[0]} … {ends[1]}"
+
+
+def bracket(one: GateResult | MetricChange, say: Callable[[Any, float | None], str]) -> str:
+    """Both ends as a table has them beside a value: ``[−15.2, −7.1]``, empty without any."""
+    if one.low is None and one.high is None:
+        return ""
+    ends = [words.NONE if end is None else say(one, end) for end in (one.low, one.high)]
+    units = {end.rpartition(" ")[2] for end in ends if " " in end}
+    if len(units) == 1:  # the value beside them has it
+        ends = [end.removesuffix(f" {min(units)}") for end in ends]
+    return f"[{ends[0]}, {ends[1]}]"
 
 
 def sentence(result: GateResult) -> str:
@@ -182,10 +206,9 @@ def _beyond(result: GateResult) -> bool:
 def _violation(result: GateResult) -> str:
     kind = result.limit.kind
     if kind in {"max_drop", "max_rise"}:
-        bound = change(result, result.limit.value, signed=False)
-        return f"a {'drop' if kind == 'max_drop' else 'rise'} larger than {bound}"
+        return f"a {'drop' if kind == 'max_drop' else 'rise'} larger than {_allowed(result)}"
     if kind == "max_gap":
-        return f"a gap larger than {change(result, result.limit.value, signed=False)}"
+        return f"a gap larger than {_allowed(result)}"
     word = "below" if kind == "min" else "above"
     return f"{result.metric} {word} {level(result, result.limit.value)}"
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from evalkit.gate.table import Outcome
 from evalkit.report.page import CaseRows, ReportView
-from evalkit.report.page_shown import GLYPHS, shown, tone
+from evalkit.report.page_shown import GLYPHS, place, shown, tone
 
 BUDGET = 5_000_000
 """Bytes of a whole page."""
@@ -161,6 +161,7 @@ def _index(view: ReportView) -> Mapping[str, Any]:
         "outcomes": [
             {"name": one, "glyph": GLYPHS[Outcome(one)], "tone": tone(one)} for one in rows.outcomes
         ],
+        "groups": [{**_fields(one), "place": place(one, rows.groups)} for one in rows.groups],
         # as one text each: a browser reads it many times as fast as a list of a hundred thousand
         "id": _lines(rows.id),
         "name": _lines(rows.name),

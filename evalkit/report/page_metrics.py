@@ -11,6 +11,8 @@ from evalkit.report.page import ReportView
 from evalkit.report.view import Cell, MetricRow, RunView, SuiteView
 
 Shown = Mapping[str, Any]
+FEW = 3
+"""Tables of metrics that all have their place; of more, those that did not move share one."""
 
 
 def metrics(view: ReportView) -> list[Shown]:
@@ -23,7 +25,7 @@ def metrics(view: ReportView) -> list[Shown]:
             "rows": [_metric(each) for each in one.rows],
         }
         for one in view.run.suites
-        if alone or len(one.targets) > 1 or not _moved(view, one.name)
+        if one.targets and (alone or len(one.targets) > 1 or not _moved(view, one.name))
     ]
 
 
@@ -60,8 +62,9 @@ def _metric(row: MetricRow) -> Shown:
 def comparisons(view: ReportView) -> list[Shown]:
     """Baseline, candidate and change of every metric, a table for each target of each suite."""
     found: list[Shown] = []
-    several = len({(one.suite, one.target) for one in view.moves}) > 1
-    for suite, target in dict.fromkeys((one.suite, one.target) for one in view.moves):
+    places = list(dict.fromkeys((one.suite, one.target) for one in view.moves))
+    several = len(places) > 1
+    for suite, target in places:
         rows = [one for one in view.moves if (one.suite, one.target) == (suite, target)]
         reasons = {one.reason for one in rows}
         why = reasons.pop() if len(reasons) == 1 else ""
@@ -71,7 +74,8 @@ def comparisons(view: ReportView) -> list[Shown]:
                     f"Metrics of {suite} / {target}" if several else f"Metrics of {suite}"
                 ),
                 "moved": _tally(rows),
-                "open": not found or any(one.worse for one in rows),
+                "still": len(places) > FEW and not any(one.worse or one.better for one in rows),
+                "open": not several or any(one.worse for one in rows),
                 "level": f"{100 * rows[0].level:.3g} %",
                 "why": _line(why),
                 "rows": [] if why else [_compared(view, one) for one in rows],
@@ -88,13 +92,6 @@ def _tally(rows: Sequence[MetricChange]) -> str:
 def _compared(view: ReportView, one: MetricChange) -> Shown:
     tone, glyph = ("bad", "▼ ") if one.worse else ("good", "▲ ") if one.better else ("", "")
     change = "" if one.difference is None else f"{glyph}{gate_words.change(one, one.difference)}"
-    ends = ""
-    if one.low is not None or one.high is not None:
-        low, high = (
-            words.NONE if end is None else gate_words.change(one, end)
-            for end in (one.low, one.high)
-        )
-        ends = f"[{low}, {high}]"
     return {
         "metric": _line(one.metric),
         "sides": [
@@ -103,7 +100,7 @@ def _compared(view: ReportView, one: MetricChange) -> Shown:
         ],
         "tone": tone,
         "change": change or words.NONE,
-        "interval": ends,
+        "interval": gate_words.bracket(one, gate_words.change),
         "why": _line(one.reason),
         "n": words.count(one.n) if one.n else "",
     }

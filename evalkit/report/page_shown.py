@@ -12,7 +12,7 @@ from evalkit.gate.result import GateResult, Status, Verdict
 from evalkit.gate.table import OUTCOMES, Outcome
 from evalkit.report import gate_words, svg, words
 from evalkit.report.bars import bar_of
-from evalkit.report.page import CaseText, ReportView, RunFacts, TrialText
+from evalkit.report.page import CaseText, Group, ReportView, RunFacts, TrialText
 from evalkit.report.page_metrics import comparisons, metrics
 from evalkit.report.page_safety import attacks_shown, fairness_shown
 
@@ -65,8 +65,10 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
         **_cautions(view),
         "alone": alone,
         "changes": _changes(view),
-        "lifts_title": f"Where the {words.counted(count, f'{bad} case')} "
-        + ("is" if count == 1 else "are"),
+        "lifts_title": f"Where the {words.counted(count, f'{bad} case')}"
+        f" {'is' if count == 1 else 'are'}"
+        if count
+        else f"Where cases {bad}",
         "lift_word": bad.capitalize(),
         "lifts": [
             {
@@ -128,7 +130,9 @@ def _verdict(view: ReportView, counts: Mapping[str, int]) -> Shown:
     verdict = view.verdict
     if verdict is None:
         listed = [
-            f"{words.count(counts[name])} {name}" for name in map(str, OUTCOMES) if counts[name]
+            f"{words.count(counts[name])} {_many(name, counts[name])}"
+            for name in map(str, OUTCOMES)
+            if counts[name]
         ]
         return {
             "status": "NO GATES" if view.baseline is not None else view.run.status.upper(),
@@ -174,7 +178,7 @@ def _gate(verdict: Verdict, result: GateResult) -> Shown:
     if result.needs_more:
         where.append(f"needs about {words.count(result.needs_more)} more cases")
     change = result.about == "change"
-    ends = gate_words.interval(result)
+    interval = "" if result.about == "fact" else gate_words.bracket(result, gate_words.shown_value)
     return {
         "status": f"{word}{aside}{waived}",
         "glyph": glyph,
@@ -184,7 +188,8 @@ def _gate(verdict: Verdict, result: GateResult) -> Shown:
         "baseline": _line(gate_words.level(result, result.baseline)),
         "candidate": _line(gate_words.level(result, result.candidate)),
         "change": _line(gate_words.change(result, result.difference)) if change else "",
-        "interval": f"[{ends}]" if ends else "",
+        "level_interval": "" if change else interval,
+        "change_interval": interval if change else "",
         "bar": "" if bar is None else svg.interval(bar, _line(gate_words.sentence(result))),
         "n": words.count(result.n) if result.n else "",
         "where": _line(" · ".join(one for one in where if one)),
@@ -313,10 +318,20 @@ def _strips(view: ReportView) -> list[Shown]:
     ]
 
 
+def _many(outcome: str, n: int) -> str:
+    """An outcome behind its number: all are words for cases but one, which is a noun."""
+    return "errors" if outcome == Outcome.ERROR and n != 1 else str(outcome)
+
+
 def _counts(counts: Mapping[str, int], *, alone: bool) -> list[Shown]:
     always = set() if alone else {Outcome.REGRESSED, Outcome.IMPROVED, Outcome.SAME}
     return [
-        {"glyph": GLYPHS[one], "n": words.count(counts[one]), "name": str(one), "tone": tone(one)}
+        {
+            "glyph": GLYPHS[one],
+            "n": words.count(counts[one]),
+            "name": _many(one, counts[one]),
+            "tone": tone(one),
+        }
         for one in OUTCOMES
         if counts[one] or one in always
     ]
@@ -362,8 +377,6 @@ def _case(view: ReportView, one: CaseText) -> Shown:
     """One of the worst cases for a reader without scripts, and for paper."""
     rows = view.rows
     group, outcome = rows.groups[rows.group[one.row]], rows.outcomes[rows.outcome[one.row]]
-    several = len(rows.groups) > 1
-    place = f" · {group.suite} / {group.target}" if several else ""
     ends = [words.quantity(each[one.row], group.unit) for each in (rows.before, rows.after)]
     outputs = []
     if one.before:
@@ -374,13 +387,24 @@ def _case(view: ReportView, one: CaseText) -> Shown:
         "outcome": outcome,
         "glyph": GLYPHS[Outcome(outcome)],
         "tone": tone(outcome),
-        "name": _line(rows.name[one.row] + place),
+        "name": _line(rows.name[one.row] + place(group, rows.groups)),
         "scores": " → ".join(ends) if view.baseline is not None else ends[1],
         "input": _cut("\n".join([*(value for _, value in one.inputs), *_asked(one)])),
         "expected": _cut(one.expected or ""),
         "outputs": outputs,
         "why": _why(one.after),
     }
+
+
+def place(group: Group, groups: Sequence[Group]) -> str:
+    """What tells a case's group from the others, to stand behind its name: suite, target."""
+    names = [(one.suite, one.target) for one in groups]
+    told = [
+        name
+        for name, all_ in zip((group.suite, group.target), zip(*names, strict=True), strict=True)
+        if len(set(all_)) > 1
+    ]
+    return f" · {' / '.join(told)}" if told else ""
 
 
 def _asked(one: CaseText) -> list[str]:

@@ -10,6 +10,9 @@
   /** @param {string} id @returns {any} */
   const at = (id) => document.getElementById(id);
 
+  /** @param {Child[]} children */
+  const present = (children) => children.filter((child) => child !== null);
+
   /**
    * An element with attributes, listeners and children; strings become text nodes.
    * @param {string} tag @param {Record<string, string|boolean|Function>} [given] @param {...Child} children
@@ -20,7 +23,7 @@
       if (typeof value === "function") node.addEventListener(key, /** @type {EventListener} */ (value));
       else if (value !== false) node.setAttribute(key, value === true ? "" : value);
     }
-    node.append(...children.filter((child) => child !== null));
+    node.append(...present(children));
     return node;
   }
 
@@ -165,7 +168,7 @@
     const group = index.groups[index.group[row]];
     return {
       group, ...index.outcomes[index.outcome[row]], id: index.id[row], key: `${index.group[row]}/${index.id[row]}`,
-      title: clean(index.name[row]) + (index.groups.length > 1 ? ` · ${clean(group.suite)} / ${clean(group.target)}` : ""),
+      title: clean(index.name[row] + group.place),
     };
   }
   /** The group and the id of a key. @param {string} key @returns {[number, string]} */
@@ -189,6 +192,9 @@
     return tests.length === 1 ? tests[0] : (row) => tests.every((test) => test(row));
   }
 
+  /** The names in small letters, made once. */
+  const names = () => (lower ??= index.name.join("\n").toLowerCase().split("\n"));
+
   /** @type {Record<string, (found: number, limit: number) => boolean>} */
   const SIGNS = {
     "<": (found, limit) => found < limit, "<=": (found, limit) => found <= limit, ">": (found, limit) => found > limit,
@@ -201,8 +207,8 @@
     const starting = (all) => all.map((one) => one.toLowerCase().startsWith(value));
     const { before, after, flaky, id, tags } = index;
     if (!key) {
-      const names = (lower ??= index.name.join("\n").toLowerCase().split("\n"));
-      return (row) => names[row].includes(value) || id[row].includes(value);
+      const lowered = names();
+      return (row) => lowered[row].includes(value) || id[row].includes(value);
     }
     if (key === "s") {
       const hits = starting(index.outcomes.map((one) => one.name)), shaky = "flaky".startsWith(value);
@@ -381,7 +387,7 @@
         button(how === "diff" ? "Word diff" : how === "both" ? "Side by side" : "Raw", "d", turn, how !== "diff"),
         make("button", { type: "button", "aria-label": "Close the case", click: leave }, "✕")),
       make("p", { class: "soft" }, `${(selected + 1).toLocaleString("en")} of ${view.length.toLocaleString("en")} in this filter`, mine ? " · decided: " : "", mine ? mine.decision : "", " ", mine ? note : ""),
-      ...(text ? body(row, text) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
+      ...(text ? present(body(row, text)) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
       section("Reproduce", make("div", { class: "box m" }, commands(one))),
     );
     node.scrollTop = 0;
@@ -496,7 +502,7 @@
       const signature = a && b && a.signature !== b.signature ? `${a.signature} → ${b.signature}` : (b ?? a)?.signature ?? "";
       return make("tr", {}, make("td", {}, clean(name)), ...cells.map((cell) => make("td", { class: "r" }, clean(cell))), make("td", { class: "soft m" }, clean(signature)));
     });
-    return section("Scores", make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, ...rows))));
+    return section("Scores", make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head, place) => make("th", { scope: "col", class: place > 0 && place < heads.length - 1 ? "r" : "" }, head)))), make("tbody", {}, ...rows))));
   }
 
   /** @param {CaseText} text */
@@ -622,6 +628,7 @@
   /** What the first opening would wait for. */
   function prepare() {
     wordsOf("");
+    names();
     if (view.length) textOf(view[0]).catch(() => null);
   }
   void start();

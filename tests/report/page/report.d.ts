@@ -1,6 +1,6 @@
 // The data a page gives its script; see evalkit/report/page.py and html.py.
 interface Tag { values: string[]; codes: number[] }
-interface Group { suite: string; target: string; metric: string; unit: string; gain: number }
+interface Group { suite: string; target: string; place: string; metric: string; unit: string; gain: number }
 interface Outcome { name: string; glyph: string; tone: string }
 interface Index {
   groups: Group[]; outcomes: Outcome[]; group: number[]; outcome: number[]; id: string[]; name: string[];

@@ -166,6 +166,7 @@ def test_the_keyboard_reaches_everything(opened):
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#panel section")
     assert "Why it counts as regressed" in tab.text_content("#panel")
+    assert "null" not in tab.text_content("#panel")
     first = tab.text_content("#panel .name")
     name = "document.querySelector('#panel .name').textContent"
     tab.keyboard.press("n")
@@ -187,6 +188,30 @@ def test_the_keyboard_reaches_everything(opened):
     assert tab.is_visible("#help")
     tab.keyboard.press("Escape")
     assert tab.is_hidden("#panel")
+
+
+def test_tab_alone_reaches_every_control(opened):
+    tab = opened.tab
+    tab.focus("#list")
+    for key in ("Home", "Enter", "a"):
+        tab.keyboard.press(key)
+        tab.wait_for_timeout(60)
+    controls = "button, input, textarea, summary, a[href], [tabindex='0']"
+    wanted = tab.evaluate(
+        """controls => {
+            const all = [...document.querySelectorAll(controls)];
+            const shown = all.filter((one) => one.checkVisibility());
+            shown.forEach((one, place) => { one.dataset.place = String(place); });
+            document.activeElement.blur();
+            return shown.length;
+        }""",
+        controls,
+    )
+    reached = set()
+    for _ in range(3 * wanted):
+        tab.keyboard.press("Tab")
+        reached.add(tab.evaluate("document.activeElement.dataset.place"))
+    assert {str(place) for place in range(wanted)} <= reached
 
 
 def test_single_keys_can_be_switched_off(opened):
