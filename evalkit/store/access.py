@@ -37,7 +37,7 @@ _WRITER: dict[str, Any] = {**_CONFIG, "threads": 1}
 """A few thousand rows are written faster, and in less memory, by one thread than by several."""
 
 _COSTLY = "zstd,alp,alprd,chimp,patas"
-"""Compressions that are not tried: they take time, and save next to nothing of what a run stores."""
+"""Compressions that are not tried: they take time and save next to nothing of what is stored."""
 
 _FRUGAL: dict[str, Any] = {**_CONFIG, "threads": 1, "memory_limit": "64MB"}
 
