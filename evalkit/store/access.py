@@ -36,6 +36,9 @@ _CONFIG: dict[str, Any] = {
 _WRITER: dict[str, Any] = {**_CONFIG, "threads": 1}
 """A few thousand rows are written faster, and in less memory, by one thread than by several."""
 
+_COSTLY = "zstd,alp,alprd,chimp,patas"
+"""Compressions that are not tried: they take time and save next to nothing of what is stored."""
+
 _FRUGAL: dict[str, Any] = {**_CONFIG, "threads": 1, "memory_limit": "64MB"}
 
 ROW_GROUP = 8_192
@@ -203,6 +206,7 @@ class Access:
             connection.execute(f"ATTACH '{path}' AS store ({', '.join(options)})")
             connection.execute("USE store")
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET disabled_compression_methods = '{_COSTLY}'")
         except BaseException:
             connection.close()
             raise

@@ -26,15 +26,21 @@ def insert(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
 def append_blocks(
     connection: DuckDBPyConnection, blocks: Sequence[TrialColumns], *, fresh: bool
 ) -> None:
-    """Append the blocks at once, or one by one when a trial is in more than one of them."""
+    """Append the blocks at once, or one by one when a trial is in more than one of them.
+
+    In the blocks of a ``fresh`` run none is.
+    """
     together = joined(blocks)
+    if fresh:
+        append(connection, together, fresh=True)
+        return
     with _registered(connection, "incoming_trials", together.trials):
         distinct = single(
             connection,
             f"SELECT count(*) FROM (SELECT DISTINCT {_USING} FROM incoming_trials)",  # noqa: S608 -- constant names
         )
     if distinct == together.trials.num_rows:
-        append(connection, together, fresh=fresh)
+        append(connection, together)
     else:
         for one in blocks:
             append(connection, one)
