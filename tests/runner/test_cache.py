@@ -349,7 +349,7 @@ def _write_many(path: str, start: int, count: int) -> None:
 
 def test_eight_processes_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     # every answer is kept by two of them
     workers = [
         context.Process(target=_write_many, args=(str(path), 150 * n, 300)) for n in range(8)
@@ -357,7 +357,7 @@ def test_eight_processes_lose_nothing(tmp_path: Path) -> None:
     for one in workers:
         one.start()
     for one in workers:
-        one.join(60)
+        one.join(120)
     assert [one.exitcode for one in workers] == [0] * 8
     (part,) = parts(path)
     assert part.answers == 150 * 9
