@@ -12,18 +12,23 @@ def facts(path):
     """All of a page that does not depend on the clock."""
     page = Page(path.read_text("utf-8"))
     index = page.data("index")
+    ids = index["id"].split("\n")
     texts = {}
     for name in page.scripts:
         if name.startswith("data-b"):
             for case in page.data(name.removeprefix("data-")):
-                texts[index["id"][case["row"]]] = [
+                texts[ids[case["row"]]] = [
                     [one["text"], one["error"], [s["value"] for s in one["scores"]]]
                     for one in (*case["before"], *case["after"])
                 ]
     return {
         "policy": next(one["content"] for tag, one in page.tags if "http-equiv" in one),
         "outcomes": dict(
-            zip(index["name"], (index["outcomes"][one] for one in index["outcome"]), strict=True)
+            zip(
+                index["name"].split("\n"),
+                (index["outcomes"][one]["name"] for one in index["outcome"]),
+                strict=True,
+            )
         ),
         "texts": texts,
         "tags": index["tags"].keys(),
