@@ -142,7 +142,9 @@ def promise(results: Sequence[GateResult], alpha: float) -> str:
     if most is None or (not most and failed):
         return ""
     if not most:
-        return "every gate checks a fact: chance plays no part"
+        # an interval that nothing was decided by is no fact either
+        facts = all(one.low is None and one.high is None for one in results)
+        return "every gate checks a fact: chance plays no part" if facts else ""
     return f"an unchanged candidate is failed by chance in at most {100 * most:.3g} % of runs"
 
 

@@ -408,7 +408,7 @@ def _score_cell(
         stats,
         bounds=bounds,
     )
-    note = sample.reasons[0][0] if whole and sample.reasons else ""
+    note = sample.why if whole else ""
     if estimate.value is None and not note:
         note = "no trial was decided" if metric.kind == "rate" and len(kept) else "no score"
     return _cell(

@@ -29,6 +29,14 @@ class ScoreSample:
     reasons: tuple[tuple[str, int], ...] = ()
     cost_usd: float | None = None
 
+    @property
+    def why(self) -> str:
+        """The commonest cause of missing scores, and how many have it where there are others."""
+        if not self.reasons:
+            return ""
+        cause, times = self.reasons[0]
+        return cause if len(self.reasons) == 1 else f"{times:,} of these: {cause}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSample:

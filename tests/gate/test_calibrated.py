@@ -11,6 +11,7 @@ import pytest
 from evalkit.errors import UsageError
 from evalkit.gate import calibrated
 from evalkit.gate.decide import decide
+from evalkit.gate.policy import promise
 from evalkit.gate.record import Calibration, from_json, to_json
 from evalkit.gate.result import Status
 from evalkit.registry import Kind, get
@@ -72,6 +73,7 @@ def test_without_labels_a_guard_only_warns_and_says_uncalibrated():
     found, result = run([0.9] * 400, gate(RATE, CEILING))
     assert result.status is Status.FAIL
     assert (result.mode, result.standing, result.effect) == ("advisory", "uncalibrated", "none")
+    assert promise([result], 0.05) == "", "an interval was shown: it checked no fact"
     assert found.status is Status.INCONCLUSIVE  # nothing was shown
     assert "hallucination is uncalibrated, so it only warns" in gate_words.sentence(result).lower()
     (warning,) = found.warnings
