@@ -35,7 +35,7 @@ class ScoreSample:
         if not self.reasons:
             return ""
         cause, times = self.reasons[0]
-        return cause if len(self.reasons) == 1 else f"{times:,} of these: {cause}"
+        return cause if len(self.reasons) == 1 else f"{times:,} × {cause}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,4 +16,4 @@ def test_one_cause_is_said_as_it_is():
 
 def test_of_several_the_commonest_is_said_with_its_number():
     several = sample(("the answer is empty", 1_200), ("too long", 1))
-    assert several.why == "1,200 of these: the answer is empty"
+    assert several.why == "1,200 × the answer is empty"
