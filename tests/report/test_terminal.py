@@ -181,7 +181,7 @@ def test_unscored_trials_and_scorer_errors_are_named(tmp_path: Path) -> None:
     ]
     view = view_of(tmp_path, example_run(), trials)
     text = terminal(view)
-    assert "rouge_l: 3 unscored, 1 scorer error: 3 × nothing is expected" in text
+    assert "rouge_l: 3 unscored, 1 scorer error: 3 x nothing is expected" in text
     (cell,) = next(row for row in view.suites[0].rows if row.metric == "rouge_l.mean").cells
     assert cell is not None
     assert (cell.value, cell.n, cell.unscored, cell.errors) == (None, 0, 3, 1)
