@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
+from scipy.stats import ttest_ind
 
 from evalkit.stats import (
     agreement,
@@ -35,6 +36,7 @@ from evalkit.stats import (
     quantiles,
     several,
     suite,
+    unpaired,
 )
 from evalkit.stats.evidence import Evidence
 from evalkit.stats.paired_rates import PairedCounts, tango_z
@@ -216,6 +218,35 @@ def crowded(test: Test) -> Play:
 
 def scale(values: np.ndarray) -> Evidence:
     return levels.guarded_level(values, (0.0, 1.0))
+
+
+def gap_of_means(gap: Callable[[np.ndarray, np.ndarray], Shown]) -> Play:
+    """Crowded scores of 500 cases against those of n, who do worse by the drop."""
+
+    def play(rng: Rng, n: int, drop: float) -> Shown:
+        def scores(size: int, lost: float) -> np.ndarray:
+            kept = np.where(rng.random(size) < 0.6, 1.0, 0.9)
+            return np.where(rng.random(size) < lost, 0.0, kept)
+
+        return gap(scores(500, 0.08), scores(n, 0.08 + drop / 0.96))
+
+    return play
+
+
+def welch_gap(limit: float) -> Callable[[np.ndarray, np.ndarray], Shown]:
+    def gap(one: np.ndarray, two: np.ndarray) -> Shown:
+        test = ttest_ind(one, two, equal_var=False).confidence_interval(1 - 2 * ALPHA)
+        return Shown(test.low > limit, test.high < limit, len(two))
+
+    return gap
+
+
+def gap_of_limits(limit: float) -> Callable[[np.ndarray, np.ndarray], Shown]:
+    def gap(one: np.ndarray, two: np.ndarray) -> Shown:
+        found = unpaired.two_means(one, two)
+        return Shown(found.p_above(limit) <= ALPHA, found.p_below(limit) <= ALPHA, len(two))
+
+    return gap
 
 
 def shares_of_trials(noise: float, margin: float, k: int | None) -> Play:
@@ -400,6 +431,8 @@ TESTS: list[tuple[str, Play, tuple[int, ...], float, float]] = [
     ),
     ("skewed: floor of a mean, t", crowded(paired_means.paired_t), (200, 1000), 0.0, 0.05),
     ("skewed: floor of a mean, guarded", crowded(scale), (200, 1000), 0.0, 0.05),
+    ("skewed: gap of 5 pt, Welch", gap_of_means(welch_gap(0.05)), (50, 200), 0.05, 0.15),
+    ("skewed: gap of 5 pt, limits", gap_of_means(gap_of_limits(0.05)), (50, 200), 0.05, 0.15),
     ("share of 4 trials, margin 5 pt", shares_of_trials(LOW, 0.05, None), SIZES, 0.05, 0.10),
     ("pass@2 of 4 trials, margin 5 pt", shares_of_trials(HIGH, 0.05, 2), SIZES, 0.05, 0.10),
     ("clusters of 5 cases, margin 5 pt", clustered(5, 0.05), SIZES, 0.05, 0.10),

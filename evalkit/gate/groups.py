@@ -31,7 +31,7 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
 
     PASS when every gap beyond the limit is ruled out at α: all must be, so nothing is corrected
     (Berger 1982). FAIL when one is shown at α ÷ the number of gaps (Bonferroni). Score test of two
-    rates, Welch's t of two means.
+    rates; of two means, their limits put together.
     """
     after, limit = question.after, question.limit.value
     kept = {
@@ -84,7 +84,7 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
             p_harm=min(1.0, p_harm * len(pairs)),
             p_lost=min(1.0, p_lost * len(pairs)) if missing else None,
             needs_more=more_cases(n, half, limit - gap, question.alpha) or None,
-            method="score test of two rates" if question.info.kind == "rate" else "Welch's t",
+            method="score test" if question.info.kind == "rate" else "limits of two means",
             notes=note,
         ),
         question.alpha,
@@ -117,4 +117,4 @@ def _evidence(question: Question, first: Floats, second: Floats) -> Evidence:
             second_passed=int(second.sum()),
             second=len(second),
         )
-    return two_means(first, second, spread=question.info.spread)
+    return two_means(first, second, bounds=question.info.bounds)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from evalkit.stats.evidence import Pivot
-from evalkit.stats.intervals import SPARSE, Floats, Interval
-from evalkit.stats.paired_means import checked, mean_and_se
+from evalkit.stats.evidence import Both
+from evalkit.stats.intervals import Floats, Interval
+from evalkit.stats.levels import guarded_level
 from evalkit.stats.special import zero_of
 
 
@@ -95,32 +93,80 @@ def gap_z(rates: TwoRates, at: float) -> float:
     return surplus / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, surplus)
 
 
-def two_means(
-    first: Sequence[float] | Floats, second: Sequence[float] | Floats, *, spread: float = 1.0
-) -> Pivot:
-    """First − second of the means of two groups, Welch's t (1947) with Satterthwaite's df.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoMeans:
+    """First − second of the means of two groups of independent cases.
 
-    A group in which fewer than 20 values differ from its commonest one gets two pseudo-values, half
-    the ``spread`` of the scale above and below that one. Raises ``ValueError`` for an empty group.
+    The limits of the gap come from those of the two means by MOVER (Zou and Donner 2008, eq. 4):
+    the distance from the gap to its limit is the hypotenuse of what the one mean may be above and
+    the other below. So each group keeps its own small size, skewness and what it can hide, where
+    Welch's t takes one normal estimate for both: with 50 cases against 500 it passed up to 12 % of
+    gaps that it should pass 5 % of.
     """
-    one, two = _group(first, spread), _group(second, spread)
-    squares = one[1] ** 2 + two[1] ** 2
-    parts = one[1] ** 4 / max(one[2] - 1, 1) + two[1] ** 4 / max(two[2] - 1, 1)
-    certain = min(one[2], two[2]) < 2 or not (one[1] and two[1])
-    return Pivot(
-        value=one[0] - two[0],
-        centre=one[0] - two[0],
-        se=0.0 if certain else math.sqrt(squares),
-        df=squares**2 / parts if parts else 1.0,
-    )
+
+    first: Both
+    second: Both
+
+    @property
+    def value(self) -> float:
+        """The difference of the observed means."""
+        return self.first.value - self.second.value
+
+    def p_above(self, at: float) -> float:
+        """Against "the gap is ``at`` or less"."""
+        return _tail(lambda z: _minus(self._low(z), at))
+
+    def p_below(self, at: float) -> float:
+        """Against "the gap is ``at`` or more"."""
+        return _tail(lambda z: _minus(at, self._high(z)))
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """The gaps that neither test rejects at half of what the level leaves."""
+        from scipy.special import ndtri
+
+        z = float(ndtri((1 + level) / 2))
+        return Interval(self._low(z), self._high(z))
+
+    def _low(self, z: float) -> float | None:
+        up, down = self.second.interval_at(z).high, self.first.interval_at(z).low
+        if up is None or down is None:
+            return None
+        return self.value - math.hypot(self.first.value - down, up - self.second.value)
+
+    def _high(self, z: float) -> float | None:
+        up, down = self.first.interval_at(z).high, self.second.interval_at(z).low
+        if up is None or down is None:
+            return None
+        return self.value + math.hypot(up - self.first.value, self.second.value - down)
 
 
-def _group(values: Sequence[float] | Floats, spread: float) -> tuple[float, float, int]:
-    data = checked(values)
-    mean, se = mean_and_se(data)
-    levels, counts = np.unique(data, return_counts=True)
-    if len(data) - int(counts.max()) < SPARSE and math.isfinite(spread):
-        anchor = float(levels[counts.argmax()])
-        wider = np.append(data, (anchor - spread / 2, anchor + spread / 2))
-        return mean, mean_and_se(wider)[1], len(wider)
-    return mean, se, len(data)
+_FARTHEST = 30.0
+"""Standard deviations beyond which no p-value is told from 0."""
+
+
+def _minus(one: float | None, other: float | None) -> float:
+    return -math.inf if one is None or other is None else one - other
+
+
+def _tail(room: Callable[[float], float]) -> float:
+    """The p-value of what leaves ``room`` to a limit that moves on with z; 1 without any."""
+    from scipy.special import ndtr
+
+    if not room(0.0) > 0:
+        return 1.0
+    if room(_FARTHEST) > 0:
+        return float(ndtr(-_FARTHEST))
+    return float(ndtr(-zero_of(room, 0.0, _FARTHEST, near=1e-9)))
+
+
+def two_means(
+    first: Sequence[float] | Floats,
+    second: Sequence[float] | Floats,
+    *,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> TwoMeans:
+    """The gap between two groups of scores on a scale with these ``bounds``.
+
+    Raises ``ValueError`` for an empty group and for NaN.
+    """
+    return TwoMeans(first=guarded_level(first, bounds), second=guarded_level(second, bounds))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from evalkit.stats import cost, quantiles, several
 from evalkit.stats.corpus import corpus_difference
 from evalkit.stats.evidence import Pivot, Resampled, Unseen
-from evalkit.stats.intervals import jeffreys
+from evalkit.stats.intervals import Interval, jeffreys
 from evalkit.stats.levels import guarded_level
 from evalkit.stats.paired_means import paired_t
 from evalkit.stats.single_rates import ExactRate, ScoreRate, cases_for_ceiling
@@ -322,16 +322,54 @@ def test_gaps_of_known_groups():
         gap_z(found, 1.0)
 
 
-def test_gaps_of_means_equal_welchs():
+def test_a_gap_of_means_is_as_far_as_both_limits_reach():
+    # symmetric, so that no skewness is taken away, and without bounds, so that nothing is hidden
+    one, two = np.arange(60.0) / 10, np.arange(35.0) / 7 - 1
+    sides = [scipy.stats.t.ppf(0.975, len(each) - 1) * scipy.stats.sem(each) for each in (one, two)]
+    gap = one.mean() - two.mean()
+    found = two_means(one, two, bounds=(-math.inf, math.inf))
+    interval = found.interval()
+    assert found.value == pytest.approx(gap)
+    assert interval.low == pytest.approx(gap - math.hypot(*sides))
+    assert interval.high == pytest.approx(gap + math.hypot(*sides))
+    # the p-value is that of the level at which the limit is met
+    assert found.p_above(interval.low) == pytest.approx(0.025)
+    assert found.p_below(interval.high) == pytest.approx(0.025)
+    assert found.p_above(gap + 1e-9) == found.p_below(gap - 1e-9) == 1
+    # close to Welch's where both groups are large and even
     rng = np.random.default_rng(1)
-    one, two = rng.random(60), rng.random(35) * 0.8
-    theirs = scipy.stats.ttest_ind(one, two, equal_var=False)
-    found = two_means(one, two)
-    assert found.value / found.se == pytest.approx(theirs.statistic)
-    assert found.df == pytest.approx(theirs.df)
+    one, two = rng.random(600), rng.random(450) * 0.8
+    theirs = scipy.stats.ttest_ind(one, two, equal_var=False).confidence_interval(0.9)
+    ours = two_means(one, two).interval(0.9)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=2e-4)
+
+
+def test_a_gap_of_means_without_evidence():
     alike = two_means([1.0] * 30, [1.0] * 30)
     assert alike.interval().low < 0 < alike.interval().high
-    assert two_means([1.0] * 3, [2.0] * 3, spread=math.inf).p_above(-5) == 1
+    unbounded = two_means([1.0] * 3, [2.0] * 3, bounds=(-math.inf, math.inf))
+    assert unbounded.p_above(-5) == unbounded.p_below(5) == 1
+    assert unbounded.interval() == Interval(None, None)
+    far = two_means(np.linspace(0, 0.1, 400), np.linspace(0.9, 1, 400))
+    assert far.p_below(0.5) < 1e-12
+    assert far.p_above(0.5) == 1
+
+
+def test_a_small_group_of_crowded_scores_seldom_passes_a_gap_at_the_limit():
+    rng = np.random.default_rng(11)
+    reps, limit = 1500, 0.05
+
+    def scores(n, lost):
+        return np.where(rng.random(n) < lost, 0.0, np.where(rng.random(n) < 0.6, 1.0, 0.9))
+
+    passed = {"Welch": 0, "limits": 0}
+    for _ in range(reps):
+        one, two = scores(500, 0.08), scores(50, 0.08 + limit / 0.96)
+        welch = scipy.stats.ttest_ind(one, two, equal_var=False).confidence_interval(0.9)
+        passed["Welch"] += welch.high < limit
+        passed["limits"] += two_means(one, two).p_below(limit) <= 0.05
+    assert passed["Welch"] / reps > 0.08
+    assert passed["limits"] / reps < 0.06
 
 
 def test_a_mean_near_the_end_of_its_scale_hides_what_was_not_drawn():
