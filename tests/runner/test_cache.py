@@ -279,6 +279,7 @@ def test_a_cache_that_breaks_meanwhile_does_not_end_the_run(small: SmallProject)
         if "What is 9 " in seen.text:
             with sqlite3.connect(file_of(small)) as connection:
                 connection.execute("DROP TABLE answers")
+            connection.close()
         return Reply()
 
     with ModelServer(answer) as server:
