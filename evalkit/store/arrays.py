@@ -208,7 +208,7 @@ def struct(values: Sequence[object | None], fields: Fields) -> pa.Array:
         make([None if one is None else getattr(one, name) for one in values])
         for name, make in fields.items()
     ]
-    missing = pa.array([one is None for one in values], type=pa.bool_())
+    missing = flags([one is None for one in values])
     return pa.StructArray.from_arrays(made, list(fields), mask=missing)
 
 
@@ -252,19 +252,19 @@ def whole(values: Sequence[int | None], *, bits: int = 64) -> pa.Array:
         return pa.array(fitting, type=kind)
 
 
-def real(values: Sequence[float | None]) -> pa.Array:
-    """DOUBLE; NaN and infinities become NULL."""
+def real(values: Sequence[float | None], *, finite: bool = True) -> pa.Array:
+    """DOUBLE; NaN becomes NULL, and so do infinities unless ``finite`` is false."""
     import numpy as np
     import pyarrow as pa
 
     # NumPy reads None as NaN
     data = np.array(values, dtype=np.float64)
-    finite = np.isfinite(data)
-    if finite.all():
+    known = np.isfinite(data) if finite else ~np.isnan(data)
+    if known.all():
         return _array(pa.float64(), len(data), None, data)
-    if not finite.any():
+    if not known.any():
         return pa.nulls(len(data), pa.float64())
-    return _array(pa.float64(), len(data), ~finite, data)
+    return _array(pa.float64(), len(data), ~known, data)
 
 
 def flags(values: Sequence[bool | None]) -> pa.Array:

@@ -47,7 +47,7 @@ def gate_table(rows: Sequence[GateRow]) -> pa.Table:
         if name == _INSTANT:
             return arrays.instants(values)
         if name in _NUMBERS:
-            return pa.array(values, pa.float64())
+            return arrays.real(values, finite=False)
         if name in _WHOLE:
             return arrays.whole(values, bits=32 if name == "position" else 64)
         return arrays.text([None if one is None else arrays.storable(one) for one in values])

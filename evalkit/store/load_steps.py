@@ -49,7 +49,7 @@ def step_table(run_id: str, suite: str, target: str, steps: Sequence[LoadStep]) 
         "in_flight_max": whole([one.in_flight_max for one in steps]),
         "delay_p95_s": real([one.delay.quantile(0.95).value for one in steps]),
         "client_cpu": real([one.cpu for one in steps]),
-        "valid": pa.array([not one for one in why], type=pa.bool_()),
+        "valid": arrays.flags([not one for one in why]),
         "why_not": arrays.text([one or None for one in why]),
         "details": arrays.text([arrays.as_json(one.to_json()) for one in steps]),
     }

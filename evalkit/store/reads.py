@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +32,17 @@ def fetch(
     connection: DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
 ) -> list[dict[str, Any]]:
     """The result of a statement that reads, as rows."""
+    return list(each(connection, sql, parameters))
+
+
+def each(
+    connection: DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+) -> Iterator[dict[str, Any]]:
+    """The same a row at a time: many wide rows held at once cost several times as much."""
     found = table(connection, sql, parameters)
     columns = [_values(one) for one in found.columns]
-    return [dict(zip(found.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+    for row in zip(*columns, strict=True):
+        yield dict(zip(found.column_names, row, strict=True))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -40,7 +40,7 @@ from evalkit.model import (
 )
 from evalkit.store import arrays
 from evalkit.store.columns import INTER_TOKEN, USAGE
-from evalkit.store.reads import fetch
+from evalkit.store.reads import each, fetch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -243,7 +243,7 @@ def case_trials(
 def _trials(
     connection: DuckDBPyConnection, where: str, given: list[Any], *, order: str
 ) -> tuple[Trial, ...]:
-    rows = fetch(
+    rows = each(
         connection,
         "SELECT t.*, c.inputs, c.expected, c.context, c.metadata, c.turns AS script"  # noqa: S608 -- constant text
         f" FROM (SELECT * FROM trials WHERE {where}) AS t JOIN cases AS c USING (case_id)"
@@ -251,7 +251,7 @@ def _trials(
         given,
     )
     records: dict[tuple[str, str, str, int], list[ScoreRecord]] = {}
-    for row in fetch(
+    for row in each(
         connection,
         f"SELECT * FROM scores WHERE {where} ORDER BY suite, target, trial, position",  # noqa: S608 -- constant text
         given,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.model import CONFIRMING, Run
 from evalkit.stats.sides import Side, SideScores
-from evalkit.store.reads import table
+from evalkit.store.arrays import numbers as whole_numbers
+from evalkit.store.reads import numbers, table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,8 +19,10 @@ _NUMBERS = ("latency_s", "ttft_s", "cost_usd", "input_tokens", "output_tokens")
 _TRIALS = """
 SELECT t.suite, t.target, t.case_id, c.input_id, t.case_name, t.status = 'ok' AS ok,
     coalesce(t.provenance = 'live', false) AS live, t.model,
-    t.latency_s, t.ttft_s, t.cost_usd, t.input_tokens::DOUBLE AS input_tokens,
-    t.output_tokens::DOUBLE AS output_tokens, t.tags,
+    coalesce(t.latency_s, 'nan') AS latency_s, coalesce(t.ttft_s, 'nan') AS ttft_s,
+    coalesce(t.cost_usd, 'nan') AS cost_usd,
+    coalesce(t.input_tokens::DOUBLE, 'nan') AS input_tokens,
+    coalesce(t.output_tokens::DOUBLE, 'nan') AS output_tokens, t.tags,
     CASE WHEN t.output IS NULL THEN 0 WHEN t.turns IS NULL THEN md5_number_lower(t.output)
         ELSE md5_number_lower(list_transform(t.turns, lambda one: one.output)::VARCHAR)
     END::UBIGINT AS text
@@ -35,9 +38,10 @@ WITH numbered AS (
     FROM trials WHERE run_id = $run AND (trial >= $from) = $confirming
 )
 SELECT s.suite, s.target, s.name, n.row, s.status = 'unscored' AS unscored,
-    CASE WHEN s.status = 'scored' THEN s.value END AS value,
+    coalesce(CASE WHEN s.status = 'scored' THEN s.value END, 'nan') AS value,
     CASE WHEN s.status <> 'scored' OR s.passed IS NULL THEN -1
-        WHEN s.passed THEN 1 ELSE 0 END::TINYINT AS passed, s.stats, s.models
+        WHEN s.passed THEN 1 ELSE 0 END::TINYINT AS passed,
+    s.stats, coalesce(len(s.stats), 0) AS width, s.models
 FROM scores AS s JOIN numbered AS n USING (suite, target, case_id, trial)
 WHERE s.run_id = $run ORDER BY s.suite, s.target, s.name, n.row
 """
@@ -63,7 +67,7 @@ def _groups(rows: pa.Table, width: int) -> list[tuple[tuple[str, ...], pa.Table]
         return []
     codes = np.zeros(rows.num_rows, dtype=np.bool_)
     for place in range(width):
-        column = rows.column(place).combine_chunks().dictionary_encode().indices.to_numpy()
+        column = numbers(rows.column(place).combine_chunks().dictionary_encode().indices)
         codes[1:] |= column[1:] != column[:-1]
     starts = [0, *np.flatnonzero(codes).tolist(), rows.num_rows]
     return [
@@ -75,22 +79,14 @@ def _groups(rows: pa.Table, width: int) -> list[tuple[tuple[str, ...], pa.Table]
     ]
 
 
-def _floats(column: Any) -> Any:
-    import numpy as np
-    import pyarrow.compute as pc
-
-    filled = pc.fill_null(column, float("nan")).to_numpy(zero_copy_only=False)
-    return np.asarray(filled, dtype=np.float64)
-
-
 def _side(key: tuple[str, ...], run_id: str, rows: pa.Table, scores: dict[str, pa.Table]) -> Side:
     import numpy as np
     import pyarrow.compute as pc
 
     ids = rows.column("case_id").combine_chunks().dictionary_encode()
-    owner = ids.indices.to_numpy().astype(np.intp)
+    owner = numbers(ids.indices).astype(np.intp)
     first = np.flatnonzero(np.diff(owner, prepend=-1))
-    head = rows.take(first)
+    head = rows.select(["input_id", "case_name", "tags"]).take(whole_numbers(first))
     counted = pc.value_counts(rows.column("model").drop_null()).to_pylist()
     return Side(
         suite=key[0],
@@ -101,10 +97,10 @@ def _side(key: tuple[str, ...], run_id: str, rows: pa.Table, scores: dict[str, p
         names=head.column("case_name").to_pylist(),
         tags=_tags(head.column("tags").combine_chunks()),
         owner=owner,
-        ok=np.asarray(rows.column("ok").to_numpy(zero_copy_only=False), dtype=np.bool_),
-        live=np.asarray(rows.column("live").to_numpy(zero_copy_only=False), dtype=np.bool_),
-        **{name: _floats(rows.column(name)) for name in _NUMBERS},
-        texts=rows.column("text").to_numpy(),
+        ok=numbers(rows.column("ok")),
+        live=numbers(rows.column("live")),
+        **{name: numbers(rows.column(name)) for name in _NUMBERS},
+        texts=numbers(rows.column("text")),
         models={str(one["values"]): int(one["counts"]) for one in counted},
         scores={name: _side_scores(one, len(owner)) for name, one in scores.items()},
     )
@@ -118,13 +114,14 @@ def _tags(maps: pa.MapArray) -> dict[str, list[str | None]]:
 
     # what Arrow computes with lists it does not with maps
     pairs = maps.cast(pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())])))
-    row = pc.list_parent_indices(pairs).to_numpy()
+    row = numbers(pc.list_parent_indices(pairs))
     entries = pc.list_flatten(pairs)
     names = pc.struct_field(entries, "key").dictionary_encode()
-    values = pc.struct_field(entries, "value").to_numpy(zero_copy_only=False)
+    values = np.array(pc.struct_field(entries, "value").to_pylist(), dtype=object)
+    codes = numbers(names.indices)
     found: dict[str, list[str | None]] = {}
     for code, tag in sorted(enumerate(names.dictionary.to_pylist()), key=lambda one: one[1]):
-        mine = names.indices.to_numpy() == code
+        mine = codes == code
         column = np.full(len(maps), None, dtype=object)
         column[row[mine]] = values[mine]
         found[tag] = column.tolist()
@@ -143,20 +140,20 @@ def _side_scores(rows: pa.Table, trials: int) -> SideScores:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    at = rows.column("row").to_numpy().astype(np.intp)
+    at = numbers(rows.column("row")).astype(np.intp)
     values = np.full(trials, np.nan)
-    values[at] = _floats(rows.column("value"))
+    values[at] = numbers(rows.column("value"))
     passed = np.full(trials, -1, dtype=np.int8)
-    passed[at] = rows.column("passed").to_numpy()
+    passed[at] = numbers(rows.column("passed"))
     unscored = np.zeros(trials, dtype=np.bool_)
-    unscored[at] = rows.column("unscored").to_numpy(zero_copy_only=False)
-    lengths = pc.fill_null(pc.list_value_length(rows.column("stats")), 0).to_numpy()
+    unscored[at] = numbers(rows.column("unscored"))
+    lengths = numbers(rows.column("width"))
     stats = None
     width = int(lengths.max(initial=0))
     if width and bool(np.isin(lengths, (0, width)).all()):
         stats = np.full((trials, width), np.nan)
         flat = pc.list_flatten(rows.column("stats")).cast(pa.float64())
-        stats[at[lengths == width]] = flat.to_numpy().reshape(-1, width)
+        stats[at[lengths == width]] = numbers(flat).reshape(-1, width)
     named = pc.value_counts(pc.list_flatten(rows.column("models"))).to_pylist()
     return SideScores(
         values=values,

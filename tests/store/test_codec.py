@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from evalkit.model import (
 )
 from evalkit.store import Store
 from evalkit.store.codec import from_line, output_from, to_line
+from evalkit.store.gates import GateRow, gate_table
 from evalkit.store.lines import output_line
 
 # every code point there is, lone surrogates, NUL and line breaks included
@@ -225,3 +227,32 @@ def test_lone_surrogates_become_visible_replacements(store: Store) -> None:
     assert back.case.inputs == {"q": "a\N{REPLACEMENT CHARACTER}b"}
     assert back.case.tags["x"] == "\N{REPLACEMENT CHARACTER}"
     assert back.case.id == case.id
+
+
+def test_an_endless_interval_of_a_gate_stays_endless() -> None:
+    row = GateRow(
+        run_id="r",
+        baseline_run_id=None,
+        position=0,
+        suite="s",
+        target=None,
+        gate="g",
+        metric="latency.p95",
+        mode="guard",
+        verdict="INCONCLUSIVE",
+        value=float("nan"),
+        low=None,
+        high=float("inf"),
+        threshold=0.5,
+        n=3,
+        reason="",
+        decided_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    found = gate_table([row, replace(row, low=-1.0, high=2.0)])
+    read = {name: found.column(name).to_pylist() for name in ("value", "low", "high", "threshold")}
+    assert read == {
+        "value": [None, None],
+        "low": [None, -1.0],
+        "high": [float("inf"), 2.0],
+        "threshold": [0.5, 0.5],
+    }
