@@ -40,6 +40,22 @@ def same_data(baseline: Run, candidate: Run, suite: str) -> bool:
     ] and all(one.selected == one.cases for one in after)  # fmt: skip
 
 
+def chosen_cases(run: Run) -> tuple[tuple[str, str], ...]:
+    """What chose the cases of a run, option by option; empty when it was asked all of them.
+
+    How many were chosen does not say which: 60 German cases are no repeat of 60 French ones.
+    """
+    if all(one.selected == one.cases for one in run.datasets):
+        return ()
+    settings = {**run.settings, "seed": run.seed if run.settings.get("sample") else None}
+    found = ((name, settings.get(name)) for name in ("tags", "filter", "sample", "limit", "seed"))
+    return tuple(
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for name, value in found
+        if value not in (None, "", [])
+    )
+
+
 def _datasets(run: Run, suite: str) -> list[DatasetVersion]:
     return [one for one in run.datasets if one.suite == suite]
 
@@ -68,9 +84,15 @@ def _data(baseline: Run, candidate: Run, suite: str) -> list[Difference]:
         versions = [", ".join(one.version[:7] for one in side) for side in (before, after)]
         text = f"dataset differs: {versions[0] or 'none'} → {versions[1] or 'none'}"
         found.append(Difference(kind="dataset", weight="caution", text=text))
-    elif [one.selected for one in before] != [one.selected for one in after]:
-        counts = [sum(one.selected for one in side) for side in (before, after)]
-        text = f"cases selected differ: {counts[0]:,} → {counts[1]:,}"
+        return found
+    counts = [sum(one.selected for one in side) for side in (before, after)]
+    chosen = [chosen_cases(run) for run in (baseline, candidate)]
+    if counts[0] != counts[1] or chosen[0] != chosen[1]:
+        said = [
+            f"{count:,}" + "".join(f" ({name} {value})" for name, value in options)
+            for count, options in zip(counts, chosen, strict=True)
+        ]
+        text = f"cases selected differ: {said[0]} → {said[1]}"
         found.append(Difference(kind="selection", weight="caution", text=text))
     return found
 

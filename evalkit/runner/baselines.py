@@ -9,6 +9,7 @@ from pathlib import Path
 from evalkit.config.spec import Project
 from evalkit.config.tree import shown_path
 from evalkit.errors import EvalkitError, UsageError
+from evalkit.gate.comparability import chosen_cases
 from evalkit.gate.frozen import freeze, thaw
 from evalkit.gate.looks import decided
 from evalkit.gate.stored import Stored
@@ -102,6 +103,13 @@ def unfit(stored: Stored) -> list[str]:
         found.append(f"it is only shard {run.shard}")
     if run.status is not RunStatus.COMPLETE:
         found.append(f"it is not complete ({run.status})")
+    chosen = chosen_cases(run)
+    if chosen:
+        asked, there = (
+            sum(getattr(one, what) for one in run.datasets) for what in ("selected", "cases")
+        )
+        how = ", ".join(f"{name} {value}" for name, value in chosen)
+        found.append(f"it was asked {asked:,} of {there:,} cases ({how})")
     early = decided(run, list(stored.sides.values()))
     if early is not None and early.early:
         found.append(f"it was decided after {early.cases:,} of {early.of:,} cases")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from evalkit.config.spec import GatePolicy, Project, SuiteSpec
 from evalkit.config.tree import shown_path
 from evalkit.errors import Undecided, UsageError
+from evalkit.gate.comparability import chosen_cases
 from evalkit.gate.decide import compare, decide
 from evalkit.gate.looks import chosen_end
 from evalkit.gate.result import Attacks, Compared, Verdict
@@ -350,7 +351,13 @@ def _at(store: Store, candidate: Run, commits: Sequence[str] | None) -> Run | No
         rows, key=lambda one: (place.get(one.git_commit or "", 0), -one.started_at.timestamp())
     )[:POOLED_AT_MOST]]  # fmt: skip
     # one that ended as soon as its verdict was certain ended where it looked best or worst
-    runs = [one for one in runs if not one.shard and not chosen_end(one)]
+    # and one that chose other cases says nothing about these
+    fitting = ((), chosen_cases(candidate))
+    runs = [
+        one
+        for one in runs
+        if not one.shard and not chosen_end(one) and chosen_cases(one) in fitting
+    ]
     if not runs:
         return None
     alike = [one for one in runs if one.suite_hashes == candidate.suite_hashes]

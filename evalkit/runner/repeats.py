@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evalkit.config.spec import GatePolicy
+from evalkit.gate.comparability import chosen_cases
 from evalkit.gate.looks import chosen_end
 from evalkit.gate.stored import Sides, Stored
 from evalkit.model import Run, RunStatus
@@ -21,6 +22,7 @@ def _identity(run: Run) -> tuple[object, ...]:
         sorted(run.suite_hashes.items()),
         sorted((one.name, one.content_hash) for one in run.targets),
         sorted((one.suite, one.version, one.selected) for one in run.datasets),
+        chosen_cases(run),
         sorted((one.suite, one.name, one.signature) for one in run.scorers),
     )
 

@@ -61,7 +61,7 @@ class Repository:
         self.hours = 0
 
     def run(self, name, at, *, worse=(), cases=range(90), failed=(), status=RunStatus.COMPLETE,
-            dirty=False):  # fmt: skip
+            dirty=False, chosen=None):  # fmt: skip
         self.hours += 1
         start = START + timedelta(hours=self.hours)
         branch = "main" if at == self.main else "change"
@@ -70,7 +70,14 @@ class Repository:
         )
         many = len(list(cases))
         data = replace(run.datasets[0], version=f"v{many}", cases=many, selected=many)
-        run = replace(run, targets=run.targets[:1], datasets=(data,))
+        if chosen is not None:
+            data = replace(data, version="v90", cases=90)
+        run = replace(
+            run,
+            targets=run.targets[:1],
+            datasets=(data,),
+            settings={**run.settings, **(chosen or {})},
+        )
         self.store.create_run(run)
         trials = []
         for number in cases:

@@ -106,6 +106,45 @@ def test_dirty_and_partial_runs_are_no_baseline(repository, capsys):
     assert judged(capsys)[0] == ExitCode.UNDECIDED
 
 
+FRENCH = {"filter": "tags.lang:fr"}
+GERMAN = {"filter": "tags.lang:de"}
+
+
+def test_a_run_of_chosen_cases_is_no_baseline_of_the_others(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    repository.run("20261121-101000-aaab", repository.main, cases=range(30), chosen=FRENCH)
+    repository.run("20261121-110000-bbbb", repository.change, worse=range(60, 90))
+    code, verdict = judged(capsys)
+    assert verdict["baseline"] == ["20261121-100000-aaaa"], "the whole run, though it is older"
+    assert code == ExitCode.FAIL
+    # one that chose the same cases is
+    repository.run("20261121-111000-bbbc", repository.change, cases=range(30), chosen=FRENCH)
+    _, verdict = judged(capsys)
+    assert verdict["baseline"][-1] == "20261121-101000-aaab"
+
+
+def test_as_many_other_cases_are_no_repeats_and_a_difference_that_is_named(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main, cases=range(30), chosen=FRENCH)
+    repository.run("20261121-101000-aaab", repository.main, cases=range(30, 60), chosen=GERMAN)
+    code, verdict = judged(capsys, "latest", "--baseline", "latest~1")
+    assert verdict["baseline"] == ["20261121-100000-aaaa"]
+    assert code == ExitCode.UNDECIDED
+    run_command(["gate", "--baseline", "latest~1"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "cases selected differ: 30 (filter tags.lang:fr) -> 30 (filter tags.lang:de)" in shown
+    run_command(["gate", "--self-test"])
+    said = capsys.readouterr()
+    assert "2 stored runs of one configuration" not in said.out + said.err
+
+
+def test_chosen_cases_are_promoted_only_by_force(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main, cases=range(30), chosen={"limit": 30})
+    assert run_command(["baseline", "promote", "latest"]) == ExitCode.USAGE
+    assert "it was asked 30 of 90 cases (limit 30)" in capsys.readouterr().err
+    force = ["--force", "--reason", "a small start"]
+    assert run_command(["baseline", "promote", "latest", *force]) == ExitCode.PASS
+
+
 def test_a_candidate_that_is_not_complete_is_not_judged(repository, capsys):
     repository.run("20261121-100000-aaaa", repository.main)
     repository.run("20261121-110000-bbbb", repository.change, status=RunStatus.INTERRUPTED)
