@@ -289,7 +289,7 @@ class Bench:
             return {}
         asked = None if self.look is None else len(self.after.cases)
         least = gate.min_cases if asked is None else 1
-        found = {}
+        found: dict[str, GateResult] = {}
         for value, had in vanished.sizes(self.own, gate, info, tag, self.deciders).items():
             size = now.get(value, 0)
             if size < least:
@@ -427,7 +427,7 @@ class Bench:
     ) -> list[GateResult]:
         before, after = self._measure(info, cases, change=False)
         kept = mask & after.concerned
-        found = []
+        found: list[GateResult] = []
         for tag in gate.by:
             groups = {name: one[kept] for name, one in cases.groups(tag).items()}
             question = self._question(
