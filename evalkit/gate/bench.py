@@ -278,21 +278,21 @@ class Bench:
     def _vanished(
         self, gate: GateSpec, limit: GateLimit, info: MetricInfo, tag: str, now: Mapping[str, int]
     ) -> dict[str, GateResult]:
-        """An error for every group that the baseline has enough cases of, and ``now`` has not.
+        """An error for every group of which most is gone, so that what is left is not judged.
 
-        Where both ran the same data in full a case that is not there is missing, and not gone. A
-        look has seen a part of every group, so there only one that it saw nothing of is gone.
+        A few cases taken out or edited are everyday work: then a group that became too small only
+        says so. Where both ran the same data in full a case that is not there is missing, and not
+        gone. A look has seen a part of every group, so there one it saw nothing of is gone.
         """
         if self.own is None or self.baseline is None:
             return {}
         if same_data(self.baseline, self.candidate, self.suite.name):
             return {}
         asked = None if self.look is None else len(self.after.cases)
-        least = gate.min_cases if asked is None else 1
         found: dict[str, GateResult] = {}
         for value, had in vanished.sizes(self.own, gate, info, tag, self.deciders).items():
             size = now.get(value, 0)
-            if size < least:
+            if not size or (asked is None and size < min(gate.min_cases, had / 2)):
                 where = f"{tag}={value}"
                 question = self._question(gate, limit, info, NOTHING_MEASURED, None, where=where)
                 reason = vanished.said(had, size, least=gate.min_cases, asked=asked)

@@ -42,7 +42,7 @@ def test_a_slice_that_was_taken_out_is_an_error_that_names_it(limits):
     assert any(one.status is Status.PASS for one in found.results)
 
 
-def test_a_slice_left_with_too_few_cases_to_be_judged_is_an_error_too():
+def test_a_slice_of_which_hardly_any_case_is_left_is_an_error_too():
     one = gate("pass.rate", DROP, by=("lang",), id="langs")
     (gone,) = [
         one
@@ -51,6 +51,15 @@ def test_a_slice_left_with_too_few_cases_to_be_judged_is_an_error_too():
     ]
     assert gone.reason.startswith("60 cases in the baseline, 3 of them now, and fewer than 30")
     assert judged(without(run("new"), "de", keep=30), one).status is Status.PASS
+
+
+def test_a_slice_that_lost_a_few_cases_is_only_said_to_be_too_small():
+    langs = ["de"] * 31 + ["en"] * 100
+    one = gate("pass.rate", DROP, by=("lang",), id="langs")
+    found = judged(without(run("new", langs), "de", keep=29), one, before=run("old", langs))
+    assert found.status is Status.PASS
+    (small,) = [one for one in found.results if one.status is Status.INCONCLUSIVE]
+    assert small.reason == "groups below 30 cases are not judged: de (29)"
 
 
 def test_every_slice_counts_that_the_gate_would_have_judged_and_no_other():
