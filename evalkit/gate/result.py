@@ -135,7 +135,7 @@ class Compared:
     ``metric`` is what ``regressed`` and ``improved`` are judged by. ``changed`` cases ask the same
     and expect another answer. ``reworded`` ones are among the ``same``: other words, equal scores;
     ``None`` where the baseline keeps no answers. ``places`` are the slices where most regressed, by
-    lift.
+    lift; ``gone`` those of the baseline without a case now, with how many they had.
     """
 
     suite: str
@@ -156,6 +156,7 @@ class Compared:
     lost: tuple[str, ...] = ()
     moved: tuple[CaseChange, ...] = ()
     places: tuple[Place, ...] = ()
+    gone: tuple[tuple[str, int], ...] = ()
     differences: tuple[Difference, ...] = ()
 
     @property

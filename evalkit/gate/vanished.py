@@ -7,6 +7,7 @@ was compared with is not there.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,6 +17,7 @@ from evalkit.config.gate_metrics import ATTACKS, MetricInfo
 from evalkit.config.spec import GateSpec
 from evalkit.gate.measure import measure
 from evalkit.gate.pairing import alone
+from evalkit.gate.places import PLACES, SMALLEST
 from evalkit.gate.selection import Cases
 from evalkit.stats.sides import Side
 
@@ -37,6 +39,16 @@ def sizes(
         mask &= asked(before, cases.pairing.candidate).concerned
     found = {value: int((mask & group).sum()) for value, group in cases.groups(tag).items()}
     return {value: size for value, size in found.items() if size >= gate.min_cases}
+
+
+def gone(before: Side, after: Side) -> tuple[tuple[str, int], ...]:
+    """The slices of the baseline that have no case in the candidate, the largest first."""
+    found = []
+    for tag, values in before.tags.items():
+        left = set(after.tags.get(tag, ()))
+        had = Counter(one for one in values if one is not None and one not in left)
+        found += [(f"{tag}={one}", size) for one, size in had.items() if size >= SMALLEST]
+    return tuple(sorted(found, key=lambda one: (-one[1], one[0]))[:PLACES])
 
 
 def said(had: int, now: int, *, least: int, asked: int | None = None) -> str:
