@@ -305,6 +305,7 @@ def apply(
     to golden/SUITE.flagged.jsonl, never twice and never over anything: review and commit it.
     """
     from evalkit.config import find_project, load_project
+    from evalkit.report.words import counted
     from evalkit.runner.decisions import apply as apply_decisions
     from evalkit.runner.decisions import read_decisions
 
@@ -320,9 +321,9 @@ def apply(
         }
         emit(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:
-        emit(f"{done.recorded:,} decisions recorded, {done.known:,} known already\n")
+        emit(f"{counted(done.recorded, 'decision')} recorded, {done.known:,} known already\n")
         for path, count in done.proposed.items():
-            emit(f"{shown_path(path)}: {count:,} cases proposed\n")
+            emit(f"{shown_path(path)}: {counted(count, 'case')} proposed\n")
     if not decisions.sealed:
         typer.echo("warning: the file has no hash, so nothing shows that it is unchanged", err=True)
     if any(done.proposed.values()):

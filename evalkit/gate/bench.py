@@ -10,14 +10,14 @@ import numpy as np
 
 from evalkit.config.gate_metrics import ATTACKS, MetricInfo, metric_info
 from evalkit.config.spec import GateLimit, GateSpec, SuiteSpec
-from evalkit.gate import calibrated
+from evalkit.gate import calibrated, vanished
 from evalkit.gate.attack_results import attack_results
 from evalkit.gate.attacked import judging
 from evalkit.gate.beside import beside
 from evalkit.gate.calibrated import NO_RECORDS, Records, Trust
 from evalkit.gate.comparability import differences, same_data
 from evalkit.gate.facts import must_pass
-from evalkit.gate.groups import max_gap
+from evalkit.gate.groups import max_gap, too_small
 from evalkit.gate.known import metrics_of, plugins_of
 from evalkit.gate.looks import Look, over_looks, turn
 from evalkit.gate.measure import NOTHING_MEASURED, Measured, deciding, lose, measure
@@ -25,7 +25,7 @@ from evalkit.gate.outcomes import outcomes
 from evalkit.gate.pairing import Pairing, alone, pair
 from evalkit.gate.question import Question
 from evalkit.gate.record import Calibration
-from evalkit.gate.result import Attacks, Compared, Difference, GateResult, Status
+from evalkit.gate.result import Attacks, Compared, Difference, GateResult
 from evalkit.gate.rules import CHANGES, FACT, rule_of
 from evalkit.gate.selection import Cases
 from evalkit.gate.shown import shown
@@ -231,6 +231,8 @@ class Bench:
         cases = self.pairs if limit.kind in CHANGES else self.everything
         mask, problem = cases.chosen(gate.cases)
         mask &= ~cases.any_of(gate.left_out)
+        if problem and self.own is not None:
+            problem = vanished.choice(self.own, gate.cases, cases) or problem
         refusal = problem or self.refusal(limit, info)
         if refusal:
             return [self._question(gate, limit, info, NOTHING_MEASURED, None).error(refusal)]
@@ -253,20 +255,48 @@ class Bench:
         found = []
         for tag in gate.by:
             groups = cases.groups(tag)
-            if not groups:
+            now = {one: int((mask & group & concerned).sum()) for one, group in groups.items()}
+            gone = self._vanished(gate, limit, info, tag, now)
+            if not groups and not gone:
                 question = self._question(gate, limit, info, NOTHING_MEASURED, None)
                 found.append(question.error(f"no case has the tag {tag!r}"))
+            found += gone.values()
             small: dict[str, int] = {}
             for value, group in groups.items():
-                size = int((mask & group & concerned).sum())
-                if 0 < size < gate.min_cases:
-                    small[value] = size
-                elif size:
+                if value in gone or not now[value]:
+                    continue
+                if now[value] < gate.min_cases:
+                    small[value] = now[value]
+                else:
                     where = f"{tag}={value}"
                     found.append(self._on(gate, limit, info, cases, mask & group, where=where))
             if small:
                 question = self._question(gate, limit, info, NOTHING_MEASURED, None, where=tag)
-                found.append(_too_small(question, small))
+                found.append(too_small(question, small))
+        return found
+
+    def _vanished(
+        self, gate: GateSpec, limit: GateLimit, info: MetricInfo, tag: str, now: Mapping[str, int]
+    ) -> dict[str, GateResult]:
+        """An error for every group of which most is gone, so that what is left is not judged.
+
+        A few cases taken out or edited are everyday work: then a group that became too small only
+        says so. Where both ran the same data in full a case that is not there is missing, and not
+        gone. A look has seen a part of every group, so there one it saw nothing of is gone.
+        """
+        if self.own is None or self.baseline is None:
+            return {}
+        if same_data(self.baseline, self.candidate, self.suite.name):
+            return {}
+        asked = None if self.look is None else len(self.after.cases)
+        found: dict[str, GateResult] = {}
+        for value, had in vanished.sizes(self.own, gate, info, tag, self.deciders).items():
+            size = now.get(value, 0)
+            if not size or (asked is None and size < min(gate.min_cases, had / 2)):
+                where = f"{tag}={value}"
+                question = self._question(gate, limit, info, NOTHING_MEASURED, None, where=where)
+                reason = vanished.said(had, size, least=gate.min_cases, asked=asked)
+                found[value] = question.error(reason, n=size)
         return found
 
     @property
@@ -397,7 +427,7 @@ class Bench:
     ) -> list[GateResult]:
         before, after = self._measure(info, cases, change=False)
         kept = mask & after.concerned
-        found = []
+        found: list[GateResult] = []
         for tag in gate.by:
             groups = {name: one[kept] for name, one in cases.groups(tag).items()}
             question = self._question(
@@ -408,9 +438,12 @@ class Bench:
                 None if before is None else before.of_cases(kept),
                 where=tag,
             )
+            now = {name: int(one.sum()) for name, one in groups.items()}
+            gone = self._vanished(gate, limit, info, tag, now)
+            found += gone.values()
             if groups:
                 found.append(max_gap(question, groups))
-            else:
+            elif not gone:
                 found.append(question.error(f"no case has the tag {tag!r}"))
         return found
 
@@ -464,15 +497,3 @@ def _twin(
         seed=seed,
     )
     return replace(bench, interleaved=True)
-
-
-def _too_small(question: Question, groups: Mapping[str, int]) -> GateResult:
-    """One result for all groups of a tag that have too few cases to be judged."""
-    named = [f"{name} ({size:,})" for name, size in sorted(groups.items())]
-    more = f" and {len(named) - 6} more" if len(named) > 6 else ""
-    least = question.gate.min_cases
-    return question.result(
-        status=Status.INCONCLUSIVE,
-        n=sum(groups.values()),
-        reason=f"groups below {least:,} cases are not judged: {', '.join(named[:6])}{more}",
-    )

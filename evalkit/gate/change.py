@@ -13,7 +13,7 @@ import numpy as np
 
 from evalkit.gate.measure import Measured
 from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
-from evalkit.gate.result import GateResult
+from evalkit.gate.result import GateResult, Shows
 from evalkit.stats.betting import AnytimeMean, tuned_bet
 from evalkit.stats.clusters import can_prove, clustered_guarded_t
 from evalkit.stats.corpus import corpus_difference
@@ -53,8 +53,12 @@ def max_change(question: Question) -> GateResult:
     p_harm = 1.0 if claims.best is None else claims.best.p_below(bar)
     p_lost = claims.worst.p_below(bar) if missing and claims.worst is not None else None
     reason = claims.too_few
+    shows: Shows = "either"
     if n < claims.fewest:
-        p_pass, reason = 1.0, f"{n:,} cases can never rule it out, {claims.fewest:,} can"
+        shows = "nothing" if _most_harm(question, bar) > question.policy.alpha else "harm"
+        never = "rule it out" if shows == "harm" else "rule it out, nor show harm"
+        said = f"{n:,} case{'' if n == 1 else 's'} can never {never}"
+        p_pass, reason = 1.0, f"{said}, {claims.fewest:,} can"
     elif claims.too_few:
         p_pass = 1.0
     elif claims.fewest and question.fractions:
@@ -87,9 +91,18 @@ def max_change(question: Question) -> GateResult:
             population=_pair(claims.population, reach, sign),
             method=claims.method,
             reason=reason,
+            shows=shows,
         ),
         question.alpha,
     )
+
+
+def _most_harm(question: Question, bar: float) -> float:
+    """The p-value of harm if every case lost all there is to lose."""
+    n, spread = question.after.cases, question.info.spread
+    if question.info.kind == "rate":
+        return PairedCounts(both_pass=0, gain=0, loss=n, both_fail=0).p_below(bar)
+    return guarded_t(np.full(n, -spread), spread=spread).p_below(bar)
 
 
 def _facing(interval: Interval, sign: int) -> tuple[float | None, float | None]:

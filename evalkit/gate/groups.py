@@ -10,11 +10,14 @@ import numpy as np
 
 from evalkit.gate.measure import Measured
 from evalkit.gate.question import Question, more_cases, settled, too_much_missing
-from evalkit.gate.result import GateResult
+from evalkit.gate.result import GateResult, Status
 from evalkit.stats.evidence import Evidence
 from evalkit.stats.intervals import Floats, clipped
 from evalkit.stats.sides import Bools
 from evalkit.stats.unpaired import TwoRates, two_means
+
+NAMED = 6
+"""Small groups of one tag that are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +41,8 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
         name: mask for name, mask in sorted(groups.items()) if mask.sum() >= question.gate.min_cases
     }
     left = [name for name in sorted(groups) if name not in kept]
-    smallest = ", ".join(f"{name} ({int(groups[name].sum())})" for name in left[:4])
-    note = (f"below {question.gate.min_cases} cases: {smallest}",) if left else ()
+    smallest = _listed({name: int(groups[name].sum()) for name in left})
+    note = (f"below {question.gate.min_cases:,} cases: {smallest}",) if left else ()
     inside: Bools = np.zeros(after.cases, dtype=np.bool_)
     for mask in kept.values():
         inside |= mask
@@ -89,6 +92,22 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
         ),
         question.alpha,
     )
+
+
+def too_small(question: Question, groups: Mapping[str, int]) -> GateResult:
+    """One result for all groups of a tag that have too few cases to be judged, with how many."""
+    least = question.gate.min_cases
+    return question.result(
+        status=Status.INCONCLUSIVE,
+        n=sum(groups.values()),
+        reason=f"groups below {least:,} cases are not judged: {_listed(groups)}",
+    )
+
+
+def _listed(groups: Mapping[str, int]) -> str:
+    named = [f"{name} ({size:,})" for name, size in sorted(groups.items())]
+    more = f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
+    return ", ".join(named[:NAMED]) + more
 
 
 def _group(measured: Measured, mask: Bools) -> _Group:

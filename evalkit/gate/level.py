@@ -8,7 +8,7 @@ import numpy as np
 
 from evalkit.gate.measure import Measured
 from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
-from evalkit.gate.result import GateResult, Status
+from evalkit.gate.result import GateResult, Shows, Status
 from evalkit.stats.betting import AnytimeMean
 from evalkit.stats.clusters import can_prove, clustered_t
 from evalkit.stats.evidence import Evidence, Resampled
@@ -81,9 +81,21 @@ def floor_or_ceiling(question: Question) -> GateResult:
             needs_more=None if corrected else _needed(question, value, ends, floor=floor),
             method=claims.method,
             reason=claims.too_few,
+            shows=_shows(question, claims, floor=floor),
         ),
         question.alpha,
     )
+
+
+def _shows(question: Question, claims: Claims, *, floor: bool) -> Shows:
+    """What so many cases could show of a rate that is judged exactly, were they all alike."""
+    if not isinstance(claims.best, SharedRate):
+        return "either"
+    n, limit, alpha = question.after.cases, question.limit.value, question.policy.alpha
+    all_good, all_bad = (SharedRate.of(np.full(n, one)) for one in (float(floor), float(not floor)))
+    if _both(all_good, all_good, limit, floor=floor)[0] <= alpha:
+        return "either"
+    return "harm" if _both(all_bad, all_bad, limit, floor=floor)[1] <= alpha else "nothing"
 
 
 def _both(

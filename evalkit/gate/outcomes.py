@@ -11,6 +11,7 @@ from evalkit.gate.movement import movement, reworded
 from evalkit.gate.places import places
 from evalkit.gate.result import CaseChange, Compared, Difference
 from evalkit.gate.selection import Cases
+from evalkit.gate.vanished import gone
 from evalkit.stats.sides import Side
 
 MOVED = 1_000
@@ -59,6 +60,7 @@ def outcomes(
         removed=pairing.removed,
         changed=pairing.changed,
         lost=pairing.lost,
+        gone=gone(before, after) if pairing.removed else (),
         places=places({tag: cases.tag(tag) for tag in after.tags}, seen.known, fell),
         moved=tuple(
             CaseChange(

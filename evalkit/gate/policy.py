@@ -72,11 +72,14 @@ def with_effect(
     if result.mode == "advisory":
         return replace(result, effect="none")
     if waiver is not None:
-        note = (f"waived by {waiver.owner} until {waiver.until}: {waiver.reason}",)
-        return replace(result, effect="none", notes=(*result.notes, *note))
+        by = f"waived by {waiver.owner} until {waiver.until}"
+        notes = (*result.notes, f"{by}: {waiver.reason}")
+        return replace(result, effect="none", notes=notes, waived=by)
     if result.status is not Status.INCONCLUSIVE:
         return replace(result, effect="blocks")
-    closed = result.mode == "prove" and policy.on_inconclusive == "block"
+    # a guard that could neither pass nor fail, whatever the run, guards nothing
+    must = result.mode == "prove" or result.shows == "nothing"
+    closed = must and policy.on_inconclusive == "block"
     return replace(result, effect="undecided" if closed else "none")
 
 
@@ -117,7 +120,7 @@ def overall(results: Sequence[GateResult], *, lenient: bool) -> Status:
     if any(one.effect == "undecided" for one in results):
         return Status.INCONCLUSIVE
     shown = any(one.effect == "passes" for one in results)
-    waived = any(note.startswith("waived by") for one in results for note in one.notes)
+    waived = any(one.waived for one in results)
     judged = any(one.mode != "advisory" for one in results)
     return Status.PASS if shown or waived or (lenient and judged) else Status.INCONCLUSIVE
 

@@ -14,6 +14,8 @@ from evalkit.config.spec import GateLimit, GateMode
 from evalkit.errors import ExitCode
 
 Effect: TypeAlias = Literal["passes", "blocks", "undecided", "none"]
+Shows: TypeAlias = Literal["either", "harm", "nothing"]
+"""What so many cases can show at all: that a rule holds or is broken, only the latter, neither."""
 Standing: TypeAlias = Literal["fact", "uncalibrated", "stale", "few", "weak", "calibrated"]
 """How far people's labels carry a metric: ``few`` may only warn, ``weak`` block but not prove."""
 
@@ -42,7 +44,8 @@ class GateResult:
     what the result is about: cases like these, or exactly these. A metric that stands in for
     people's judgement has its ``standing``; a rate corrected by ``labels`` of people was
     ``uncorrected`` before. ``looks`` has the share of the information at each look the run has had,
-    the present one last: then p-values and interval hold over all of them.
+    the present one last: then p-values and interval hold over all of them. ``shows`` is what ``n``
+    cases can show whatever they say; ``waived`` says who lets the gate fail and until when.
     """
 
     gate: str
@@ -81,6 +84,8 @@ class GateResult:
     labels: int = 0
     uncorrected: float | None = None
     looks: tuple[float, ...] = ()
+    shows: Shows = "either"
+    waived: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +135,7 @@ class Compared:
     ``metric`` is what ``regressed`` and ``improved`` are judged by. ``changed`` cases ask the same
     and expect another answer. ``reworded`` ones are among the ``same``: other words, equal scores;
     ``None`` where the baseline keeps no answers. ``places`` are the slices where most regressed, by
-    lift.
+    lift; ``gone`` those of the baseline without a case now, with how many they had.
     """
 
     suite: str
@@ -151,6 +156,7 @@ class Compared:
     lost: tuple[str, ...] = ()
     moved: tuple[CaseChange, ...] = ()
     places: tuple[Place, ...] = ()
+    gone: tuple[tuple[str, int], ...] = ()
     differences: tuple[Difference, ...] = ()
 
     @property

@@ -16,6 +16,8 @@ GLYPHS = {
     Status.INCONCLUSIVE: ("?", "INCONCL.", "yellow"),
     Status.ERROR: ("!", "ERROR", "red"),
 }
+NAMED = 6
+"""Gates that are named where one sentence is about many."""
 _ORDER = (Status.FAIL, Status.ERROR, Status.INCONCLUSIVE, Status.PASS)
 
 
@@ -285,23 +287,76 @@ def headline(verdict: Verdict) -> str:
     }
     total = sum(counts.values())
     advisory = len(results) - total
-    gates = words.counted(total, "gate")
-    said = []
-    if counts[Status.FAIL]:
-        said.append(f"{counts[Status.FAIL]} of {gates} fail")
+    fail = counts[Status.FAIL]
+    lead, verb = (fail, "fail") if fail else (counts[Status.PASS], "pass")
+    ending = "" if lead != 1 else "s" if fail else "es"
+    said = [f"{words.count(lead)} of {words.count(total)} gates {verb}{ending}"]
+    said[0] += _waived(results, Status.FAIL)
     if counts[Status.ERROR]:
-        said.append(f"{counts[Status.ERROR]} could not be judged")
+        said.append(f"{counts[Status.ERROR]} could not be judged{_waived(results, Status.ERROR)}")
     if counts[Status.INCONCLUSIVE]:
-        word = "inconclusive" if verdict.status is not Status.PASS else "without proof of harm"
-        said.append(f"{counts[Status.INCONCLUSIVE]} {word}")
-    if not counts[Status.FAIL]:
-        said.insert(0, f"{counts[Status.PASS]} of {gates} pass")
+        said += _open(verdict)
     if advisory:
         said.append(f"{advisory} advisory")
     new = sum(case.what == "new" for one in verdict.attacks for case in one.cases)
     if new:
         said.append(f"{words.counted(new, 'new attack')} succeed{'s' if new == 1 else ''}")
     return ", ".join(said)
+
+
+def _waived(results: Sequence[GateResult], status: Status) -> str:
+    """Who lets the gates of a status be, and how many of them where that is not all."""
+    those = [one for one in results if one.status is status and one.mode != "advisory"]
+    mine = [one for one in those if one.waived]
+    if not mine:
+        return ""
+    by = " and ".join(dict.fromkeys(one.waived for one in mine))
+    return f", {by}" if len(mine) == len(those) else f", {len(mine)} of them {by}"
+
+
+def _open(verdict: Verdict) -> list[str]:
+    """How many gates are inconclusive; beside a PASS also which of them could not have passed."""
+    those = [
+        one
+        for one in verdict.results
+        if one.status is Status.INCONCLUSIVE and one.mode != "advisory"
+    ]
+    waived = _waived(verdict.results, Status.INCONCLUSIVE)
+    if verdict.status is not Status.PASS:
+        return [f"{len(those)} inconclusive{waived}"]
+    few = sum(one.shows != "either" for one in those)
+    rest = len(those) - few
+    said = []
+    if few:
+        can = "has" if few == 1 else "have"
+        said.append(f"{few} {can} too few cases to rule harm out")
+    if rest:
+        neither = "rules harm out nor shows" if rest == 1 else "rule harm out nor show"
+        said.append(f"{rest} neither {neither} it")
+    said[-1] += waived
+    return said
+
+
+def sentences(results: Sequence[GateResult]) -> list[tuple[str, int]]:
+    """The sentence of every result with 1, or one for all that say the same, with how many."""
+    alike: dict[tuple[Any, ...], list[GateResult]] = {}
+    for place, one in enumerate(results):
+        same = one.status is Status.ERROR and one.reason and not _measured(one)
+        key = (one.reason, one.notes, one.where, one.suite) if same else (place,)
+        alike.setdefault(key, []).append(one)
+    return [(_together(those), len(those)) for those in alike.values()]
+
+
+def _together(those: Sequence[GateResult]) -> str:
+    first = those[0]
+    if len(those) == 1:
+        return sentence(first)
+    names = list(dict.fromkeys(map(name, those)))
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    targets = list(dict.fromkeys(one.target for one in those if one.target))
+    on = f" on {targets[0]}" if len(targets) == 1 else f" on {len(targets)} targets"
+    head = ", ".join(names[:NAMED]) + more + (on if targets else "")
+    return f"{first.status} {head}{finding(replace(first, target='')).removeprefix(name(first))}"
 
 
 def worst(verdict: Verdict) -> GateResult | None:

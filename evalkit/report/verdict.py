@@ -101,7 +101,8 @@ def _cautions(verdict: Verdict, screen: Screen) -> list[RenderableType]:
         for difference in one.differences:
             mark = "change is" if difference.weight == "change" else "!"
             said[f"{mark} {difference.text}"] = None
-    for line in (*verdict.problems[1:], verdict.hint, *verdict.warnings):
+    told = any(one.reason == verdict.hint for one in verdict.results)  # by the gates, below
+    for line in (*verdict.problems[1:], "" if told else verdict.hint, *verdict.warnings):
         if line:
             said[f"! {line}"] = None
     cleaned = [screen.say(words.clean(one, lines=False)) for one in said]
@@ -202,11 +203,11 @@ def _sentences(verdict: Verdict, screen: Screen) -> list[RenderableType]:
     shown = [
         one for one in gate_words.worst_first(verdict.results) if one.status is not Status.PASS
     ] or list(verdict.results[:1])
-    lines = [
-        screen.say(words.clean(gate_words.sentence(one), lines=False)) for one in shown[:SHOWN]
-    ]
-    if len(shown) > SHOWN:
-        lines.append(f"and {len(shown) - SHOWN} more: {_again(verdict)}")
+    said = gate_words.sentences(shown)
+    lines = [screen.say(words.clean(one, lines=False)) for one, _ in said[:SHOWN]]
+    left = sum(number for _, number in said[SHOWN:])
+    if left:
+        lines.append(f"and {left} more: {_again(verdict)}")
     return ["", *(labelled("" if place else "why", one, LABEL) for place, one in enumerate(lines))]
 
 
@@ -249,6 +250,11 @@ def counts(compared: Compared, screen: Screen, *, several: bool) -> list[Rendera
     ]
     line = words.clean(flow(said, screen.width - LABEL), lines=False)
     parts: list[RenderableType] = ["", labelled("cases", screen.say(line), LABEL)]
+    if compared.gone:
+        gone = [
+            words.clean(f"{one}, all {words.count(had)}", lines=False) for one, had in compared.gone
+        ]
+        parts.append(labelled("gone", screen.say(flow(gone, screen.width - LABEL)), LABEL))
     fallen = [one for one in compared.moved if one.outcome == "regressed"]
     if fallen:
         one = fallen[0]

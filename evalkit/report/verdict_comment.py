@@ -56,7 +56,7 @@ def verdict_markdown(
     if bad:
         shown, room = _table(verdict, bad, room)
         body += ["", *shown, ""]
-        body += [f"- {_text(gate_words.sentence(one))}" for one in bad[:3]]
+        body += [f"- {_text(one)}" for one, _ in gate_words.sentences(bad)[:3]]
         places = [gate_words.place(each) for one in verdict.compared for each in one.places]
         if places:
             body.append(f"- where: {_text(', '.join(dict.fromkeys(places)))}")
@@ -193,6 +193,10 @@ def _cases(verdict: Verdict) -> list[str]:
         f" {words.quantity(case.before)} → {words.quantity(case.after)}"
         for one, case in fallen[:WORST]
     ]
+    if total > WORST:
+        old = verdict.against or verdict.baseline[-1]
+        command = f"evalkit diff {old} {verdict.candidate} --only regressed --limit {total}"
+        lines.append(f"- and {words.count(total - WORST)} more: `{command}`")
     return [*lines, "", "</details>", ""]
 
 

@@ -65,6 +65,21 @@ def test_one_language_that_is_hurt_blocks_and_is_named(repository, capsys):
     assert capsys.readouterr().out.startswith("x FAIL  ")
 
 
+def test_a_language_that_was_taken_out_of_the_data_is_named_and_does_not_pass(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    kept = [number for number in range(90) if number % 3 != 2]
+    repository.run("20261121-110000-bbbb", repository.change, cases=kept)
+    code, verdict = judged(capsys)
+    assert code == ExitCode.UNDECIDED
+    (gone,) = [one for one in verdict["results"] if one["status"] == "ERROR"]
+    assert gone["where"] == "lang=de"
+    assert gone["reason"].startswith("30 cases in the baseline, none of them now; if that is meant")
+    assert run_command(["gate"]) == ExitCode.UNDECIDED
+    assert "30 cases in the baseline, none of them now" in " ".join(capsys.readouterr().out.split())
+    assert run_command(["diff", "20261121-100000-aaaa", "20261121-110000-bbbb"]) == ExitCode.PASS
+    assert "gone   lang=de, all 30" in capsys.readouterr().out
+
+
 def test_a_row_at_the_top_shows_no_regression(repository, capsys):
     repository.run("20261121-100000-aaaa", repository.main, cases=range(1, 91))
     repository.run("20261121-110000-bbbb", repository.change, cases=range(91))

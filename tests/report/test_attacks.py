@@ -223,7 +223,7 @@ def test_the_headline_of_a_pass_names_new_attacks_everywhere():
     assert calm.status is Status.PASS
     assert not worth_saying(replace(calm, compared=()))
     told = replace(calm, compared=(), attacks=(found(*CASES, case("six", "new")),))
-    said = "1 of 1 gate pass, 2 new attacks succeed"
+    said = "1 of 1 gates passes, 2 new attacks succeed"
     assert gate_words.headline(told) == said
     assert said in verdict_text(told, Screen(width=100), quiet=True)
     assert said in verdict_markdown(told)

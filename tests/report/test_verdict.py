@@ -122,6 +122,12 @@ def test_markdown(failed):
     assert "40 cases regressed" in text
 
 
+def test_the_comment_says_how_many_more_regressed_and_how_to_see_them(failed):
+    text = verdict_markdown(failed)
+    assert "40 cases regressed" in text
+    assert "- and 37 more: `evalkit diff old new --only regressed --limit 40`" in text
+
+
 HOSTILE = "</script><img src=x onerror=alert(1)> @team #1 [x](http://e) `x` \x1b[31m \u202e | \x00"
 
 
