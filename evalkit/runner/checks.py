@@ -97,8 +97,9 @@ def check_reach(suite: PlannedSuite, fleet: Fleet) -> list[str]:
         unseen = Counter(one for case in first for one in shown.unseen(suite.name, name, case))
         warnings += [
             f"target {name!r} never shows {one!r} to its model, and {count} of {len(first):,} cases"
-            f" of {suite.name!r} bring it: they stay undecided, which is no pass; write"
-            f" {{{{ {one} }}}} in its prompt, or run the suite on a target whose prompt shows it"
+            f" of {suite.name!r} bring it: its attacks and twins stay undecided, which is"
+            f" no pass; write {{{{ {one} }}}} into its prompt, or run the suite on a target whose"
+            " prompt shows it"
             for one, count in unseen.items()
         ]
     return warnings

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Shown:
     """The prompts of a run's targets, and its suites of attacks.
 
-    A target without a prompt is given whole requests, so that nothing is known to be kept from it.
+    A target that is not here is given whole requests: nothing is known to be kept from it.
     ``instead`` says, by suite and version of a prompt, which inputs the prompt itself stands in
-    for: where a suite looks for leaks of the target's own prompt, a case's ``system`` is not missed.
+    for: where a suite looks for leaks of the target's own prompt, no case's ``system`` is missed.
     """
 
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
@@ -50,8 +50,8 @@ class Shown:
         names = " and ".join(map(repr, unseen))
         needed = " and ".join(f"{{{{ {one} }}}}" for one in unseen)
         return (
-            f"the target {asked!r} never shows {names} to its model, so the case was not tried as"
-            f" it stands: its prompt needs {needed}"
+            f"the target {asked!r} never shows {names} to its model, so this was not tried; put"
+            f" {needed} into its prompt"
         )
 
     def _hides(self, target: str, name: str, instead: Mapping[str, frozenset[str]]) -> bool:
@@ -70,7 +70,9 @@ NOTHING_HIDDEN = Shown()
 def shown_by(fleet: Fleet, suites: Iterable[SuiteSpec]) -> Shown:
     """What the targets of a fleet show of the cases of these suites."""
     return Shown(
-        prompts={name: one.prompt for name, one in fleet.targets.items() if one.prompt is not None},
+        prompts={
+            name: one.shown_by for name, one in fleet.targets.items() if one.shown_by is not None
+        },
         children={name: one.children for name, one in fleet.targets.items() if one.children},
         instead={one.name: _instead(one) for one in suites if one.kind == "adversarial"},
     )
