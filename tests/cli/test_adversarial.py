@@ -102,19 +102,21 @@ def test_a_target_without_tools_never_passes_the_tool_suite(project):
 
 
 def test_a_prompt_that_hides_the_attack_never_passes(project, tmp_path):
-    files = [tmp_path / one for one in ("gate.xml", "gate.md")]
-    code, gates = _gated(
-        project,
-        *("indirect_injection", "--target", "blind"),
-        *("--junit", str(files[0]), "--markdown", str(files[1])),
-    )
+    code, gates = _gated(project, "indirect_injection", "--target", "blind")
     assert gates == dict.fromkeys(("indirect_injection", "indirect_injection.twins"), "ERROR")
     assert code == 3
-    for one in files:
-        assert "indirect_injection.csv" in one.read_text(encoding="utf-8")
     shown = " ".join(_show(project).split())
     assert "27 unscored: the target 'blind' never shows 'context' to its model" in shown
-    assert "put {{ context }} into its prompt" in shown
+    files = [tmp_path / one for one in ("gate.xml", "gate.md")]
+    subprocess.run(
+        [sys.executable, "-m", "evalkit", "gate", "--junit", files[0], "--markdown", files[1]],
+        cwd=project,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    for one in files:
+        assert "indirect_injection.csv" in one.read_text(encoding="utf-8").replace("\\", "")
 
 
 TECHNIQUES = {
