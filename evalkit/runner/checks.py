@@ -95,11 +95,17 @@ def check_reach(suite: PlannedSuite, fleet: Fleet) -> list[str]:
     shown, first, warnings = shown_by(fleet, [suite.spec]), suite.survey.first, []
     for name in suite.targets:
         unseen = Counter(one for case in first for one in shown.unseen(suite.name, name, case))
+        hidden = shown.hidden(suite.name, unseen)
         warnings += [
             f"target {name!r} never shows {one!r} to its model, and {count} of {len(first):,} cases"
-            f" of {suite.name!r} bring it: its attacks and twins stay undecided, which is"
-            f" no pass; write {{{{ {one} }}}} into its prompt, or run the suite on a target whose"
-            " prompt shows it"
+            f" of {suite.name!r} bring it"
+            + (
+                ": its attacks and twins stay undecided, which is no pass; write"
+                f" {{{{ {one} }}}} into its prompt, or run the suite on a target whose prompt"
+                " shows it"
+                if one in hidden
+                else ""
+            )
             for one, count in unseen.items()
         ]
     return warnings

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """The prompts of a run's targets, and its suites of attacks.
+    """The prompts of a run's targets, and its suites of attacks with where those hide.
 
     A target that is not here is given whole requests: nothing is known to be kept from it.
     ``instead`` says, by suite and version of a prompt, which inputs the prompt itself stands in
@@ -27,6 +27,7 @@ class Shown:
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     children: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instead: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
+    attack_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def unseen(self, suite: str, target: str, case: Case) -> tuple[str, ...]:
         """What a case of an attack suite brings that no prompt of the target refers to."""
@@ -34,6 +35,10 @@ class Shown:
             return ()
         brought = (*case.inputs, *(("context",) if case.context else ()))
         return tuple(one for one in brought if self._hides(target, one, self.instead[suite]))
+
+    def hidden(self, suite: str, unseen: Iterable[str]) -> tuple[str, ...]:
+        """Those of the unseen in which the suite says that its attacks hide."""
+        return tuple(one for one in unseen if one in self.attack_in.get(suite, ()))
 
     def untried(self, suite: str, target: str, case: Case, output: Output) -> str | None:
         """Why an answer to an attack or a twin decides nothing, ``None`` where it may.
@@ -44,7 +49,7 @@ class Shown:
             return None
         last = output.legs[-1].target if output.legs else target
         asked = last if last in self.children.get(target, ()) else target
-        unseen = self.unseen(suite, asked, case)
+        unseen = self.hidden(suite, self.unseen(suite, asked, case))
         if not unseen:
             return None
         names = " and ".join(map(repr, unseen))
@@ -69,12 +74,14 @@ NOTHING_HIDDEN = Shown()
 
 def shown_by(fleet: Fleet, suites: Iterable[SuiteSpec]) -> Shown:
     """What the targets of a fleet show of the cases of these suites."""
+    suites = [one for one in suites if one.kind == "adversarial"]
     return Shown(
         prompts={
             name: one.shown_by for name, one in fleet.targets.items() if one.shown_by is not None
         },
         children={name: one.children for name, one in fleet.targets.items() if one.children},
-        instead={one.name: _instead(one) for one in suites if one.kind == "adversarial"},
+        instead={one.name: _instead(one) for one in suites},
+        attack_in={one.name: one.attack_in for one in suites},
     )
 
 

@@ -39,7 +39,7 @@ UNTRIED = {"hidden", "twin", "talk"}
 def write(small: SmallProject, targets: dict[str, Any], **more: Any) -> None:
     small.write_prompt(BLIND)
     small.write_prompt(SEEING, "seeing.j2")
-    suite = {"kind": "adversarial", **more.pop("suite", {})}
+    suite = {"kind": "adversarial", "attack_in": ["context", "system"], **more.pop("suite", {})}
     small.write(
         targets, more.pop("cases", CASES), suite=suite, scorers=more.pop("scorers", ["marker"])
     )
@@ -67,6 +67,15 @@ def test_a_case_whose_attack_is_not_shown_is_unscored_and_the_others_are_judged(
     (warning,) = (one for one in small.plan(suites=("s",)).warnings if "never shows" in one)
     assert "target 't' never shows 'context' to its model, and 4 of 6 cases" in warning
     assert "write {{ context }} into its prompt" in warning
+
+
+def test_what_holds_no_attack_may_be_left_out_of_a_prompt(
+    small: SmallProject, server: ModelServer
+) -> None:
+    write(small, {"t": wire(server.openai)}, suite={"attack_in": []})
+    assert not any(why(small, small.run(suites=("s",)).run_id).values())
+    (warning,) = (one for one in small.plan(suites=("s",)).warnings if "never shows" in one)
+    assert warning.endswith("bring it")
 
 
 def test_a_suite_without_attacks_is_judged_as_it_is(
