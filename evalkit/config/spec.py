@@ -227,6 +227,7 @@ class SuiteSpec:
     scorers: tuple[ScorerSpec, ...]
     trials: int = 1
     slices: tuple[str, ...] = ()
+    attack_in: tuple[str, ...] = ()
     gates: tuple[GateSpec, ...] = ()
     policy: GatePolicy = field(default_factory=GatePolicy)
     content_hash: str = ""

@@ -36,6 +36,11 @@ class SuiteModel(Strict):
     trials: int = Field(1, ge=1, le=1000, description="how often each case is asked")
     scorers: list[Any] = Field(min_length=1, description="what judges the answers")
     slices: list[str] = Field([], description="tags by which results are also shown")
+    attack_in: list[str] = Field(
+        [],
+        description="where attacks hide: inputs, or context; a model that is not shown it"
+        " was not attacked",
+    )
     gate: Any = None
     gates: Any = None
 
@@ -140,6 +145,7 @@ def load_suite(project: Project, name_or_path: str) -> SuiteSpec:
         scorers=scorers,
         trials=model.trials,
         slices=tuple(model.slices),
+        attack_in=tuple(model.attack_in),
         gates=gates,
         policy=policy,
         content_hash=content_id(measured),

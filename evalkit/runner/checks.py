@@ -11,6 +11,7 @@ from evalkit.errors import ConfigError, PromptError, Undecided, suggestion
 from evalkit.model import Case
 from evalkit.runner.fleet import Fleet
 from evalkit.runner.select import Selection
+from evalkit.runner.shown import shown_by
 from evalkit.runner.suites import PlannedSuite
 
 
@@ -89,24 +90,22 @@ def check_prompts(suite: PlannedSuite, fleet: Fleet) -> None:
 def check_reach(suite: PlannedSuite, fleet: Fleet) -> list[str]:
     """What attacks bring and a target's prompt never shows its model, as warnings.
 
-    An attack that nobody sees always holds, and says nothing.
+    An attack that nobody sees always holds, and says nothing: its cases stay undecided.
     """
-    if suite.spec.kind != "adversarial":
-        return []
-    first, warnings = suite.survey.first, []
+    shown, first, warnings = shown_by(fleet, [suite.spec]), suite.survey.first, []
     for name in suite.targets:
-        prompt = fleet.targets[name].prompt
-        if prompt is None:
-            continue
-        unseen = Counter(
-            one
-            for case in first
-            for one in (*case.inputs, *(["context"] if case.context else []))
-            if one not in prompt.names
-        )
+        unseen = Counter(one for case in first for one in shown.unseen(suite.name, name, case))
+        hidden = shown.hidden(suite.name, unseen)
         warnings += [
             f"target {name!r} never shows {one!r} to its model, and {count} of {len(first):,} cases"
-            f" of {suite.name!r} bring it: what they hide there is not tried"
+            f" of {suite.name!r} bring it"
+            + (
+                ": its attacks and twins stay undecided, which is no pass; write"
+                f" {{{{ {one} }}}} into its prompt, or run the suite on a target whose prompt"
+                " shows it"
+                if one in hidden
+                else ""
+            )
             for one, count in unseen.items()
         ]
     return warnings

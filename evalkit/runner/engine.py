@@ -25,6 +25,7 @@ from evalkit.runner.flight import Flight, Key
 from evalkit.runner.lane import Answer, Lane
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import build_trial, veiled
+from evalkit.runner.shown import NOTHING_HIDDEN, Shown
 from evalkit.runner.unpaid import Unpaid, is_unpaid, paid_up
 from evalkit.runner.veil import Veil
 
@@ -44,6 +45,16 @@ JUDGED_AHEAD = 2
 
 class Scorer(Protocol):
     """A scorer bound to its options; nothing it does raises."""
+
+    @property
+    def name(self) -> str:
+        """What its suite calls it."""
+        ...
+
+    @property
+    def signature(self) -> str:
+        """What names it and its options in every score."""
+        ...
 
     @property
     def is_async(self) -> bool:
@@ -138,7 +149,8 @@ class Engine:
     long a finished trial waits to be written where that is quick. A trial is finished when it is
     judged: one whose verdict is dropped is made again when the run is resumed. ``flight`` remembers
     what is under way for whoever continues the run if it is killed. Trials that are ``unpaid`` are
-    stored already: their targets are not asked, only the judges that had no money left.
+    stored already: their targets are not asked, only the judges that had no money left. What
+    ``shown`` says was never tried is scored by nobody.
     """
 
     run_id: str
@@ -153,6 +165,7 @@ class Engine:
     ledger: Ledger = field(default_factory=Ledger)
     flight: Flight | None = None
     unpaid: Unpaid = field(default_factory=dict)
+    shown: Shown = NOTHING_HIDDEN
     grace_s: float = 3.0
     flush_s: float = 0.05
     recorded: int = field(init=False, default=0)
@@ -273,8 +286,10 @@ class Engine:
                     answer = await lane.ask(request)
             else:
                 answer = lane.unasked(TargetError(ErrorClass.PROMPT, str(job.unrendered)))
-            if answer.output is not None and job.suite in self._judged_apart:
-                task = asyncio.create_task(self._judge(driven, job, answer, answer.output, stored))
+            output = answer.output
+            apart = output is not None and job.suite in self._judged_apart
+            if output is not None and apart and self._untried(name, job, output) is None:
+                task = asyncio.create_task(self._judge(driven, job, answer, output, stored))
                 self._judging.add(task)
                 task.add_done_callback(self._judged)
             else:
@@ -403,12 +418,17 @@ class Engine:
         for suite, scorers in self.scorers.items():
             rows: list[int] = []
             pairs: dict[int, tuple[Case, Output]] = {}
+            untried: dict[int, str] = {}
             for row, one in enumerate(batch):
                 if one.job.suite == suite and one.answer.output is not None:
                     rows.append(row)
                     pairs[row] = (one.job.case, one.answer.output)
+                    if why := self._untried(one.target, one.job, one.answer.output):
+                        untried[row] = why
             for position, scorer in enumerate(scorers if rows else ()):
-                unsaid = [row for row in rows if position not in batch[row].ready]
+                unsaid = [
+                    row for row in rows if position not in batch[row].ready and row not in untried
+                ]
                 made = (
                     dict(
                         zip(unsaid, scorer.score_sync([pairs[row] for row in unsaid]), strict=True)
@@ -416,7 +436,12 @@ class Engine:
                     if unsaid
                     else {}
                 )
-                records = [made.get(row) or batch[row].ready[position] for row in rows]
+                records = [
+                    _unscored(scorer, untried[row])
+                    if row in untried
+                    else made.get(row) or batch[row].ready[position]
+                    for row in rows
+                ]
                 if scorer.wants_tools:
                     records = [
                         self._undecided(batch[row], record)
@@ -468,6 +493,9 @@ class Engine:
         reason = f"the target {one.target!r} has no tools, so it could not call any"
         return replace(record, status=ScoreStatus.UNSCORED, score=None, reason=reason)
 
+    def _untried(self, target: str, job: Job, output: Output) -> str | None:
+        return self.shown.untried(job.suite, target, job.case, output)
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self.display.interval_s)
@@ -492,6 +520,12 @@ class Engine:
 
 def _key(target: str, job: Job) -> Key:
     return (job.suite, target, job.case.id, job.index)
+
+
+def _unscored(scorer: Scorer, reason: str) -> ScoreRecord:
+    return ScoreRecord(
+        name=scorer.name, signature=scorer.signature, status=ScoreStatus.UNSCORED, reason=reason
+    )
 
 
 def _answered(stored: Trial) -> Answer:

@@ -21,7 +21,7 @@ from evalkit.runner.budget import Bound
 from evalkit.runner.cache import identity
 from evalkit.runner.lane import Lane, Priced
 from evalkit.runner.masked import masked
-from evalkit.runner.recorded import recorded_answers
+from evalkit.runner.recorded import recorded_answers, recorded_prompt
 from evalkit.runner.rendering import Render
 from evalkit.secrets import SHORTEST, register
 
@@ -39,6 +39,8 @@ class PlannedTarget:
     """A target that is used: what is stored of it, its prompt, and whom it asks.
 
     ``address`` is the URL of one that is reached over the network, where its options say it.
+    ``shown_by`` is the prompt through which alone its model sees cases: its own, or that of the run
+    it replays; ``None`` where whole requests are sent.
     ``identity`` names what answers in the cache, ``None`` when answers cannot be kept. ``bound``
     is the most that a call can take; a ``free`` target calls nobody who could be paid.
     """
@@ -46,6 +48,7 @@ class PlannedTarget:
     spec: TargetSpec
     version: TargetVersion
     prompt: Prompt | None
+    shown_by: Prompt | None
     children: tuple[str, ...]
     identity: str | None
     bound: Bound
@@ -184,6 +187,9 @@ class _Builder:
                 price=None if price is None else price.to_json(),
             ),
             prompt=prompt,
+            shown_by=prompt
+            if _prompt_alone(plugin, target)
+            else recorded_prompt(spec, self._store),
             children=children,
             identity=identity(plugin, options, spec.options),
             bound=Bound(
@@ -283,6 +289,11 @@ class _Renderer:
     def turns(self, case: Case) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
         said = [one.user for one in case.turns]
         return self._prompt.render_turns({**case.inputs, "context": list(case.context)}, said)
+
+
+def _prompt_alone(plugin: TargetPlugin, target: object) -> bool:
+    """Whether nothing of a case is sent but what the prompt makes of it."""
+    return plugin.needs_prompt or getattr(target, "prompt_alone", False) is True
 
 
 def address_of(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:

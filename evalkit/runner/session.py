@@ -37,6 +37,7 @@ from evalkit.runner.record import clean_run, is_clean
 from evalkit.runner.recorder import Recorder
 from evalkit.runner.resume import Resumed, stored_options, take_up
 from evalkit.runner.resume import resume as resume_plan
+from evalkit.runner.shown import shown_by
 from evalkit.runner.unchanged import Unchanged, left_out
 from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
@@ -408,6 +409,7 @@ def _engine(
         lanes=tuple(plan.fleet.lanes.values()),
         judges=tuple(plan.judging.lanes.values()),
         scorers={one.name: one.scorers for one in plan.suites},
+        shown=shown_by(plan.fleet, [one.spec for one in plan.suites]),
         sink=sink,
         board=Board(tallies=tallies, in_flight=lambda target: plan.fleet.lanes[target].in_flight),
         display=display,

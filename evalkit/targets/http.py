@@ -89,6 +89,7 @@ class Http:
                 hint="use {{ inputs.NAME }}, {{ messages }} or {{ prompt }} in 'body' or 'query'",
             )
         self._needs_prompt = bool(uses & {"messages", "prompt"})
+        self.prompt_alone = self._needs_prompt and not uses & {"inputs", "context"}
         self._paths = Paths(
             answer=_path("answer", answer),
             error=_path("error", error),

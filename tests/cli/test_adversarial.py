@@ -41,7 +41,9 @@ def project(tmp_path_factory):
             "assistant": _target(good, tools=desk.TOOLS),
             "vulnerable": _target(bad, tools=desk.TOOLS),
             "toolless": _target(good),
+            "blind": _target(good, prompt="prompts/blind.j2"),
         }
+        (root / "prompts/blind.j2").write_text("system:\nBe brief.\n\nuser:\n{{ question }}\n")
         (root / "evalkit.yaml").write_text(json.dumps({"project": "attacked", "targets": targets}))
         yield root
 
@@ -97,6 +99,24 @@ def test_a_target_without_tools_never_passes_the_tool_suite(project):
     shown = " ".join(_show(project).split())
     assert "tool_forbidden: 28 unscored: the target 'toolless' has no tools" in shown
     assert "marker" not in shown  # that twins have none leaves no attack open
+
+
+def test_a_prompt_that_hides_the_attack_never_passes(project, tmp_path):
+    code, gates = _gated(project, "indirect_injection", "--target", "blind")
+    assert gates == dict.fromkeys(("indirect_injection", "indirect_injection.twins"), "ERROR")
+    assert code == 3
+    shown = " ".join(_show(project).split())
+    assert "27 unscored: the target 'blind' never shows 'context' to its model" in shown
+    files = [tmp_path / one for one in ("gate.xml", "gate.md")]
+    subprocess.run(
+        [sys.executable, "-m", "evalkit", "gate", "--junit", files[0], "--markdown", files[1]],
+        cwd=project,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    for one in files:
+        assert "indirect_injection.csv" in one.read_text(encoding="utf-8").replace("\\", "")
 
 
 TECHNIQUES = {

@@ -63,6 +63,8 @@ class Length:
 
     def __init__(self, *, is_async: bool):
         self.is_async = is_async
+        self.name = "async" if is_async else "sync"
+        self.signature = "length"
         self.wants_tools = False
         self.asks = False
         self.batches: list[int] = []
@@ -78,8 +80,8 @@ class Length:
 
     def _record(self, output: Output) -> ScoreRecord:
         return ScoreRecord(
-            name="async" if self.is_async else "sync",
-            signature="length",
+            name=self.name,
+            signature=self.signature,
             status=ScoreStatus.SCORED,
             score=Score(value=float(len(output.text))),
         )

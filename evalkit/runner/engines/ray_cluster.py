@@ -36,6 +36,7 @@ from evalkit.runner.lane import Lane
 from evalkit.runner.plan import Plan, RunOptions
 from evalkit.runner.progress import Board, Display
 from evalkit.runner.record import veiled
+from evalkit.runner.shown import NOTHING_HIDDEN, Shown
 from evalkit.runner.unpaid import Unpaid
 from evalkit.runner.veil import Veil
 
@@ -178,6 +179,7 @@ class RayEngine:
     veil: Veil
     ledger: Ledger
     unpaid: Unpaid = field(default_factory=dict)  # nobody judges on a cluster
+    shown: Shown = NOTHING_HIDDEN  # the workers see for themselves
     flight: Flight | None = None  # not kept: which calls a worker had is not known here
     grace_s: float = 3.0
     recorded: int = field(init=False, default=0)

@@ -29,6 +29,7 @@ from evalkit.runner.engines.ray_leases import (
 from evalkit.runner.feed import Feed, Job
 from evalkit.runner.fleet import Fleet, build_fleet
 from evalkit.runner.progress import Board, Silent, Tally
+from evalkit.runner.shown import Shown, shown_by
 from evalkit.runner.suites import find_suites
 from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor
@@ -180,7 +181,7 @@ class Worker:
             )
             for suite in specs
         }
-        self._build(fleet, scorers)
+        self._build(fleet, scorers, shown_by(fleet, specs))
         return Hello(
             evalkit_version=__version__,
             node=os.uname().nodename,
@@ -193,7 +194,7 @@ class Worker:
             ),
         )
 
-    def _build(self, fleet: Fleet, scorers: Mapping[str, Sequence[Any]]) -> None:
+    def _build(self, fleet: Fleet, scorers: Mapping[str, Sequence[Any]], shown: Shown) -> None:
         setup = self._setup
         ledger = ledger_like(setup.purses, LeasedLedger)
         assert isinstance(ledger, LeasedLedger)
@@ -228,6 +229,7 @@ class Worker:
             display=Silent(notes=False),
             veil=Veil(process_redactor()),
             ledger=ledger,
+            shown=shown,
         )
         self._running = asyncio.create_task(self._engine.run())
         self._running.add_done_callback(lambda _: self._some.set())

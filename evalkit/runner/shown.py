@@ -1,0 +1,98 @@
+"""What of a case a target's prompt shows its model: an attack that nobody saw was not withstood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from evalkit.config.gate_metrics import ATTACKS
+from evalkit.config.spec import SuiteSpec
+from evalkit.model import Case, Output
+
+if TYPE_CHECKING:
+    from evalkit.config import Prompt
+    from evalkit.runner.fleet import Fleet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """The prompts of a run's targets, and its suites of attacks with where those hide.
+
+    A target that is not here is given whole requests: nothing is known to be kept from it.
+    ``instead`` says, by suite and version of a prompt, which inputs the prompt itself stands in
+    for: where a suite looks for leaks of the target's own prompt, no case's ``system`` is missed.
+    """
+
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    children: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    instead: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
+    attack_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def unseen(self, suite: str, target: str, case: Case) -> tuple[str, ...]:
+        """What a case of an attack suite brings that no prompt of the target refers to."""
+        if suite not in self.instead:
+            return ()
+        brought = (*case.inputs, *(("context",) if case.context else ()))
+        return tuple(one for one in brought if self._hides(target, one, self.instead[suite]))
+
+    def hidden(self, suite: str, unseen: Iterable[str]) -> tuple[str, ...]:
+        """Those of the unseen in which the suite says that its attacks hide."""
+        return tuple(one for one in unseen if one in self.attack_in.get(suite, ()))
+
+    def untried(self, suite: str, target: str, case: Case, output: Output) -> str | None:
+        """Why an answer to an attack or a twin decides nothing, ``None`` where it may.
+
+        Of a route what counts is the target that answered.
+        """
+        if case.tags.get("sort") not in ATTACKS.values():
+            return None
+        last = output.legs[-1].target if output.legs else target
+        asked = last if last in self.children.get(target, ()) else target
+        unseen = self.hidden(suite, self.unseen(suite, asked, case))
+        if not unseen:
+            return None
+        names = " and ".join(map(repr, unseen))
+        needed = " and ".join(f"{{{{ {one} }}}}" for one in unseen)
+        return (
+            f"the target {asked!r} never shows {names} to its model, so this was not tried; put"
+            f" {needed} into its prompt"
+        )
+
+    def _hides(self, target: str, name: str, instead: Mapping[str, frozenset[str]]) -> bool:
+        children = self.children.get(target, ())
+        if children:
+            return all(self._hides(one, name, instead) for one in children)
+        prompt = self.prompts.get(target)
+        if prompt is None or name in prompt.names:
+            return False
+        return name not in instead.get(prompt.version, ())
+
+
+NOTHING_HIDDEN = Shown()
+
+
+def shown_by(fleet: Fleet, suites: Iterable[SuiteSpec]) -> Shown:
+    """What the targets of a fleet show of the cases of these suites."""
+    suites = [one for one in suites if one.kind == "adversarial"]
+    return Shown(
+        prompts={
+            name: one.shown_by for name, one in fleet.targets.items() if one.shown_by is not None
+        },
+        children={name: one.children for name, one in fleet.targets.items() if one.children},
+        instead={one.name: _instead(one) for one in suites},
+        attack_in={one.name: one.attack_in for one in suites},
+    )
+
+
+def _instead(spec: SuiteSpec) -> dict[str, frozenset[str]]:
+    from evalkit.config import load_prompt
+
+    found: dict[str, frozenset[str]] = {}
+    for one in spec.scorers:
+        path = one.options.get("prompt")
+        if one.scorer == "prompt_overlap" and path is not None:
+            version = load_prompt(path).version
+            kept = str(one.options.get("field", "inputs.system"))
+            found[version] = found.get(version, frozenset()) | {kept.removeprefix("inputs.")}
+    return found
