@@ -232,8 +232,19 @@ def test_the_plan_takes_cases_and_noise_from_the_store(repository, capsys):
     quality = told["forecasts"][0]
     assert (quality["gate"], quality["cases"], quality["measured"]) == ("quality", 90, True)
     assert 0 < quality["noise"] < 0.05
+    # two runs that are equal: the self-test of the same runs sees as much
+    assert quality["seen"] == 0.0
+    gates = [one["gate"] for one in told["forecasts"]]
+    assert list(dict.fromkeys(gates)) == ["quality", "likeness", "corpus", "languages", "rows"]
+    groups = [one for one in told["forecasts"] if one["gate"] == "languages"]
+    assert {one["where"]: one["cases"] for one in groups} == {f"lang={one}": 30 for one in ("de", "en", "es")}
+    assert run_command(["gate", "--self-test", "--json"]) == ExitCode.PASS
+    assert json.loads(capsys.readouterr().out)["flips"] == 0.0
     assert run_command(["plan"]) == ExitCode.PASS
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "noise is seen in stored repeats, 2 trials of each case" in shown
+    assert "corpus: not forecast, a score of all answers together" in shown
+    assert "a fact is what the run itself shows" in shown
     assert "of 100 gated runs a month at most 10.0 fail by chance" in shown
 
 
