@@ -237,7 +237,9 @@ def test_the_plan_takes_cases_and_noise_from_the_store(repository, capsys):
     gates = [one["gate"] for one in told["forecasts"]]
     assert list(dict.fromkeys(gates)) == ["quality", "likeness", "corpus", "languages", "rows"]
     groups = [one for one in told["forecasts"] if one["gate"] == "languages"]
-    assert {one["where"]: one["cases"] for one in groups} == {f"lang={one}": 30 for one in ("de", "en", "es")}
+    assert {one["where"]: one["cases"] for one in groups} == {
+        f"lang={one}": 30 for one in ("de", "en", "es")
+    }
     assert run_command(["gate", "--self-test", "--json"]) == ExitCode.PASS
     assert json.loads(capsys.readouterr().out)["flips"] == 0.0
     assert run_command(["plan"]) == ExitCode.PASS
