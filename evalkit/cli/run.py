@@ -264,6 +264,12 @@ def run(
                 interleave=interleave,
                 note=display.note,
             )
+        if gate and resume is not None:
+            from evalkit.runner.provable import refuse_broken_queries
+            from evalkit.runner.rules import rules_of
+
+            suites_of = store.load_run(store.resolve(resume)).suites
+            refuse_broken_queries(rules_of(found, suites_of, policy_ref or ""))
         if dry_run:
             _print_estimate(estimate_run(found, options, store, resume=resume), as_json=as_json)
             return ExitCode.PASS

@@ -12,7 +12,7 @@ from evalkit.gate.stored import Stored
 from evalkit.runner.gating import Finder
 from evalkit.runner.looks import sequential_of
 from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan
-from evalkit.runner.provable import refuse_unprovable
+from evalkit.runner.provable import refuse_broken_queries, refuse_unprovable
 from evalkit.runner.rules import Rules, rules_of
 from evalkit.runner.unchanged import Unchanged, unchanged
 
@@ -36,12 +36,13 @@ def before_gate(
     same run, case by case and at the same time: a provider has fast and slow days, and asked side
     by side both sides have the same, so that a rise of latency is the candidate's and may block.
 
-    Raises ``UsageError`` for a baseline or a ref that does not exist, for a gate that must be
-    proved and never can be, and for a baseline that cannot be asked again; ``Undecided`` when there
-    is none to interleave with.
+    Raises ``UsageError`` for a baseline or a ref that does not exist, for a query that cannot be
+    run, for a gate that must be proved and never can be, and for a baseline that cannot be asked
+    again; ``Undecided`` when there is none to interleave with.
     """
     plan = build_plan(project, options, store=store)
     rules = rules_of(project, plan.run.suites, policy_ref)
+    refuse_broken_queries(rules)
     policy = rules.specs[0].policy if rules.specs else GatePolicy()
     finder = Finder(project, store, plan.run, policy.baseline_runs, policy_ref, rules.commit)
     named = baseline or policy.baseline

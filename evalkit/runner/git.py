@@ -22,6 +22,11 @@ _ASK = (
     "--branch",
     "--untracked-files=normal",
     "--ignore-submodules=all",
+    "--",
+    ":/",
+    # where evalkit report writes its pages, which no run reads; whatever else is new may be read,
+    # if only by a program that a target starts
+    ":(exclude)reports/*.html",
 )
 
 

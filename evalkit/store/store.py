@@ -68,6 +68,7 @@ class RunRow:
     trials: int
     errors: int
     cost_usd: float | None
+    assumed_usd: float
     unpriced: int
     saved_usd: float | None
     scorer: str | None

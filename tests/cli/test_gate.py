@@ -144,6 +144,11 @@ def test_diff_names_the_cases_worst_first(repository, capsys):
     assert run_command(["diff", "--json", "latest", "latest~1"]) == ExitCode.PASS
     (compared,) = json.loads(capsys.readouterr().out)
     assert (compared["regressed"], compared["improved"]) == (0, 2)
+    assert run_command(["diff", "latest"]) == ExitCode.USAGE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "both are the run 20261121-110000-bbbb" in told.err
+    assert "evalkit diff latest~1 latest" in told.err
 
 
 def test_a_promoted_baseline_is_enough_without_its_run(repository, capsys):
@@ -155,6 +160,8 @@ def test_a_promoted_baseline_is_enough_without_its_run(repository, capsys):
     assert run_command(["baseline", "list", "--json"]) == ExitCode.PASS
     out = capsys.readouterr().out
     assert "20261121-100000-aaaa" in out
+    assert run_command(["gate", "-b", "file:baselines/release.json"]) == ExitCode.USAGE
+    assert "'file:baselines/release.json' is the candidate itself" in capsys.readouterr().err
     repository.store.path.unlink()
     repository.run("20261121-110000-bbbb", repository.change, worse=range(60))
     code, verdict = judged(capsys, "--baseline", "file:baselines/release.json")
@@ -164,8 +171,10 @@ def test_a_promoted_baseline_is_enough_without_its_run(repository, capsys):
     path.write_text(path.read_text().replace('"project": "support-bot"', '"project": "other"'))
     assert run_command(["gate", "-b", "file:baselines/release.json"]) == ExitCode.USAGE
     assert "the baseline is damaged" in capsys.readouterr().err
-    assert run_command(["baseline", "list"]) == ExitCode.PASS
+    assert run_command(["baseline", "list"]) == ExitCode.USAGE
     assert "does not match its hash" in capsys.readouterr().out
+    assert run_command(["baseline", "list", "--json"]) == ExitCode.USAGE
+    assert json.loads(capsys.readouterr().out)[0]["problem"]
 
 
 @pytest.mark.parametrize(

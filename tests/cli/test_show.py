@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from example_runs import START, example_run
 from stored_project import FIRST, SECOND, make_project, make_runs
 
 from evalkit.cli.app import run_command
+from evalkit.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +80,20 @@ def test_names_that_are_wrong(
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.out == ""
+
+
+def test_an_unknown_run_is_told_the_nearest_and_the_newest(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(project / ".evalkit" / "evalkit.duckdb")
+    for day in range(1, 15):
+        old = START - timedelta(days=day)
+        store.create_run(example_run(f"{old:%Y%m%d}-101112-beef", started_at=old))
+    assert run_command(["show", f"{SECOND[:-1]}_"]) == 2
+    assert f"did you mean '{SECOND}'" in capsys.readouterr().err
+    assert run_command(["show", "zzz"]) == 2
+    said = capsys.readouterr().err
+    assert f"the newest: {SECOND}, {FIRST}, " in said
+    assert "beef" in said
+    assert f"{START - timedelta(days=14):%Y%m%d}" not in said, "the oldest is the last one wanted"
+    assert "all: evalkit runs" in said
