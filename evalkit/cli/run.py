@@ -252,24 +252,19 @@ def run(
             ray_address=ray_address,
             workers=workers,
         )
-        if gate and resume is None:
+        if gate:
             from evalkit.runner.before_gate import before_gate
 
             options = before_gate(
                 found,
                 store,
                 options,
+                resume=resume,
                 baseline=baseline,
                 policy_ref=policy_ref or "",
                 interleave=interleave,
                 note=display.note,
             )
-        if gate and resume is not None:
-            from evalkit.runner.provable import refuse_broken_queries
-            from evalkit.runner.rules import rules_of
-
-            suites_of = store.load_run(store.resolve(resume)).suites
-            refuse_broken_queries(rules_of(found, suites_of, policy_ref or ""))
         if dry_run:
             _print_estimate(estimate_run(found, options, store, resume=resume), as_json=as_json)
             return ExitCode.PASS

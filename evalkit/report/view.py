@@ -85,9 +85,7 @@ class SliceRow:
 class TargetView:
     """One target of a suite: what it was and how its trials went.
 
-    ``cost_usd`` is what they spent, as far as it is known; ``assumed_usd`` of it is the most that
-    calls without an answer can have taken, in ``assumed`` trials; ``saved_usd`` what the cache
-    saved.
+    ``cost_usd`` is what they spent, as far as it is known; ``saved_usd`` what the cache saved.
     """
 
     name: str
@@ -100,8 +98,6 @@ class TargetView:
     errors: int = 0
     error_classes: dict[str, int] = field(default_factory=dict)
     cost_usd: float | None = None
-    assumed_usd: float = 0.0
-    assumed: int = 0
     saved_usd: float | None = None
     unpriced: int = 0
 
@@ -204,8 +200,8 @@ def run_view(run: Run, samples: Samples) -> RunView:
         errors=sum(one.errors for one in targets),
         error_classes=classes,
         cost_usd=_known_sum(one.cost_usd for one in targets),
-        assumed_usd=math.fsum(one.assumed_usd for one in targets),
-        assumed=sum(one.assumed for one in targets),
+        assumed_usd=math.fsum(one.assumed_usd for one in samples.trials),
+        assumed=sum(one.assumed for one in samples.trials),
         saved_usd=_known_sum(one.saved_usd for one in targets),
         unpriced=sum(one.unpriced for one in targets),
         scorer_cost_usd=math.fsum(costs) if costs else None,
@@ -326,8 +322,6 @@ def _target(run: Run, trials: TrialSample) -> TargetView:
         errors=len(trials.ok) - answered,
         error_classes=dict(trials.error_classes),
         cost_usd=trials.spent_usd,
-        assumed_usd=trials.assumed_usd,
-        assumed=trials.assumed,
         saved_usd=trials.saved_usd,
         unpriced=int((ok & np.isnan(costs)).sum()),
     )

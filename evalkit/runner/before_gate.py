@@ -25,6 +25,7 @@ def before_gate(
     store: Store,
     options: RunOptions,
     *,
+    resume: str | None = None,
     baseline: str | None,
     policy_ref: str,
     interleave: bool,
@@ -32,6 +33,7 @@ def before_gate(
 ) -> RunOptions:
     """Look at gates and baseline before the run; returns its options.
 
+    Of a run that is resumed only the queries are looked at: the rest was settled when it began.
     Notes that there is no baseline yet. With ``interleave`` the baseline's targets are asked in the
     same run, case by case and at the same time: a provider has fast and slow days, and asked side
     by side both sides have the same, so that a rise of latency is the candidate's and may block.
@@ -40,6 +42,10 @@ def before_gate(
     run, for a gate that must be proved and never can be, and for a baseline that cannot be asked
     again; ``Undecided`` when there is none to interleave with.
     """
+    if resume is not None:
+        suites = store.load_run(store.resolve(resume)).suites
+        refuse_broken_queries(rules_of(project, suites, policy_ref))
+        return options
     plan = build_plan(project, options, store=store)
     rules = rules_of(project, plan.run.suites, policy_ref)
     refuse_broken_queries(rules)
