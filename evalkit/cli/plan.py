@@ -70,7 +70,7 @@ def _noise(rows: Sequence[Forecast]) -> list[str]:
             "where fewer than 20 cases vary, more is counted than is seen: too few to show it all"
         )
     if any(one.noise is not None and not one.measured for one in rows):
-        found.append("~ is assumed: no repeat of this run is stored; evalkit run it again")
+        found.append("~ is assumed: no repeat of this run is stored; make one with evalkit run")
     return found
 
 
@@ -131,9 +131,9 @@ def _text(told: Planned, screen: Screen) -> str:
     if any(one.kind == "fact" for one in rows):
         notes.append("a fact is what the run itself shows: chance plays no part")
     cost = words.money(told.cost_usd)
-    line = (
+    whole = (
         f"a run is {words.counted(told.calls, 'call')} and costs {cost};"
         f" of {words.count(told.runs)} gated runs a month at most"
         f" {words.number(told.false_alarms, 1)} fail by chance"
     )
-    return screen.render([*parts, "", *map(Text, map(screen.say, [*notes, line]))])
+    return screen.render([*parts, "", *map(Text, map(screen.say, [*notes, whole]))])
