@@ -29,6 +29,8 @@ _ASK = (
     ":(exclude)reports/*.html",
 )
 
+_QUIET = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_LITERAL_PATHSPECS": "0"}
+
 
 class GitQuestion:
     """Asks git in the background, so that a large repository delays no start.
@@ -39,7 +41,7 @@ class GitQuestion:
 
     def __init__(self, root: Path, *, patience_s: float = 5.0):
         self._patience_s = patience_s
-        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        environment = {**os.environ, **_QUIET}
         try:
             with own_programs():
                 self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
