@@ -27,7 +27,10 @@ app = new_app(
 
 @app.command("list", epilog=examples("evalkit attack list"))
 def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
-    """List the attack suites: attacks, harmless twins, version, and whether the file is frozen."""
+    """List the attack suites: attacks, harmless twins, version, and whether the file is frozen.
+
+    Exit code 2 says that a file was edited after it was frozen, or cannot be read.
+    """
     from evalkit.config import find_project, load_project
     from evalkit.report import words
     from evalkit.report.screen import Column, Screen, grid
@@ -35,9 +38,10 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
 
     found = load_project(find_project(file=project))
     rows = attack_suites(found, attack_specs(found))
+    code = ExitCode.USAGE if any(one.problem for one in rows) else ExitCode.PASS
     if as_json:
         emit(json.dumps([one.to_json() for one in rows], indent=2, ensure_ascii=False) + "\n")
-        return ExitCode.PASS
+        return code
     if not rows:
         typer.echo("no suite of 'kind: adversarial' yet: evalkit attack add brings some", err=True)
         return ExitCode.PASS
@@ -63,7 +67,7 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
     for one in rows:
         if one.problem:
             typer.echo(f"{one.name}: {words.clean(one.problem, lines=False)}", err=True)
-    return ExitCode.PASS
+    return code
 
 
 @app.command(epilog=examples("evalkit attack show jailbreak"))

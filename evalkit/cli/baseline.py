@@ -55,13 +55,16 @@ def promote(
     emit(f"{stored.run.id} is the baseline {shown_path(path)}\n")
     if replaced:
         typer.echo(f"it replaces another; see: git diff {shown_path(path)}", err=True)
-    typer.echo(f"compare with it: evalkit gate --baseline file:baselines/{name}.json", err=True)
+    typer.echo(
+        f"compare the next run with it: evalkit gate --baseline file:baselines/{name}.json",
+        err=True,
+    )
     return ExitCode.PASS
 
 
 @app.command("list", epilog=examples("evalkit baseline list"))
 def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
-    """List the project's baselines, damaged ones too."""
+    """List the project's baselines, damaged ones too; exit code 2 says that one is damaged."""
     from evalkit.config import find_project, load_project
     from evalkit.report import words
     from evalkit.report.screen import Column, Screen, grid
@@ -69,9 +72,10 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
 
     found = baseline_files(load_project(find_project(file=project)))
     rows = [_row(path, held) for path, held in found]
+    code = ExitCode.USAGE if any(one["problem"] for one in rows) else ExitCode.PASS
     if as_json:
         emit(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
-        return ExitCode.PASS
+        return code
     if not rows:
         typer.echo("no baseline yet: evalkit baseline promote", err=True)
         return ExitCode.PASS
@@ -85,7 +89,7 @@ def list_(*, project: ProjectFile = None, as_json: AsJson = False) -> ExitCode:
         for key in ("name", "run", "started", "commit", "cases", "problem")
     ]
     emit(screen.render([grid(columns, screen)]))
-    return ExitCode.PASS
+    return code
 
 
 @app.command("diff", epilog=examples("evalkit baseline diff example latest"))

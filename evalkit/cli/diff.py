@@ -10,7 +10,7 @@ import typer
 
 from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
 from evalkit.cli.stored import emit, open_store
-from evalkit.errors import ExitCode
+from evalkit.errors import ExitCode, UsageError
 
 app = new_app()
 
@@ -48,6 +48,12 @@ def diff(
     store = open_store(project, allow_code=allow_code)
     found = load_project(find_project(file=project), allow_code=allow_code)
     differs = difference(found, store, baseline, candidate)
+    old, new = differs.runs
+    if old.id == new.id:
+        raise UsageError(
+            f"both are the run {new.id}, and nothing of a run differs from itself",
+            hint="name two, the older one first: evalkit diff latest~1 latest",
+        )
     if as_json:
         emit(json.dumps(differs.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:

@@ -165,6 +165,15 @@ def gate(
         rescore=rescore,
         allow_code=allow_code,
     )
+    if (
+        baseline is not None
+        and judged.baseline is not None
+        and judged.baseline.id == judged.candidate.id
+    ):
+        raise UsageError(
+            f"{baseline!r} is the candidate itself",
+            hint="make another run first: evalkit run; or name another baseline: evalkit runs",
+        )
     files = Files(
         junit=junit,
         markdown=markdown,

@@ -252,13 +252,14 @@ def run(
             ray_address=ray_address,
             workers=workers,
         )
-        if gate and resume is None:
+        if gate:
             from evalkit.runner.before_gate import before_gate
 
             options = before_gate(
                 found,
                 store,
                 options,
+                resume=resume,
                 baseline=baseline,
                 policy_ref=policy_ref or "",
                 interleave=interleave,

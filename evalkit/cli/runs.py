@@ -129,4 +129,7 @@ def _cost(row: RunRow) -> str:
     if row.trials == row.errors:
         return words.NONE
     text = words.money(row.cost_usd)
-    return f"≥ {text}" if row.cost_usd is not None and row.unpriced else text
+    if row.cost_usd is not None and row.unpriced:
+        return f"≥ {text}"
+    # the most that calls whose answer was lost can have taken is in it
+    return f"≤ {text}" if row.assumed_usd else text

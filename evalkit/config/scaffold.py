@@ -18,7 +18,10 @@ _FILES = {
     "suites/example.yaml": "suites/example.yaml",
     "github/workflows/evalkit.yml": ".github/workflows/evalkit.yml",
 }
-_IGNORED = ("# evalkit: the run store, which holds every answer", ".evalkit/")
+_IGNORED = {
+    ".evalkit/": "# evalkit: the run store, which holds every answer",
+    "reports/": "# evalkit: pages that evalkit report writes",
+}
 
 
 def write_project(folder: Path, *, force: bool = False) -> list[Path]:
@@ -85,8 +88,10 @@ def _requirement() -> str:
 
 def _ignore(path: Path) -> bool:
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if _IGNORED[-1] in text.splitlines():
+    there = text.splitlines()
+    lines = [line for name, why in _IGNORED.items() if name not in there for line in (why, name)]
+    if not lines:
         return False
     gap = "" if not text or text.endswith("\n") else "\n"
-    path.write_text(text + gap + "\n".join(_IGNORED) + "\n", encoding="utf-8", newline="\n")
+    path.write_text(text + gap + "\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     return True

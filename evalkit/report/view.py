@@ -152,6 +152,8 @@ class RunView:
     errors: int
     error_classes: dict[str, int]
     cost_usd: float | None
+    assumed_usd: float
+    assumed: int
     saved_usd: float | None
     unpriced: int
     scorer_cost_usd: float | None
@@ -198,6 +200,8 @@ def run_view(run: Run, samples: Samples) -> RunView:
         errors=sum(one.errors for one in targets),
         error_classes=classes,
         cost_usd=_known_sum(one.cost_usd for one in targets),
+        assumed_usd=math.fsum(one.assumed_usd for one in samples.trials),
+        assumed=sum(one.assumed for one in samples.trials),
         saved_usd=_known_sum(one.saved_usd for one in targets),
         unpriced=sum(one.unpriced for one in targets),
         scorer_cost_usd=math.fsum(costs) if costs else None,

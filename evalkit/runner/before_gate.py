@@ -12,7 +12,7 @@ from evalkit.gate.stored import Stored
 from evalkit.runner.gating import Finder
 from evalkit.runner.looks import sequential_of
 from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan
-from evalkit.runner.provable import refuse_unprovable
+from evalkit.runner.provable import refuse_broken_queries, refuse_unprovable
 from evalkit.runner.rules import Rules, rules_of
 from evalkit.runner.unchanged import Unchanged, unchanged
 
@@ -25,6 +25,7 @@ def before_gate(
     store: Store,
     options: RunOptions,
     *,
+    resume: str | None = None,
     baseline: str | None,
     policy_ref: str,
     interleave: bool,
@@ -32,16 +33,22 @@ def before_gate(
 ) -> RunOptions:
     """Look at gates and baseline before the run; returns its options.
 
+    Of a run that is resumed only the queries are looked at: the rest was settled when it began.
     Notes that there is no baseline yet. With ``interleave`` the baseline's targets are asked in the
     same run, case by case and at the same time: a provider has fast and slow days, and asked side
     by side both sides have the same, so that a rise of latency is the candidate's and may block.
 
-    Raises ``UsageError`` for a baseline or a ref that does not exist, for a gate that must be
-    proved and never can be, and for a baseline that cannot be asked again; ``Undecided`` when there
-    is none to interleave with.
+    Raises ``UsageError`` for a baseline or a ref that does not exist, for a query that cannot be
+    run, for a gate that must be proved and never can be, and for a baseline that cannot be asked
+    again; ``Undecided`` when there is none to interleave with.
     """
+    if resume is not None:
+        suites = store.load_run(store.resolve(resume)).suites
+        refuse_broken_queries(rules_of(project, suites, policy_ref))
+        return options
     plan = build_plan(project, options, store=store)
     rules = rules_of(project, plan.run.suites, policy_ref)
+    refuse_broken_queries(rules)
     policy = rules.specs[0].policy if rules.specs else GatePolicy()
     finder = Finder(project, store, plan.run, policy.baseline_runs, policy_ref, rules.commit)
     named = baseline or policy.baseline

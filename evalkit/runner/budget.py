@@ -14,10 +14,12 @@ reservation.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Decimal
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from evalkit.errors import TargetError
@@ -49,7 +51,8 @@ class Purse:
     """One cap. ``spent`` counts what was settled, ``held`` what calls under way have reserved.
 
     ``name`` says what the user wrote; ``whole`` that the run ends with it and not one target alone.
-    ``raised_by`` is what to give for more.
+    ``raised_by`` is what to give for more, a flag with the amount after it; ``wanted`` is the
+    reservation that found no room.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Purse:
     held: float = field(init=False, default=0.0)
     under_way: int = field(init=False, default=0)
     empty: bool = field(init=False, default=False)
+    wanted: float = field(init=False, default=0.0)
 
     def fits(self, amount: float) -> bool:
         """Whether so much can still be reserved."""
@@ -88,7 +92,26 @@ class Purse:
     def said(self) -> str:
         """How full it is, for a person."""
         limit = f"${self.limit:g}" if self.unit == "usd" else f"{self.limit:,.0f} tokens"
+        if self.hopeless:
+            call = f"{self.wanted:,.0f} tokens"
+            if self.unit == "usd":
+                call = f"${_upwards(self.wanted):g}"
+            return f"one call may take up to {call}, more than all of {limit} ({self.name})"
         return f"{self.shown(self.spent)} of {limit} ({self.name}) are spent"
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether a single call is more than the whole cap."""
+        return self.wanted > self.limit
+
+    def raised(self, calls: int = 1) -> str:
+        """What to give for more: twice as much, and enough for so many calls at their dearest."""
+        if not self.raised_by.startswith("--"):
+            return self.raised_by
+        enough = max(2 * self.limit, self.spent + max(self.limit, calls * self.wanted))
+        if self.unit == "tokens":
+            return f"{self.raised_by} {math.ceil(enough) or 100_000}"
+        return f"{self.raised_by} {_upwards(enough) or 1:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +250,7 @@ class Ledger:
                     if short.empty:
                         return False
                     if not short.under_way:
+                        short.wanted = _amount(short, hold)
                         self._run_out(short)
                         return False
                 turn = asyncio.get_running_loop().create_future()
@@ -294,6 +318,14 @@ class Ledger:
         for one in self._waiting:
             if not one.done():
                 one.set_result(None)
+
+
+def _upwards(usd: float) -> float:
+    """An amount with three digits, never less than it is."""
+    if usd <= 0:
+        return 0.0
+    step = Decimal(1).scaleb(Decimal(repr(usd)).adjusted() - 2)
+    return float(Decimal(repr(usd)).quantize(step, rounding=ROUND_CEILING))
 
 
 def _amount(purse: Purse, hold: Hold) -> float:

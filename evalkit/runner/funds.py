@@ -144,7 +144,7 @@ def _purses(
 ) -> list[Purse]:
     found = []
     if cap.max_usd is not None:
-        raised = f"--max-usd {_larger(cap.max_usd):g}" if flags else _in_file(names[0])
+        raised = "--max-usd" if flags else _in_file(names[0])
         found.append(
             Purse(
                 name=names[0],
@@ -156,7 +156,7 @@ def _purses(
             )
         )
     if cap.max_tokens is not None:
-        raised = f"--max-tokens {2 * cap.max_tokens or 100_000}" if flags else _in_file(names[1])
+        raised = "--max-tokens" if flags else _in_file(names[1])
         found.append(
             Purse(
                 name=names[1],
@@ -168,10 +168,6 @@ def _purses(
             )
         )
     return found
-
-
-def _larger(usd: float) -> float:
-    return 2 * usd or 1.0
 
 
 def _in_file(name: str) -> str:
@@ -200,5 +196,5 @@ def _refuse_spent(ledger: Ledger, run_id: str | None) -> None:
     for one in ledger.purses:
         if one.whole and one.limit > 0 and one.spent >= one.limit:
             again = f"evalkit run --resume {run_id} " if run_id else ""
-            more = f"{again}{one.raised_by}" if one.raised_by.startswith("--") else one.raised_by
+            more = f"{again}{one.raised()}" if one.raised_by.startswith("--") else one.raised_by
             raise BudgetStop(f"nothing is left to spend: {one.said}", hint=f"allow more: {more}")

@@ -22,7 +22,14 @@ _ASK = (
     "--branch",
     "--untracked-files=normal",
     "--ignore-submodules=all",
+    "--",
+    ":/",
+    # where evalkit report writes its pages, which no run reads; whatever else is new may be read,
+    # if only by a program that a target starts
+    ":(exclude)reports/*.html",
 )
+
+_QUIET = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_LITERAL_PATHSPECS": "0"}
 
 
 class GitQuestion:
@@ -34,7 +41,7 @@ class GitQuestion:
 
     def __init__(self, root: Path, *, patience_s: float = 5.0):
         self._patience_s = patience_s
-        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        environment = {**os.environ, **_QUIET}
         try:
             with own_programs():
                 self._process: subprocess.Popen[bytes] | None = subprocess.Popen(

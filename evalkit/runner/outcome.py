@@ -80,7 +80,9 @@ class Outcome:
 
     def _raised(self) -> str:
         """What to give so that a resumed run may spend more."""
-        flags = [one.raised_by for one in self.empty if one.raised_by.startswith("--")]
+        # nothing was answered: how much less than a reservation a call takes is not known
+        calls = 1 if self.kept + self.answered else max(1, self.missing)
+        flags = [one.raised(calls) for one in self.empty if one.raised_by.startswith("--")]
         others = [one.raised_by for one in self.empty if not one.raised_by.startswith("--")]
         after = f"({'after' if not flags else 'and with'} {' and '.join(others)})" if others else ""
         return " ".join([*flags, after] if after else flags)
@@ -102,6 +104,11 @@ class Outcome:
             said.append(f"interrupted: {stored}; continue with: {again}")
         elif self.empty:
             said += [f"stopped by the budget: {one.said}; {stored}" for one in self.empty]
+            if any(one.hopeless for one in self.empty):
+                said.append(
+                    "a call takes less when its answer is bounded: set max_completion_tokens (or"
+                    " max_tokens) in the target's params, and start anew"
+                )
             said.append(f"continue with: {again} {self._raised()}")
         elif self.overtime_s is not None:
             said.append(f"the {self.overtime_s:g} s of --max-time are over; {stored}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from evalkit.config.suite import load_suite, suite_names
 from evalkit.gate.bench import Bench
 from evalkit.gate.beside import is_beside
 from evalkit.gate.calibrated import foreseen
-from evalkit.gate.forecast import Forecast, alarms, forecast
+from evalkit.gate.forecast import Forecast, alarms, elsewhere, forecast
 from evalkit.gate.known import metrics_of
+from evalkit.gate.policy import waived
+from evalkit.gate.stored import targets_of
 from evalkit.runner.calibrating import load_records
 from evalkit.runner.repeats import repeats_of
 from evalkit.store import Store
@@ -41,7 +44,9 @@ def planned(project: Project, store: Store, name: str, *, runs: int) -> Planned:
     found: list[Forecast] = []
     records = load_records(project, run.suites)
     alpha = 0.05
-    for suite in (load_suite(project, one) for one in run.suites if one in known):
+    today = datetime.now(UTC).date()
+    for written in (load_suite(project, one) for one in run.suites if one in known):
+        suite = replace(written, gates=tuple(waived(one, today) for one in written.gates))
         alpha = suite.policy.alpha
         infos = metrics_of(run, suite.name)
         for of, target in stored.sides:
@@ -53,6 +58,7 @@ def planned(project: Project, store: Store, name: str, *, runs: int) -> Planned:
                     mode, why = foreseen(gates[one.gate].mode, bench.trust(gates[one.gate]))
                     note = "; ".join(said for said in (one.note, why) if said)
                     found.append(replace(one, mode=mode, note=note))
+        found += elsewhere(suite, targets_of(stored, suite.name))
     costs = np.concatenate([one.cost_usd for one in own.values()]) if own else np.empty(0)
     unknown = not len(costs) or bool(np.isnan(costs).all())
     return Planned(

@@ -1,9 +1,12 @@
-"""Before money is spent: whether the gates that must be proved can be, on the cases there are."""
+"""Before money is spent: whether gates that must be proved can be, and queries can be run."""
 
 from __future__ import annotations
 
+import re
+
 from evalkit.config.gate_metrics import known_metrics, metric_info
 from evalkit.config.spec import GateSpec, SuiteSpec
+from evalkit.config.tree import shown_path
 from evalkit.errors import UsageError
 from evalkit.gate.forecast import fewest_cases
 from evalkit.gate.stored import Stored
@@ -23,6 +26,23 @@ def refuse_unprovable(plan: Plan, rules: Rules, baseline: Stored | None) -> None
         for gate in spec.gates:
             if suite is not None and gate.mode == "prove" and not gate.cases and not gate.by:
                 _check(gate, spec, suite, baseline)
+
+
+def refuse_broken_queries(rules: Rules) -> None:
+    """Raise ``UsageError`` with file and line for a query that could not be run after the run."""
+    from evalkit.store.query import check_query
+
+    for spec in rules.specs:
+        for gate in spec.gates:
+            if gate.sql is None:
+                continue
+            try:
+                check_query(gate.query)
+            except UsageError as error:
+                line = re.search(r"LINE (\d+):", error.what)
+                place = f"{shown_path(gate.sql)}{f':{line[1]}' if line else ''}"
+                what = f"the query of gate {gate.id!r} cannot be run: {error.what}"
+                raise UsageError(what, where=place, hint=error.hint) from error
 
 
 def _check(gate: GateSpec, spec: SuiteSpec, suite: PlannedSuite, baseline: Stored | None) -> None:

@@ -419,7 +419,8 @@ def _engine(
     for lane in plan.fleet.lanes.values():
         lane.note = display.note
     ledger.on_empty = lambda purse: display.note(
-        f"the budget is reached ({purse.said}): no new calls"
+        f"the budget {'is too small' if purse.hopeless else 'is reached'} ({purse.said}): no new"
+        f" calls"
         f"{'' if purse.whole else ' to those it pays for'}; answers under way are waited for"
     )
     return engine, tallies

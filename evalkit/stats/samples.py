@@ -45,8 +45,9 @@ class TrialSample:
     ``ok`` tells whether the target answered, ``live`` whether the answer says anything about
     latency. Times are seconds, cost is US dollars: what the answers cost when they were made.
     ``spent_usd`` is what all trials together really took, failed ones and calls of unknown usage
-    included, ``saved_usd`` what the cache saved; ``None`` is unknown. ``error_classes`` counts
-    failures.
+    included, ``saved_usd`` what the cache saved; ``None`` is unknown. ``assumed_usd`` of the
+    spending is the most that calls of unknown usage can have taken, in ``assumed`` trials.
+    ``error_classes`` counts failures.
     """
 
     suite: str
@@ -61,6 +62,8 @@ class TrialSample:
     cost_usd: Sequence[float]
     error_classes: Mapping[str, int] = field(default_factory=dict)
     spent_usd: float | None = None
+    assumed_usd: float = 0.0
+    assumed: int = 0
     saved_usd: float | None = None
 
 

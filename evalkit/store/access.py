@@ -27,19 +27,20 @@ if TYPE_CHECKING:
 STORAGE_VERSION = "v1.4.0"
 """The file format of new stores: what DuckDB 1.4, the oldest release still supported, can read."""
 
-_CONFIG: dict[str, Any] = {
+READER: dict[str, Any] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
 }
+"""How every connection is opened; see ``lock``."""
 
-_WRITER: dict[str, Any] = {**_CONFIG, "threads": 1}
+_WRITER: dict[str, Any] = {**READER, "threads": 1}
 """A few thousand rows are written faster, and in less memory, by one thread than by several."""
 
 _COSTLY = "zstd,alp,alprd,chimp,patas"
 """Compressions that are not tried: they take time and save next to nothing of what is stored."""
 
-_FRUGAL: dict[str, Any] = {**_CONFIG, "threads": 1, "memory_limit": "64MB"}
+_FRUGAL: dict[str, Any] = {**READER, "threads": 1, "memory_limit": "64MB"}
 
 ROW_GROUP = 8_192
 """Rows that DuckDB keeps together, and writes again together when some are added.
@@ -50,6 +51,13 @@ thousand that come.
 
 _process_locks: dict[Path, threading.RLock] = {}
 _process_locks_guard = threading.Lock()
+
+
+def lock(connection: DuckDBPyConnection) -> None:
+    """Let a connection reach for nothing else on the machine, for good."""
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def _process_lock(path: Path) -> threading.RLock:
@@ -134,7 +142,7 @@ class Access:
         if self._held is not None and self._held[0] == threading.get_ident():
             yield self._held[1]
             return
-        config = _FRUGAL if frugal and os.access(self.path.parent, os.W_OK) else _CONFIG
+        config = _FRUGAL if frugal and os.access(self.path.parent, os.W_OK) else READER
         deadline = time.monotonic() + self.patience_s
         with _process_lock(self.path):
             connection = self._open_reader(deadline, config)
@@ -188,9 +196,7 @@ class Access:
         import duckdb
 
         connection = duckdb.connect(str(self.path), read_only=True, config=config)
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
+        lock(connection)
         return connection
 
     def _writer(self) -> DuckDBPyConnection:

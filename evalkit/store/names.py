@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,13 @@ def run_named(
         raise UsageError(
             f"{name!r} could be {len(found)} runs", where=where, hint=f"one of: {shown}"
         )
-    raise UnknownName("run", name, [*ids, "latest"], where=where)
+    error = UnknownName("run", name, [*ids, "latest"], where=where)
+    near = get_close_matches(name, [*ids, "latest"], n=2, cutoff=0.6)
+    newest = [one for one in ids if one not in near][: 4 - len(near)]
+    told = [f"did you mean {' or '.join(map(repr, near))}?"] if near else []
+    told += [f"the newest: {', '.join(newest)}"] if newest else []
+    error.hint = "; ".join([*told, "all: evalkit runs"]) if ids else "none is stored: evalkit run"
+    raise error
 
 
 def case_named(rows: Sequence[Mapping[str, Any]], case: str) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
+from evalkit.store.access import READER, lock
+from evalkit.store.migrate import migrate
 from evalkit.store.reads import single, table
 
 if TYPE_CHECKING:
@@ -90,6 +93,16 @@ def count_rows(
         error.what = re.sub(r"LINE (\d+)", lambda one: f"LINE {int(one[1]) - 1}", error.what)
         raise
     return int(row["n"])
+
+
+def check_query(sql: str, *, limit_s: float = 30.0) -> None:
+    """Raise ``UsageError`` for a gate's query that cannot be run, found on a store without rows."""
+    import duckdb
+
+    with duckdb.connect(config=dict(READER)) as connection:
+        migrate(connection, Path(":memory:"))
+        lock(connection)
+        count_rows(connection, sql, {"run": "", "baseline": ""}, limit_s=limit_s)
 
 
 def _interruptible(

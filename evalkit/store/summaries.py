@@ -26,6 +26,7 @@ done AS (
         count(*) FILTER (status = 'error') AS errors,
         sum(coalesce(spent_usd, 0) + coalesce(assumed_usd, 0))
             FILTER (spent_usd IS NOT NULL OR assumed_usd > 0) AS cost_usd,
+        coalesce(sum(assumed_usd), 0) AS assumed_usd,
         count(*) FILTER (status = 'ok' AND cost_usd IS NULL) AS unpriced,
         sum(saved_usd) AS saved_usd
     FROM trials SEMI JOIN chosen USING (run_id) GROUP BY run_id
@@ -51,6 +52,7 @@ means AS (
 SELECT chosen.run_id, project, kind, status, started_at, finished_at, suites,
     coalesce(systems.targets, []) AS targets, planned, coalesce(cases, 0) AS cases,
     coalesce(trials, 0) AS trials, coalesce(errors, 0) AS errors, cost_usd,
+    coalesce(assumed_usd, 0) AS assumed_usd,
     coalesce(unpriced, 0) AS unpriced, saved_usd,
     first_scorer.scorer AS scorer, means.scores AS scores,
     git_commit, coalesce(git_dirty, false) AS git_dirty, user_name, settings->>'shard' AS shard
@@ -282,6 +284,8 @@ def _trials(
         connection,
         "SELECT suite, target, sum(coalesce(spent_usd, 0) + coalesce(assumed_usd, 0))"
         " FILTER (spent_usd IS NOT NULL OR assumed_usd > 0) AS spent_usd,"
+        " coalesce(sum(assumed_usd), 0) AS assumed_usd,"
+        " count(*) FILTER (assumed_usd > 0) AS assumed,"
         " sum(saved_usd) AS saved_usd FROM trials WHERE run_id = ? GROUP BY suite, target",
         [run.id],
     )

@@ -51,6 +51,15 @@ def test_suites_are_added_for_a_target_and_its_own_prompt(project, capsys):
     assert run_command(["attack", "add", "-t", "span"]) == 2
     assert "already there, and not the same" in capsys.readouterr().err
     assert edited.read_text().endswith("# mine\n")
+    assert run_command(["attack", "list"]) == 0
+    frozen = project / "golden/adversarial/jailbreak.jsonl"
+    before = frozen.read_bytes()
+    frozen.write_bytes(before + before.splitlines()[0] + b"\n")
+    capsys.readouterr()
+    assert run_command(["attack", "list"]) == 2
+    assert "edited" in capsys.readouterr().out
+    assert run_command(["attack", "list", "--json"]) == 2
+    frozen.write_bytes(before)
     assert run_command(["attack", "add", "-t", "span", "--force"]) == 0
     assert not edited.read_text().endswith("# mine\n")
 

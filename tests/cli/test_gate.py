@@ -198,6 +198,11 @@ def test_diff_names_the_cases_worst_first(repository, capsys):
     assert run_command(["diff", "--json", "latest", "latest~1"]) == ExitCode.PASS
     (compared,) = json.loads(capsys.readouterr().out)
     assert (compared["regressed"], compared["improved"]) == (0, 2)
+    assert run_command(["diff", "latest"]) == ExitCode.USAGE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "both are the run 20261121-110000-bbbb" in told.err
+    assert "evalkit diff latest~1 latest" in told.err
 
 
 def test_a_promoted_baseline_is_enough_without_its_run(repository, capsys):
@@ -209,6 +214,8 @@ def test_a_promoted_baseline_is_enough_without_its_run(repository, capsys):
     assert run_command(["baseline", "list", "--json"]) == ExitCode.PASS
     out = capsys.readouterr().out
     assert "20261121-100000-aaaa" in out
+    assert run_command(["gate", "-b", "file:baselines/release.json"]) == ExitCode.USAGE
+    assert "'file:baselines/release.json' is the candidate itself" in capsys.readouterr().err
     repository.store.path.unlink()
     repository.run("20261121-110000-bbbb", repository.change, worse=range(60))
     code, verdict = judged(capsys, "--baseline", "file:baselines/release.json")
@@ -218,8 +225,10 @@ def test_a_promoted_baseline_is_enough_without_its_run(repository, capsys):
     path.write_text(path.read_text().replace('"project": "support-bot"', '"project": "other"'))
     assert run_command(["gate", "-b", "file:baselines/release.json"]) == ExitCode.USAGE
     assert "the baseline is damaged" in capsys.readouterr().err
-    assert run_command(["baseline", "list"]) == ExitCode.PASS
+    assert run_command(["baseline", "list"]) == ExitCode.USAGE
     assert "does not match its hash" in capsys.readouterr().out
+    assert run_command(["baseline", "list", "--json"]) == ExitCode.USAGE
+    assert json.loads(capsys.readouterr().out)[0]["problem"]
 
 
 @pytest.mark.parametrize(
@@ -286,8 +295,21 @@ def test_the_plan_takes_cases_and_noise_from_the_store(repository, capsys):
     quality = told["forecasts"][0]
     assert (quality["gate"], quality["cases"], quality["measured"]) == ("quality", 90, True)
     assert 0 < quality["noise"] < 0.05
+    # two runs that are equal: the self-test of the same runs sees as much
+    assert quality["seen"] == 0.0
+    gates = [one["gate"] for one in told["forecasts"]]
+    assert list(dict.fromkeys(gates)) == ["quality", "likeness", "corpus", "languages", "rows"]
+    groups = [one for one in told["forecasts"] if one["gate"] == "languages"]
+    assert {one["where"]: one["cases"] for one in groups} == {
+        f"lang={one}": 30 for one in ("de", "en", "es")
+    }
+    assert run_command(["gate", "--self-test", "--json"]) == ExitCode.PASS
+    assert json.loads(capsys.readouterr().out)["flips"] == 0.0
     assert run_command(["plan"]) == ExitCode.PASS
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "noise is seen in stored repeats, 2 trials of each case" in shown
+    assert "corpus: not forecast, a score of all answers together" in shown
+    assert "a fact is what the run itself shows" in shown
     assert "of 100 gated runs a month at most 10.0 fail by chance" in shown
 
 

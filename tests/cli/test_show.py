@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from example_runs import START, example_run, example_trials
 from stored_project import FIRST, SECOND, make_project, make_runs
 
 from evalkit.cli.app import run_command
+from evalkit.model import RunStatus
+from evalkit.report import words
+from evalkit.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +83,47 @@ def test_names_that_are_wrong(
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.out == ""
+
+
+def test_an_unknown_run_is_told_the_nearest_and_the_newest(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(project / ".evalkit" / "evalkit.duckdb")
+    for day in range(1, 15):
+        old = START - timedelta(days=day)
+        store.create_run(example_run(f"{old:%Y%m%d}-101112-beef", started_at=old))
+    assert run_command(["show", f"{SECOND[:-1]}_"]) == 2
+    assert f"did you mean '{SECOND}'" in capsys.readouterr().err
+    assert run_command(["show", "zzz"]) == 2
+    said = capsys.readouterr().err
+    assert f"the newest: {SECOND}, {FIRST}, " in said
+    assert "beef" in said
+    assert f"{START - timedelta(days=14):%Y%m%d}" not in said, "the oldest is the last one wanted"
+    assert "all: evalkit runs" in said
+
+
+def test_what_is_assumed_of_lost_answers_is_told_apart(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(project / ".evalkit" / "evalkit.duckdb")
+    start = START + timedelta(hours=9)
+    name = "20261121-183000-dead"
+    store.create_run(example_run(name, started_at=start))
+    trials = list(example_trials(name, cases=3))
+    known = sum(one.spend.usd or 0.0 for one in trials)
+    for place in (0, 1):
+        spend = replace(trials[place].spend, assumed_usd=0.033)
+        trials[place] = replace(trials[place], spend=spend, after_kill=True)
+    store.append(trials)
+    store.finish_run(name, RunStatus.COMPLETE, start + timedelta(seconds=9))
+    assert run_command(["show", name]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    lost = "of which $0.0660 assumed for calls of 2 trials whose answer was lost"
+    assert f"cost {words.money(known + 0.066)}, {lost}" in shown
+    assert run_command(["show", name, "--json"]) == 0
+    view = json.loads(capsys.readouterr().out)
+    assert (view["assumed_usd"], view["assumed"]) == (pytest.approx(0.066), 2)
+    assert run_command(["show", "latest~1"]) == 0
+    assert "assumed" not in capsys.readouterr().out
+    assert run_command(["runs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["assumed_usd"] == pytest.approx(0.066)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from evalkit.config.gate_metrics import known_metrics
-from evalkit.gate.forecast import ASSUMED, alarms, forecast
+from evalkit.gate.forecast import ASSUMED, alarms, elsewhere, forecast
 from evalkit.stats.planning import pass_power, smallest_drop, smallest_suite_drop, structural_cases
 from tests.gate.benches import gate, limit, side, suite
 
@@ -38,6 +40,7 @@ def test_with_repeats_the_noise_is_measured():
 
 def test_no_disagreement_in_a_few_trials_is_not_no_noise():
     (one,) = told(side([[1.0, 1.0]] * 8), gate("pass.rate", limit("max_drop", 0.1)))
+    assert (one.seen, one.trials) == (0.0, 2), "what a self-test of the same runs says"
     assert one.noise == pytest.approx(0.25)
     assert one.visible > 0.2
     assert one.power < 0.5
@@ -78,3 +81,78 @@ def test_false_alarms_count_every_proof_and_the_guards_once():
         gate(id="e", mode="advisory"),
     ]
     assert alarms(told(side([[1.0]] * 50), *gates), 100, 0.05) == pytest.approx(15)
+
+
+def languages(*sizes):
+    tags = [
+        name for name, n in zip(("de", "en", "es", "fr"), sizes, strict=False) for _ in range(n)
+    ]
+    return side([[1.0]] * sum(sizes), tags={"lang": tags})
+
+
+def test_a_gate_by_a_tag_is_told_of_every_group_with_its_own_cases():
+    drop = limit("max_drop", 0.1)
+    found = told(languages(60, 90, 20), gate("pass.rate", drop, by=("lang",)))
+    assert [(one.where, one.cases) for one in found] == [
+        ("lang=de", 60),
+        ("lang=en", 90),
+        ("lang", 20),
+    ]
+    assert [one.power for one in found[:2]] == pytest.approx(
+        [pass_power(n, ASSUMED, 0.1) for n in (60, 90)]
+    )
+    assert found[2].kind == "unjudged"
+    assert found[2].power == 0.0
+    assert found[2].note == "groups below 30 cases are not judged: es (20)"
+    # no group may err more often: each that is judged is one more chance, and no other
+    proofs = told(languages(60, 90, 20), gate("pass.rate", drop, by=("lang",), mode="prove"))
+    assert alarms(proofs, 100, 0.05) == pytest.approx(10)
+    (none,) = told(languages(60), gate("pass.rate", drop, by=("tier",)))
+    assert (none.kind, none.note) == ("unjudged", "no case has the tag 'tier'")
+
+
+def test_a_gate_on_some_cases_is_told_of_those():
+    drop = limit("max_drop", 0.1)
+    chosen, left, unknown = told(
+        languages(60, 90),
+        gate("pass.rate", drop, id="de", cases=("tag:lang=de",)),
+        gate("pass.rate", drop, id="left", left_out=("case-00000",)),
+        gate("pass.rate", drop, id="unknown", cases=("tag:tier",)),
+    )
+    assert (chosen.cases, left.cases) == (60, 149)
+    assert (unknown.kind, unknown.note) == ("unjudged", "no case is 'tag:tier'")
+
+
+def test_every_gate_has_a_row_with_what_is_known_or_why_nothing_is():
+    gates = (
+        gate("", limit("must", 0), id="must", cases=("tag:lang=de",)),
+        gate("cost.total", limit("total", 1.0), id="bill"),
+        gate("pass.rate", limit("max_gap", 0.1), id="gap", by=("lang",)),
+        gate("pass.rate", limit("max_gap", 0.1), id="one", by=("lang",), min_cases=80),
+        gate("cost.mean", limit("max_rise", 0.1, relative=True), id="cost"),
+        gate("pass.rate", limit("min", 0.9), id="floor"),
+        gate("latency.ttft.p95", limit("max", 2.0), id="first"),
+        gate("rouge.mean", limit("max_drop", 0.1), id="gone"),
+    )
+    found = told(languages(60, 90), *gates)
+    assert [one.gate for one in found] == [
+        *("must", "bill", "gap", "one", "one", "cost", "floor", "first", "gone"),
+    ]
+    of = {one.gate: one for one in found}
+    assert [name for name, one in of.items() if one.kind == "fact"] == ["must", "bill"]
+    assert of["must"].cases == 60
+    assert [name for name, one in of.items() if one.why] == ["gap", "cost", "floor", "first"]
+    needs = [one.note for one in found if one.gate == "one"]
+    assert needs[0] == "a gap needs two groups of 80 cases, there are 1"
+    assert of["gone"].note == "this run has no metric 'rouge.mean'"
+    assert all(one.why or one.note or one.kind == "fact" for one in found)
+
+
+def test_gates_that_no_target_of_the_run_answers():
+    query = gate("", limit("sql", 0), id="rows", sql=Path("gates/rows.sql"))
+    other = gate("pass.rate", id="other", target="large")
+    asked = suite(query, other, gate("pass.rate", id="mine", target="bot"), gate(id="all"))
+    assert [one.gate for one in forecast(asked, "bot", languages(60), INFOS)] == ["mine", "all"]
+    rows, gone = elsewhere(asked, ["bot"])
+    assert (rows.gate, rows.kind) == ("rows", "fact")
+    assert (gone.gate, gone.note) == ("other", "is about target 'large', which was not run")

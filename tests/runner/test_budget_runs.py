@@ -52,9 +52,9 @@ def test_a_run_stops_at_its_budget_and_goes_on_with_a_larger_one(small: SmallPro
         assert len(server.seen) == asked
         with pytest.raises(BudgetStop, match="nothing is left to spend") as caught:
             small.resume(max_usd=0.1)
-        assert caught.value.hint == (
-            f"allow more: evalkit run --resume {first.run_id} --max-usd 0.2"
-        )
+        hint, _, more = (caught.value.hint or "").rpartition(" ")
+        assert hint == f"allow more: evalkit run --resume {first.run_id} --max-usd"
+        assert float(more) > spent["usd"], "twice the flag would still be spent already"
         rest = small.resume(max_usd=10)
         assert rest.exit_code is ExitCode.PASS
         assert (rest.kept, rest.answered) == (asked, 60 - asked)
@@ -253,3 +253,22 @@ def test_the_budget_ends_a_process_with_5(small: SmallProject) -> None:
     assert "the budget is reached" in said
     assert "--max-usd 0.8" in said.strip().splitlines()[-1]
     assert "STOPPED" in out.upper()
+
+
+@pytest.mark.parametrize(("flag", "cap"), [("max_usd", 0.001), ("max_tokens", 5)])
+def test_a_cap_below_one_call_says_so_and_what_it_advises_is_enough(
+    small: SmallProject, flag: str, cap: float
+) -> None:
+    with ModelServer() as server:
+        small.write({"t": priced(server.openai)}, rows(12))
+        first = small.run(**{flag: cap})
+        assert (first.exit_code, len(server.seen)) == (ExitCode.BUDGET, 0)
+        said, bound, advice = first.lines()
+        assert "one call may take up to " in said
+        assert f", more than all of {'$0.001' if flag == 'max_usd' else '5 tokens'} (--max" in said
+        assert "are spent" not in said
+        assert "max_completion_tokens" in bound
+        name, _, value = advice.rpartition(" ")
+        assert name.endswith(f"--resume {first.run_id} --{flag.replace('_', '-')}")
+        rest = small.resume(**{flag: float(value) if flag == "max_usd" else int(value)})
+        assert (rest.exit_code, rest.answered) == (ExitCode.PASS, 12)

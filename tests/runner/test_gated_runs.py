@@ -228,3 +228,32 @@ def test_a_query_without_end_is_stopped(project, server):
     assert time.monotonic() - begun < 20
     sql = "SELECT case_id FROM trials WHERE run_id = $run -- all;\n;"
     assert project.store.offending(sql, run=run, baseline=None) == 2
+
+
+@pytest.mark.parametrize(
+    ("sql", "said", "place"),
+    [
+        ("SELECT case_id FROM trials\nWHERE nothing = 1\n", "nothing", "gates/rows.sql:2"),
+        ("SELECT * FROM read_csv('/etc/hostname')", "disabled", "gates/rows.sql:1"),
+        ("SELECT getenv('HOME')", "getenv", "gates/rows.sql:1"),
+        ("SELEC", "syntax error", "gates/rows.sql:1"),
+        ("DELETE FROM trials", "must be one SELECT", "gates/rows.sql"),
+    ],
+)
+def test_a_query_that_cannot_be_run_is_refused_before_the_first_call(
+    project, server, capsys, sql, said, place
+):
+    gates = project.folder / "gates"
+    gates.mkdir()
+    gate = {"id": "rows", "sql": "gates/rows.sql"}
+    project.write({"t": wire(server.openai, api_key="none")}, rows(2), suite={"gates": [gate]})
+    (gates / "rows.sql").write_text(sql)
+    assert run_command(["run", "--gate", "--no-progress"]) == ExitCode.USAGE
+    shown = capsys.readouterr().err
+    assert "the query of gate 'rows' cannot be run: " in shown
+    assert said in shown
+    assert f"at {place}\n" in shown
+    assert not server.seen
+    (gates / "rows.sql").write_text("SELECT case_id FROM trials WHERE run_id = $run AND trial > 9")
+    assert run_command(["run", "--gate", "--no-progress"]) == ExitCode.PASS
+    assert len(server.seen) == 2

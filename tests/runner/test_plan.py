@@ -221,3 +221,13 @@ def test_the_commit_is_recorded_and_nothing_of_the_repository_runs(small: SmallP
     state = git_state(folder)
     assert state is not None
     assert state.dirty
+    (folder / "prompts" / "new.j2").unlink()
+    (folder / "reports").mkdir()
+    (folder / "reports" / "a-run.html").write_text("<html>")
+    state = git_state(folder)
+    assert state is not None
+    assert not state.dirty, "a page that evalkit wrote is no change of what is run"
+    (folder / "reports" / "cases.jsonl").write_text("{}")
+    state = git_state(folder)
+    assert state is not None
+    assert state.dirty

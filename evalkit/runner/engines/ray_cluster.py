@@ -442,7 +442,7 @@ class RayEngine:
         for purse, state in zip(self.ledger.purses, states, strict=True):
             purse.spent = state.spent
             if state.empty and not purse.empty:
-                purse.empty = True
+                purse.empty, purse.wanted = True, state.wanted
                 self.ledger.on_empty(purse)
                 for source in self._sources.values():
                     account = source.driven.lane.account

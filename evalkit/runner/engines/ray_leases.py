@@ -34,13 +34,14 @@ class PurseState:
     whole: bool
     judge: bool
     empty: bool = False
+    wanted: float = 0.0
 
     def purse(self) -> Purse:
         """A purse like it, from which nothing is held."""
         purse = Purse(
             name=self.name, unit=self.unit, limit=self.limit, spent=self.spent, whole=self.whole
         )
-        purse.empty = self.empty
+        purse.empty, purse.wanted = self.empty, self.wanted
         return purse
 
 
@@ -55,6 +56,7 @@ def purse_states(ledger: Ledger) -> list[PurseState]:
             whole=one.whole,
             judge=ledger.is_judges(one),
             empty=one.empty,
+            wanted=one.wanted,
         )
         for one in ledger.purses
     ]
