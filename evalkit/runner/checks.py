@@ -92,7 +92,13 @@ def check_reach(suite: PlannedSuite, fleet: Fleet) -> list[str]:
 
     An attack that nobody sees always holds, and says nothing: its cases stay undecided.
     """
-    shown, first, warnings = shown_by(fleet, [suite.spec]), suite.survey.first, []
+    shown, first = shown_by(fleet, [suite.spec]), suite.survey.first
+    brought = {one for case in first for one in (*case.inputs, "context")}
+    warnings = [
+        f"attack_in of {suite.name!r} names {one!r}, which none of {len(first):,} cases brings"
+        for one in suite.spec.attack_in
+        if one not in brought
+    ]
     for name in suite.targets:
         unseen = Counter(one for case in first for one in shown.unseen(suite.name, name, case))
         hidden = shown.hidden(suite.name, unseen)
