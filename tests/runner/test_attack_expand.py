@@ -205,7 +205,7 @@ def test_a_run_reads_what_was_expanded_and_refuses_an_edit(project, capsys):
         file.write("\n")
     assert run_command(["run", "inject", "--quiet"]) == 2
     assert "is not the file that was frozen" in capsys.readouterr().err
-    assert run_command(["attack", "list", "--json"]) == 0
+    assert run_command(["attack", "list", "--json"]) == 2
     (found,) = json.loads(capsys.readouterr().out)
     assert found["state"] == "edited"
     assert run_command(["attack", "show", "inject"]) == 0

@@ -115,7 +115,8 @@ def test_names_resolve_to_runs(store: Store) -> None:
         store.resolve("latest~3")
     with pytest.raises(UnknownName) as unknown:
         store.resolve("20261121-abfg")
-    assert unknown.value.hint == "did you mean '20261121-abff'?"
+    assert unknown.value.hint.startswith("did you mean '20261121-abff'")
+    assert unknown.value.hint.endswith("; all: evalkit runs")
 
 
 def test_cases_are_found_by_parts_of_their_names(store: Store) -> None:
