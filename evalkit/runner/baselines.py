@@ -25,9 +25,13 @@ def read_baseline(path: Path) -> Stored:
     shown = str(shown_path(path))
     try:
         content = path.read_bytes()
-    except FileNotFoundError as error:
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        what = f"the baseline cannot be read: {(error.strerror or str(error)).lower()}"
         raise UsageError(
-            "there is no such baseline", where=shown, hint="see: evalkit baseline list"
+            "there is no such baseline" if missing else what,
+            where=shown,
+            hint="see: evalkit baseline list",
         ) from error
     return thawed(content, shown)
 

@@ -152,6 +152,12 @@ def test_as_many_other_cases_are_no_repeats_and_a_difference_that_is_named(repos
     assert "2 stored runs of one configuration" not in said.out + said.err
 
 
+def test_a_folder_is_no_baseline(repository, capsys):
+    repository.run("20261121-100000-aaaa", repository.main)
+    assert run_command(["gate", "--baseline", "file:"]) == ExitCode.USAGE
+    assert "the baseline cannot be read: is a directory" in capsys.readouterr().err
+
+
 def test_chosen_cases_are_promoted_only_by_force(repository, capsys):
     repository.run("20261121-100000-aaaa", repository.main, cases=range(30), chosen={"limit": 30})
     assert run_command(["baseline", "promote", "latest"]) == ExitCode.USAGE
