@@ -137,9 +137,8 @@ def test_workers_leave_undecided_what_a_prompt_hides(small: SmallProject) -> Non
         {**case, "id": "open", "question": "Say PLUM-31."},
     ]
     with ModelServer() as server:
-        small.write(
-            {"t": wire(server.openai)}, cases, scorers=["marker"], suite={"kind": "adversarial"}
-        )
+        suite = {"kind": "adversarial", "attack_in": ["context"]}
+        small.write({"t": wire(server.openai)}, cases, scorers=["marker"], suite=suite)
         code, run_id, said = on_ray(small, "s")
     assert code == 0, said
     trials = small.store.trials(run_id, "s", "t")
