@@ -11,6 +11,7 @@ import numpy as np
 
 from evalkit.config.gate_metrics import MetricInfo, metric_info
 from evalkit.config.spec import GateLimit, GateMode, GateSpec, SuiteSpec
+from evalkit.gate.groups import too_few, unjudged
 from evalkit.gate.measure import Measured, deciding, measure
 from evalkit.gate.pairing import alone
 from evalkit.gate.question import POWER_Z
@@ -169,7 +170,7 @@ def _limit(  # noqa: PLR0917 - one call, above
             continue
         sizes = {name: int(one.sum()) for name, one in groups.items() if one.any()}
         large = [name for name, n in sizes.items() if n >= gate.min_cases]
-        small = [f"{name} ({n:,})" for name, n in sizes.items() if n < gate.min_cases]
+        small = {name: n for name, n in sizes.items() if n < gate.min_cases}
         if kind == "max_gap":
             found.append(_gap(replace(row, where=tag), [sizes[one] for one in large], gate))
         else:
@@ -178,10 +179,9 @@ def _limit(  # noqa: PLR0917 - one call, above
                 for one in large
             ]
         if small:
-            listed = ", ".join(small[:6]) + (f" and {len(small) - 6} more" if small[6:] else "")
-            said = f"groups below {gate.min_cases:,} cases are not judged: {listed}"
-            n = sum(n for n in sizes.values() if n < gate.min_cases)
-            found.append(replace(_unjudged(replace(row, where=tag), said), cases=n))
+            said = unjudged(small, gate.min_cases)
+            one = _unjudged(replace(row, where=tag), said)
+            found.append(replace(one, cases=sum(small.values())))
     return found
 
 
@@ -192,8 +192,7 @@ def _unjudged(row: Forecast, note: str) -> Forecast:
 def _gap(row: Forecast, sizes: Sequence[int], gate: GateSpec) -> Forecast:
     row = replace(row, cases=sum(sizes))
     if len(sizes) < 2:
-        said = f"a gap needs two groups of {gate.min_cases:,} cases, there are {len(sizes)}"
-        return _unjudged(row, said)
+        return _unjudged(row, too_few(len(sizes), gate.min_cases))
     return replace(row, why="it depends on how far apart the groups are")
 
 

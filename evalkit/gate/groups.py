@@ -48,8 +48,7 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
         inside |= mask
     n = int(inside.sum())
     if len(kept) < 2:
-        said = f"a gap needs two groups of {question.gate.min_cases} cases, there are {len(kept)}"
-        return question.error(said, n=n, notes=note)
+        return question.error(too_few(len(kept), question.gate.min_cases), n=n, notes=note)
     missing = int((after.incomplete() & inside).sum())
     refused = too_much_missing(question, missing, n)
     if refused is not None:
@@ -96,12 +95,21 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
 
 def too_small(question: Question, groups: Mapping[str, int]) -> GateResult:
     """One result for all groups of a tag that have too few cases to be judged, with how many."""
-    least = question.gate.min_cases
     return question.result(
         status=Status.INCONCLUSIVE,
         n=sum(groups.values()),
-        reason=f"groups below {least:,} cases are not judged: {_listed(groups)}",
+        reason=unjudged(groups, question.gate.min_cases),
     )
+
+
+def unjudged(groups: Mapping[str, int], least: int) -> str:
+    """Which groups, with their numbers of cases, have too few to be judged."""
+    return f"groups below {least:,} cases are not judged: {_listed(groups)}"
+
+
+def too_few(groups: int, least: int) -> str:
+    """Why no gap is judged between so many groups with at least ``least`` cases."""
+    return f"a gap needs two groups of {least:,} cases, there are {groups:,}"
 
 
 def _listed(groups: Mapping[str, int]) -> str:
