@@ -15,8 +15,9 @@ from evalkit.gate.groups import too_few, unjudged
 from evalkit.gate.measure import Measured, deciding, measure
 from evalkit.gate.pairing import alone
 from evalkit.gate.question import POWER_Z
-from evalkit.gate.rules import FACT
+from evalkit.gate.rules import CHANGES, FACT
 from evalkit.gate.selection import Cases
+from evalkit.stats.clusters import MIN_CLUSTERS, can_prove
 from evalkit.stats.intervals import SPARSE
 from evalkit.stats.planning import (
     cases_to_pass,
@@ -28,7 +29,7 @@ from evalkit.stats.planning import (
 )
 from evalkit.stats.quantiles import samples_for_quantile, samples_for_ratio
 from evalkit.stats.repeats import disagreement
-from evalkit.stats.sides import Side
+from evalkit.stats.sides import Bools, Numbers, Side
 from evalkit.stats.single_rates import cases_for_ceiling
 
 ASSUMED = 0.08
@@ -117,7 +118,7 @@ def fewest_cases(
         return cases_for_ceiling(1 - limit.value if limit.kind == "min" else limit.value,
                                  alpha=alpha)  # fmt: skip
     share = limit.value / info.spread if math.isfinite(info.spread) else 0.0
-    change = limit.kind in {"max_drop", "max_rise"} and not limit.relative
+    change = limit.kind in CHANGES and not limit.relative
     if change and 0 < share < 1 and population and info.kind != "corpus":
         return structural_cases(share, alpha=alpha)
     return None
@@ -154,14 +155,21 @@ def _limit(  # noqa: PLR0917 - one call, above
     if problem:
         return [_unjudged(row, problem)]
     row = replace(row, metric=info.name)
+    tag = suite.policy.cluster
+    clusters = cases.clusters(tag) if tag and info.kind in {"rate", "mean"} else None
     measured = measure(info, side, cases.pairing.candidate, deciders=deciders)
     mask &= ~cases.any_of(gate.left_out)
     if info.kind != "quantile":
         mask &= measured.concerned
     if kind == "must":
         return [replace(row, kind="fact", cases=int(mask.sum()))]
+
+    def on(where: str, kept: Bools) -> Forecast:
+        mine = None if clusters is None else clusters[kept]
+        return _on(replace(row, where=where), suite, info, measured.of_cases(kept), mine)
+
     if not gate.by:
-        return [_on(row, suite, info, measured.of_cases(mask))]
+        return [on("", mask)]
     found = []
     for tag in gate.by:
         groups = {name: mask & one for name, one in cases.groups(tag).items()}
@@ -174,10 +182,7 @@ def _limit(  # noqa: PLR0917 - one call, above
         if kind == "max_gap":
             found.append(_gap(replace(row, where=tag), [sizes[one] for one in large], gate))
         else:
-            found += [
-                _on(replace(row, where=f"{tag}={one}"), suite, info, measured.of_cases(groups[one]))
-                for one in large
-            ]
+            found += [on(f"{tag}={one}", groups[one]) for one in large]
         if small:
             said = unjudged(small, gate.min_cases)
             one = _unjudged(replace(row, where=tag), said)
@@ -196,20 +201,28 @@ def _gap(row: Forecast, sizes: Sequence[int], gate: GateSpec) -> Forecast:
     return replace(row, why="it depends on how far apart the groups are")
 
 
-def _on(row: Forecast, suite: SuiteSpec, info: MetricInfo, part: Measured) -> Forecast:
-    """One limit on the cases that were measured."""
+def _on(
+    row: Forecast,
+    suite: SuiteSpec,
+    info: MetricInfo,
+    part: Measured,
+    clusters: Numbers | None,
+) -> Forecast:
+    """One limit on the cases that were measured, with the cluster of each."""
     limit, n = row.limit, part.cases
     row = replace(row, cases=n)
     if info.kind == "total":
         return replace(row, kind="fact")
     if not n:
         return _unjudged(row, f"no case says anything of {info.name}")
+    if clusters is not None:
+        return _clustered(row, suite, info, clusters)
     least = fewest_cases(limit, info, alpha=suite.policy.alpha, population=False)
     if least is not None:
         row = _with_least(row, least)
         far = "it depends on how far the level is from its limit"
         return replace(row, why="" if row.note else _SLOWER if limit.kind == "max_rise" else far)
-    if limit.kind not in {"max_drop", "max_rise"}:
+    if limit.kind not in CHANGES:
         return replace(row, why="it depends on how far the level is from its limit")
     share = limit.value / info.spread if math.isfinite(info.spread) else 0.0
     if limit.relative or not 0 < share < 1:
@@ -217,6 +230,19 @@ def _on(row: Forecast, suite: SuiteSpec, info: MetricInfo, part: Measured) -> Fo
     if info.kind == "corpus":
         return replace(row, why="a score of all answers together has no noise of single cases")
     return _change(row, share, info, part, suite)
+
+
+def _clustered(row: Forecast, suite: SuiteSpec, info: MetricInfo, clusters: Numbers) -> Forecast:
+    """A limit on cases that hang together: how much they do, no run alone can tell."""
+    if row.limit.kind in CHANGES:
+        least = fewest_cases(row.limit, info, alpha=suite.policy.alpha, population=True)
+        row = row if least is None else _with_least(row, least)
+    count = len(np.unique(clusters))
+    if row.mode == "prove" and not can_prove(clusters.tolist()):
+        few = f"can never pass: {count:,} of {MIN_CLUSTERS} clusters"
+        row = replace(row, power=0.0, note="; ".join(one for one in (row.note, few) if one))
+    hang = f"it depends on how much the cases of one {suite.policy.cluster} change together"
+    return replace(row, why="" if row.note else hang)
 
 
 _SLOWER = "it depends on how much the times vary; it blocks only in a run with --interleave"

@@ -111,6 +111,34 @@ def test_a_gate_by_a_tag_is_told_of_every_group_with_its_own_cases():
     assert (none.kind, none.note) == ("unjudged", "no case has the tag 'tier'")
 
 
+def test_of_cases_that_hang_together_only_what_holds_of_any_is_told():
+    tags = {"doc": [f"d{n // 10}" for n in range(60)]}
+    gates = [
+        gate("pass.rate", limit("max_drop", 0.1), id="drop"),
+        gate("pass.rate", limit("max_drop", 0.02), id="small"),
+        gate("pass.rate", limit("min", 0.9), id="floor", mode="prove"),
+        gate("latency.p95", limit("max", 2.0), id="slow"),
+    ]
+    seen = side([[1.0]] * 60, tags=tags)
+    alone = told(seen, *gates)
+    together = forecast(suite(*gates, cluster="doc"), "bot", seen, INFOS)
+    assert alone[0].power
+    assert [(one.power, one.enough, one.visible) for one in together] == [
+        (None, None, None),
+        (0.0, None, None),
+        (0.0, None, None),
+        (None, None, None),
+    ]
+    assert [one.note for one in together] == [
+        "",
+        "can never pass: 60 of 133 cases",
+        "can never pass: 6 of 8 clusters",
+        "",
+    ]
+    assert together[0].why == "it depends on how much the cases of one doc change together"
+    assert together[3] == alone[3], "a quantile is judged over all cases"
+
+
 def test_a_gate_on_some_cases_is_told_of_those():
     drop = limit("max_drop", 0.1)
     chosen, left, unknown = told(
