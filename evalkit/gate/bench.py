@@ -342,9 +342,11 @@ class Bench:
         if info.source == "pass" and not self.deciders:
             return "no scorer of this suite decides whether an answer passes"
         if info.source in ATTACKS and not judging(info, self.deciders):
+            reasons = [pair for one in self.after.scores.values() for pair in one.reasons.items()]
+            why = max(reasons, key=lambda pair: pair[1], default=("", 0))[0]
             return (
-                "no scorer of this suite decided it; to see why:"
-                f" evalkit show {self.candidate.id} --suite {self.suite.name}"
+                f"no scorer of this suite decided it{why and f': {why}'};"
+                f" evalkit show {self.candidate.id} --suite {self.suite.name} shows each"
             )
         return ""
 

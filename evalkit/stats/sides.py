@@ -26,7 +26,7 @@ class SideScores:
     ``passed`` is 1, 0, or −1 where the scorer did not decide. ``unscored`` marks rows it could not
     judge; a row without a value that is not marked failed. ``stats`` has a row of sufficient
     statistics a trial, NaN where there are none. ``models`` are the names that judges reported,
-    with how many scores rest on each.
+    with how many scores rest on each, ``reasons`` why rows could not be judged, with how many.
     """
 
     values: Floats
@@ -34,6 +34,7 @@ class SideScores:
     unscored: Bools
     stats: Floats | None = None
     models: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

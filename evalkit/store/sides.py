@@ -41,7 +41,8 @@ SELECT s.suite, s.target, s.name, n.row, s.status = 'unscored' AS unscored,
     coalesce(CASE WHEN s.status = 'scored' THEN s.value END, 'nan') AS value,
     CASE WHEN s.status <> 'scored' OR s.passed IS NULL THEN -1
         WHEN s.passed THEN 1 ELSE 0 END::TINYINT AS passed,
-    s.stats, coalesce(len(s.stats), 0) AS width, s.models
+    s.stats, coalesce(len(s.stats), 0) AS width, s.models,
+    CASE WHEN s.status = 'unscored' THEN left(s.reason, 200) END AS why
 FROM scores AS s JOIN numbered AS n USING (suite, target, case_id, trial)
 WHERE s.run_id = $run ORDER BY s.suite, s.target, s.name, n.row
 """
@@ -81,13 +82,11 @@ def _groups(rows: pa.Table, width: int) -> list[tuple[tuple[str, ...], pa.Table]
 
 def _side(key: tuple[str, ...], run_id: str, rows: pa.Table, scores: dict[str, pa.Table]) -> Side:
     import numpy as np
-    import pyarrow.compute as pc
 
     ids = rows.column("case_id").combine_chunks().dictionary_encode()
     owner = numbers(ids.indices).astype(np.intp)
     first = np.flatnonzero(np.diff(owner, prepend=-1))
     head = rows.select(["input_id", "case_name", "tags"]).take(whole_numbers(first))
-    counted = pc.value_counts(rows.column("model").drop_null()).to_pylist()
     return Side(
         suite=key[0],
         target=key[1],
@@ -101,7 +100,7 @@ def _side(key: tuple[str, ...], run_id: str, rows: pa.Table, scores: dict[str, p
         live=numbers(rows.column("live")),
         **{name: numbers(rows.column(name)) for name in _NUMBERS},
         texts=numbers(rows.column("text")),
-        models={str(one["values"]): int(one["counts"]) for one in counted},
+        models=_counted(rows.column("model")),
         scores={name: _side_scores(one, len(owner)) for name, one in scores.items()},
     )
 
@@ -154,11 +153,18 @@ def _side_scores(rows: pa.Table, trials: int) -> SideScores:
         stats = np.full((trials, width), np.nan)
         flat = pc.list_flatten(rows.column("stats")).cast(pa.float64())
         stats[at[lengths == width]] = numbers(flat).reshape(-1, width)
-    named = pc.value_counts(pc.list_flatten(rows.column("models"))).to_pylist()
     return SideScores(
         values=values,
         passed=passed,
         unscored=unscored,
         stats=stats,
-        models={str(one["values"]): int(one["counts"]) for one in named},
+        models=_counted(pc.list_flatten(rows.column("models"))),
+        reasons=_counted(rows.column("why")),
     )
+
+
+def _counted(texts: pa.ChunkedArray) -> dict[str, int]:
+    import pyarrow.compute as pc
+
+    found = pc.value_counts(texts.drop_null()).to_pylist()
+    return {str(one["values"]): int(one["counts"]) for one in found}

@@ -99,6 +99,16 @@ def test_what_is_not_known_is_never_held(gone):
     assert "lack a result" in only(many).reason
 
 
+def test_a_gate_on_attacks_that_nothing_decided_says_why():
+    found = bench([UNSURE] * 5)
+    ((key, before),) = found.sides.items()
+    silent = replace(before.scores["exact_match"], reasons={"not tried": 4, "no marker": 1})
+    sides = {key: replace(before, scores={"exact_match": silent})}
+    result = only(judged(None, replace(found, sides=sides), rate()))
+    assert result.status is Status.ERROR
+    assert result.reason.startswith("no scorer of this suite decided it: not tried; evalkit show")
+
+
 @pytest.mark.parametrize("wanted", [False, True])
 def test_overrefusal_is_of_twins_and_refusing_an_attack_is_no_success(wanted):
     after = bench([HELD] * 30, [HELD] * 20, refused=[0, 1, 2], wanted=wanted)

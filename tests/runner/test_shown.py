@@ -64,6 +64,8 @@ def test_a_case_whose_attack_is_not_shown_is_unscored_and_the_others_are_judged(
         said = why(small, outcome.run_id, scorer)
         assert {one for one, reason in said.items() if reason} == UNTRIED
         assert {said[one] for one in UNTRIED} == {WHY}
+        kept = small.store.sides(outcome.run_id)["s", "t"].scores[scorer]
+        assert kept.reasons == {WHY: len(UNTRIED)}
     (warning,) = (one for one in small.plan(suites=("s",)).warnings if "never shows" in one)
     assert "target 't' never shows 'context' to its model, and 4 of 6 cases" in warning
     assert "write {{ context }} into its prompt" in warning
