@@ -107,8 +107,7 @@ def check_reach(suite: PlannedSuite, fleet: Fleet) -> list[str]:
             f" of {suite.name!r} bring it"
             + (
                 ": its attacks and twins stay undecided, which is no pass; write"
-                f" {{{{ {one} }}}} into its prompt, or run the suite on a target whose prompt"
-                " shows it"
+                f" {shown.remedy(name, [one])}, or run the suite on a target that shows it"
                 if one in hidden
                 else ""
             )

@@ -35,12 +35,33 @@ _OUTPUT_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What of a case a target's model can see: what a ``prompt`` shows, and what is sent beside."""
+
+    prompt: Prompt | None
+    beside: frozenset[str] = frozenset()
+
+    def shows(self, name: str) -> bool:
+        """Whether the model sees an input of that name, or the passages."""
+        return name in self.beside or (self.prompt is not None and name in self.prompt.names)
+
+    @property
+    def place(self) -> str:
+        """Where a template would have to be written for more to be seen."""
+        return "body" if self.beside or self.prompt is None else "prompt"
+
+    def template(self, name: str) -> str:
+        """What stands for an input there."""
+        return name if self.place == "prompt" or name == "context" else f"inputs.{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTarget:
     """A target that is used: what is stored of it, its prompt, and whom it asks.
 
     ``address`` is the URL of one that is reached over the network, where its options say it.
-    ``shown_by`` is the prompt through which alone its model sees cases: its own, or that of the run
-    it replays; ``None`` where whole requests are sent.
+    ``window`` is all that its model sees of cases, of a replay what the model of that run saw;
+    ``None`` where whole requests are sent.
     ``identity`` names what answers in the cache, ``None`` when answers cannot be kept. ``bound``
     is the most that a call can take; a ``free`` target calls nobody who could be paid.
     """
@@ -48,7 +69,7 @@ class PlannedTarget:
     spec: TargetSpec
     version: TargetVersion
     prompt: Prompt | None
-    shown_by: Prompt | None
+    window: Window | None
     children: tuple[str, ...]
     identity: str | None
     bound: Bound
@@ -165,6 +186,7 @@ class _Builder:
             children={one: self.lanes[one].child for one in children},
             records=recorded_answers(spec, self._store),
         )
+        recorded = recorded_prompt(spec, self._store)
         model = _model(plugin, options)
         price = self._price(spec, plugin, options, model)
         self.targets[spec.name] = PlannedTarget(
@@ -187,9 +209,7 @@ class _Builder:
                 price=None if price is None else price.to_json(),
             ),
             prompt=prompt,
-            shown_by=prompt
-            if _prompt_alone(plugin, target)
-            else recorded_prompt(spec, self._store),
+            window=_window(plugin, target, prompt) if recorded is None else Window(prompt=recorded),
             children=children,
             identity=identity(plugin, options, spec.options),
             bound=Bound(
@@ -291,9 +311,12 @@ class _Renderer:
         return self._prompt.render_turns({**case.inputs, "context": list(case.context)}, said)
 
 
-def _prompt_alone(plugin: TargetPlugin, target: object) -> bool:
-    """Whether nothing of a case is sent but what the prompt makes of it."""
-    return plugin.needs_prompt or getattr(target, "prompt_alone", False) is True
+def _window(plugin: TargetPlugin, target: object, prompt: Prompt | None) -> Window | None:
+    """What a model sees through its own prompt, or what a template of whole requests picks."""
+    if plugin.needs_prompt:
+        return None if prompt is None else Window(prompt=prompt)
+    sent: tuple[bool, frozenset[str]] | None = getattr(target, "sent", None)
+    return None if sent is None else Window(prompt=prompt if sent[0] else None, beside=sent[1])
 
 
 def address_of(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:

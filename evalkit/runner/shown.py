@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,20 +11,19 @@ from evalkit.config.spec import SuiteSpec
 from evalkit.model import Case, Output
 
 if TYPE_CHECKING:
-    from evalkit.config import Prompt
-    from evalkit.runner.fleet import Fleet
+    from evalkit.runner.fleet import Fleet, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """The prompts of a run's targets, and its suites of attacks with where those hide.
+    """What the models of a run's targets see, and its suites of attacks with where those hide.
 
-    A target that is not here is given whole requests: nothing is known to be kept from it.
+    A target without a window is given whole requests: nothing is known to be kept from it.
     ``instead`` says, by suite and version of a prompt, which inputs the prompt itself stands in
     for: where a suite looks for leaks of the target's own prompt, no case's ``system`` is missed.
     """
 
-    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
     children: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instead: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     attack_in: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -53,20 +52,32 @@ class Shown:
         if not unseen:
             return None
         names = " and ".join(map(repr, unseen))
-        needed = " and ".join(f"{{{{ {one} }}}}" for one in unseen)
         return (
             f"the target {asked!r} never shows {names} to its model, so this was not tried; put"
-            f" {needed} into its prompt"
+            f" {self.remedy(asked, unseen)}"
         )
+
+    def remedy(self, target: str, unseen: Iterable[str]) -> str:
+        """Where templates of what is not seen have to be written."""
+        window = next(self._windows(target))
+        needed = " and ".join(f"{{{{ {window.template(one)} }}}}" for one in unseen)
+        return f"{needed} into its {window.place}"
+
+    def _windows(self, target: str) -> Iterator[Window]:
+        """The windows of a target, or of those that it asks."""
+        if target in self.windows:
+            yield self.windows[target]
+        for one in self.children.get(target, ()):
+            yield from self._windows(one)
 
     def _hides(self, target: str, name: str, instead: Mapping[str, frozenset[str]]) -> bool:
         children = self.children.get(target, ())
         if children:
             return all(self._hides(one, name, instead) for one in children)
-        prompt = self.prompts.get(target)
-        if prompt is None or name in prompt.names:
+        window = self.windows.get(target)
+        if window is None or window.shows(name):
             return False
-        return name not in instead.get(prompt.version, ())
+        return window.prompt is None or name not in instead.get(window.prompt.version, ())
 
 
 NOTHING_HIDDEN = Shown()
@@ -76,9 +87,7 @@ def shown_by(fleet: Fleet, suites: Iterable[SuiteSpec]) -> Shown:
     """What the targets of a fleet show of the cases of these suites."""
     suites = [one for one in suites if one.kind == "adversarial"]
     return Shown(
-        prompts={
-            name: one.shown_by for name, one in fleet.targets.items() if one.shown_by is not None
-        },
+        windows={name: one.window for name, one in fleet.targets.items() if one.window is not None},
         children={name: one.children for name, one in fleet.targets.items() if one.children},
         instead={one.name: _instead(one) for one in suites},
         attack_in={one.name: one.attack_in for one in suites},

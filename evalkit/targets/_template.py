@@ -34,11 +34,14 @@ _NODES = frozenset(
 class Template:
     """A value of templates; ``uses`` names the variables that any of them reads.
 
+    ``fields`` are the fields of ``inputs`` that are read, ``None`` where all of it is.
+
     Raises ``ConfigError`` for what a template must not hold and for unknown variables.
     """
 
     def __init__(self, option: str, value: Any):
         self.uses: frozenset[str] = frozenset()
+        self.fields: frozenset[str] | None = frozenset()
         self._option = option
         self._render = self._compiled(option, value, _environment())
 
@@ -89,6 +92,8 @@ class Template:
             )
             raise ConfigError(f"{where}: unknown variable {name!r}", hint=hint)
         self.uses |= used
+        read = _fields(tree)
+        self.fields = None if self.fields is None or read is None else self.fields | read
         inner = _ALONE.fullmatch(source)
         output = tree.body[0]
         if (
@@ -106,6 +111,21 @@ class Template:
             return str(value) if isinstance(value, Undefined) else value
 
         return evaluate
+
+
+def _fields(tree: nodes.Template) -> frozenset[str] | None:
+    """The fields of ``inputs`` that a template reads; ``None`` for all of it, or one by a name."""
+    from jinja2 import nodes
+
+    read = [(one.node, one.attr) for one in tree.find_all(nodes.Getattr)]
+    read += [
+        (one.node, one.arg.value)
+        for one in tree.find_all(nodes.Getitem)
+        if isinstance(one.arg, nodes.Const) and isinstance(one.arg.value, str)
+    ]
+    found = [name for of, name in read if isinstance(of, nodes.Name) and of.name == "inputs"]
+    whole = sum(one.name == "inputs" for one in tree.find_all(nodes.Name))
+    return frozenset(found) if len(found) == whole else None
 
 
 def _check(where: str, tree: nodes.Template) -> None:

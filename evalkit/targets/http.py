@@ -79,17 +79,20 @@ class Http:
         encoded("body", body)
         self._body = None if body is None else Template("body", body)
         self._query = Template("query", query) if query else None
-        uses = {
-            *(self._body.uses if self._body else ()),
-            *(self._query.uses if self._query else ()),
-        }
+        templates = [one for one in (self._body, self._query) if one is not None]
+        uses = {name for one in templates for name in one.uses}
         if not uses - {"trial", "seed"}:
             raise ConfigError(
                 "body: every case would get the same request",
                 hint="use {{ inputs.NAME }}, {{ messages }} or {{ prompt }} in 'body' or 'query'",
             )
         self._needs_prompt = bool(uses & {"messages", "prompt"})
-        self.prompt_alone = self._needs_prompt and not uses & {"inputs", "context"}
+        fields = [one.fields for one in templates]
+        self.sent: tuple[bool, frozenset[str]] | None = None
+        """Whether the prompt is sent, and the inputs beside it; ``None`` for all of a case."""
+        if None not in fields:
+            beside = frozenset(uses & {"context"}).union(*filter(None, fields))
+            self.sent = self._needs_prompt, beside
         self._paths = Paths(
             answer=_path("answer", answer),
             error=_path("error", error),

@@ -134,7 +134,7 @@ def test_of_whole_requests_nothing_is_known_to_be_hidden(
         }
     write(small, {"t": target})
     plan = small.plan(suites=("s",), allow_code=True)
-    assert plan.fleet.targets["t"].shown_by is None
+    assert plan.fleet.targets["t"].window is None
     assert not any("never shows" in one for one in plan.warnings)
     if target["kind"] == "command":
         assert not any(why(small, small.run(suites=("s",), allow_code=True).run_id).values())
@@ -153,6 +153,41 @@ def test_an_http_body_of_the_prompt_alone_shows_what_the_prompt_shows(
     write(small, {"t": target}, cases=CASES[:3])
     said = why(small, small.run(suites=("s",)).run_id)
     assert said == {"hidden": WHY, "twin": WHY, "open": None}
+
+
+@pytest.mark.parametrize(
+    ("asked", "prompt", "reason"),
+    [
+        ("{{ inputs.question }}", None, "{{ context }} into its body"),
+        ("{{ inputs['question'] ~ messages }}", "ask.j2", "{{ context }} into its body"),
+        ("{{ inputs.question }}{{ prompt }}", "seeing.j2", None),
+        ("{{ inputs.question ~ context }}", None, None),
+        ("{{ inputs[inputs.question] | default(inputs) }}", None, None),
+    ],
+)
+def test_an_http_body_shows_the_inputs_that_it_names(
+    small: SmallProject,
+    server: ModelServer,
+    asked: str,
+    prompt: str | None,
+    reason: str | None,
+) -> None:
+    target = {
+        "kind": "http",
+        "url": f"{server.openai}/chat/completions",
+        "body": {"model": "m", "messages": [{"role": "user", "content": asked}]},
+        "answer": "$.choices[0].message.content",
+    }
+    if prompt is not None:
+        target["prompt"] = f"prompts/{prompt}"
+    write(small, {"t": target}, cases=CASES[:3])
+    said = why(small, small.run(suites=("s",)).run_id)
+    assert said["open"] is None
+    if reason is None:
+        assert not any(said.values())
+    else:
+        assert said["hidden"] == said["twin"]
+        assert str(said["hidden"]).endswith(f"so this was not tried; put {reason}")
 
 
 @pytest.mark.parametrize("down", ["blind", "seeing"])
