@@ -38,7 +38,7 @@ from evalkit.stats import (
     suite,
     unpaired,
 )
-from evalkit.stats.evidence import Evidence
+from evalkit.stats.evidence import Both, Evidence
 from evalkit.stats.paired_rates import PairedCounts, tango_z
 from evalkit.stats.repeats import CaseMoments, pass_at_k
 from evalkit.stats.sequential import boundaries
@@ -216,7 +216,7 @@ def crowded(test: Test) -> Play:
     return play
 
 
-def scale(values: np.ndarray) -> Evidence:
+def scale(values: np.ndarray) -> Both:
     return levels.guarded_level(values, (0.0, 1.0))
 
 
@@ -243,7 +243,7 @@ def welch_gap(limit: float) -> Callable[[np.ndarray, np.ndarray], Shown]:
 
 def gap_of_limits(limit: float) -> Callable[[np.ndarray, np.ndarray], Shown]:
     def gap(one: np.ndarray, two: np.ndarray) -> Shown:
-        found = unpaired.two_means(one, two)
+        found = unpaired.TwoMeans(first=scale(one), second=scale(two))
         return Shown(found.p_above(limit) <= ALPHA, found.p_below(limit) <= ALPHA, len(two))
 
     return gap
@@ -276,6 +276,61 @@ def clustered(size: int, margin: float) -> Play:
         return judge(clusters.clustered_guarded_t(d, owner), margin, n)
 
     return play
+
+
+Clustered = Callable[[np.ndarray, np.ndarray], Evidence]
+
+
+def outcomes(rng: Rng, n: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """n clusters of 1 to 9 cases, and which of them fail: half as alike within as they can be."""
+    owner = np.repeat(np.arange(n), rng.integers(1, 10, n))
+    return (rng.random(len(owner)) < rng.beta(rate, 1 - rate, n)[owner]).astype(float), owner
+
+
+def losses_in_clusters(margin: float, test: Clustered) -> Play:
+    """What fails and did not, against what gains: 3 % of the cases where nothing changed."""
+
+    def play(rng: Rng, n: int, drop: float) -> Shown:
+        lost, owner = outcomes(rng, n, 0.03 + drop)
+        gained = rng.random(len(owner)) < 0.03 / (0.97 - drop)
+        d = np.where(lost > 0, -1.0, gained.astype(float))
+        return judge(test(d, owner), margin, n)
+
+    return play
+
+
+def floor_of_clusters(floor: float, test: Clustered) -> Play:
+    def play(rng: Rng, n: int, drop: float) -> Shown:
+        lost, owner = outcomes(rng, n, 1 - floor + drop)
+        found = test(1 - lost, owner)
+        return Shown(found.p_below(floor) <= ALPHA, found.p_above(floor) <= ALPHA, n)
+
+    return play
+
+
+def gap_of_clusters(limit: float, *, alone: bool) -> Play:
+    """Two groups of n clusters; ``alone`` takes every case for one of its own."""
+
+    def play(rng: Rng, n: int, drop: float) -> Shown:
+        one, owner = outcomes(rng, n, 0.06)
+        two, others = outcomes(rng, n, 0.06 + drop)
+        found: Evidence = unpaired.TwoMeans(
+            first=clustered_scale(1 - one, owner), second=clustered_scale(1 - two, others)
+        )
+        if alone:
+            found = unpaired.TwoRates(
+                first_passed=int(len(one) - one.sum()),
+                first=len(one),
+                second_passed=int(len(two) - two.sum()),
+                second=len(two),
+            )
+        return Shown(found.p_above(limit) <= ALPHA, found.p_below(limit) <= ALPHA, n)
+
+    return play
+
+
+def clustered_scale(values: np.ndarray, owner: np.ndarray) -> Both:
+    return clusters.clustered_level(values, owner, (0.0, 1.0))
 
 
 def corpus_metric(margin: float) -> Play:
@@ -436,6 +491,18 @@ TESTS: list[tuple[str, Play, tuple[int, ...], float, float]] = [
     ("share of 4 trials, margin 5 pt", shares_of_trials(LOW, 0.05, None), SIZES, 0.05, 0.10),
     ("pass@2 of 4 trials, margin 5 pt", shares_of_trials(HIGH, 0.05, 2), SIZES, 0.05, 0.10),
     ("clusters of 5 cases, margin 5 pt", clustered(5, 0.05), SIZES, 0.05, 0.10),
+    *(
+        (f"clusters: {name}, {said}", play, (30, 100, 300), edge, worse)
+        for said, change, level, alone in (
+            ("t", clusters.clustered_t, clusters.clustered_t, True),
+            ("guarded", clusters.clustered_guarded_t, clustered_scale, False),
+        )
+        for name, play, edge, worse in (
+            ("margin 5 pt", losses_in_clusters(0.05, change), 0.05, 0.15),
+            ("floor 94 %", floor_of_clusters(0.94, level), 0.0, 0.10),
+            ("gap of 10 pt", gap_of_clusters(0.10, alone=alone), 0.10, 0.25),
+        )
+    ),
     ("floor 80 %, Wilson", floor_rate(0.80), SIZES, 0.0, 0.10),
     ("floor 80 %, exact", floor_exact(0.80), SIZES, 0.0, 0.10),
     ("floor 98 %, exact", floor_exact(0.98), SIZES, 0.0, 0.02),

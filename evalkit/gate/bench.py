@@ -405,8 +405,8 @@ class Bench:
             result = replace(result, mode="advisory", notes=(*result.notes, note))
         return result
 
-    def _clusters(self, cases: Cases, kept: Bools) -> Numbers | None:
-        tag = self.suite.policy.cluster
+    def _clusters(self, cases: Cases, kept: Bools, *, otherwise: str = "") -> Numbers | None:
+        tag = self.suite.policy.cluster or otherwise
         return cases.clusters(tag)[kept] if tag else None
 
     def _order(self, cases: Cases, kept: Bools) -> Numbers | None:
@@ -430,6 +430,8 @@ class Bench:
         before, after = self._measure(info, cases, change=False)
         kept = mask & after.concerned
         found: list[GateResult] = []
+        # phrasings of one question hang together, as where the pairs themselves are compared
+        paired = "base" if "pair" in cases.tag("sort") else ""
         for tag in gate.by:
             groups = {name: one[kept] for name, one in cases.groups(tag).items()}
             question = self._question(
@@ -439,6 +441,7 @@ class Bench:
                 after.of_cases(kept),
                 None if before is None else before.of_cases(kept),
                 where=tag,
+                clusters=self._clusters(cases, kept, otherwise=paired),
             )
             now = {name: int(one.sum()) for name, one in groups.items()}
             gone = self._vanished(gate, limit, info, tag, now)

@@ -8,13 +8,14 @@ from itertools import permutations
 
 import numpy as np
 
-from evalkit.gate.measure import Measured
 from evalkit.gate.question import Question, more_cases, settled, too_much_missing
 from evalkit.gate.result import GateResult, Status
-from evalkit.stats.evidence import Evidence
+from evalkit.stats.clusters import clustered_level
+from evalkit.stats.evidence import Both, Evidence
 from evalkit.stats.intervals import Floats, clipped
-from evalkit.stats.sides import Bools
-from evalkit.stats.unpaired import TwoRates, two_means
+from evalkit.stats.levels import guarded_level
+from evalkit.stats.sides import Bools, Numbers
+from evalkit.stats.unpaired import TwoMeans, TwoRates
 
 NAMED = 6
 """Small groups of one tag that are named."""
@@ -22,11 +23,19 @@ NAMED = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """The case means of one group, with what is missing at either end."""
+    """The case means of one group, with what is missing at either end, and their clusters."""
 
     low: Floats
     high: Floats
     seen: float
+    clusters: Numbers | None
+
+    def at(self, means: Floats, question: Question) -> Both:
+        """What these means say of the group's level."""
+        bounds = question.info.bounds
+        if self.clusters is not None:
+            return clustered_level(means, self.clusters, bounds)
+        return guarded_level(means, bounds)
 
 
 def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
@@ -34,7 +43,7 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
 
     PASS when every gap beyond the limit is ruled out at α: all must be, so nothing is corrected
     (Berger 1982). FAIL when one is shown at α ÷ the number of gaps (Bonferroni). Score test of two
-    rates; of two means, their limits put together.
+    rates; of two means, and wherever cases hang together, their limits put together.
     """
     after, limit = question.after, question.limit.value
     kept = {
@@ -53,12 +62,12 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
     refused = too_much_missing(question, missing, n)
     if refused is not None:
         return replace(refused, notes=note)
-    parts = {name: _group(after, mask) for name, mask in kept.items()}
+    parts = {name: _group(question, mask) for name, mask in kept.items()}
     pairs = list(permutations(parts, 2))
     p_pass, p_harm, p_lost = 0.0, 1.0, 1.0
     for one, two in pairs:
-        wide = _evidence(question, parts[one].high, parts[two].low)
-        tight = _evidence(question, parts[one].low, parts[two].high)
+        wide = _widest(question, parts[one], parts[two])
+        tight = _narrowest(question, parts[one], parts[two])
         p_pass = max(p_pass, wide.p_below(limit))
         p_harm = min(p_harm, tight.p_above(limit))
         p_lost = min(p_lost, wide.p_above(limit))
@@ -66,15 +75,15 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
     best, worst = ordered[0], ordered[-1]
     gap = parts[best].seen - parts[worst].seen
     reach = (-question.info.spread, question.info.spread)
-    upper = _evidence(question, parts[best].high, parts[worst].low).interval(question.level)
-    lower = _evidence(question, parts[best].low, parts[worst].high).interval(question.level)
+    upper = _widest(question, parts[best], parts[worst]).interval(question.level)
+    lower = _narrowest(question, parts[best], parts[worst]).interval(question.level)
     low, high = clipped(lower, reach).low, clipped(upper, reach).high
     half = None if high is None else high - gap
     return settled(
         question.result(
             about="gap",
             where=f"{question.where}: {worst} below {best}",
-            baseline=_widest(question, kept),
+            baseline=_before(question, kept),
             candidate=gap,
             difference=gap,
             low=None if low is None else min(low, gap),
@@ -86,7 +95,7 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
             p_harm=min(1.0, p_harm * len(pairs)),
             p_lost=min(1.0, p_lost * len(pairs)) if missing else None,
             needs_more=more_cases(n, half, limit - gap, question.alpha) or None,
-            method="score test" if question.info.kind == "rate" else "limits of two means",
+            method=_method(question),
             notes=note,
         ),
         question.alpha,
@@ -118,15 +127,24 @@ def _listed(groups: Mapping[str, int]) -> str:
     return ", ".join(named[:NAMED]) + more
 
 
-def _group(measured: Measured, mask: Bools) -> _Group:
-    part = measured.of_cases(mask)
+def _method(question: Question) -> str:
+    if question.clusters is not None:
+        return "limits of two clustered means"
+    return "score test" if question.info.kind == "rate" else "limits of two means"
+
+
+def _group(question: Question, mask: Bools) -> _Group:
+    part = question.after.of_cases(mask)
     seen = part.observed()
     return _Group(
-        low=part.means(part.low), high=part.means(part.high), seen=0.0 if seen is None else seen
+        low=part.means(part.low),
+        high=part.means(part.high),
+        seen=0.0 if seen is None else seen,
+        clusters=None if question.clusters is None else question.clusters[mask],
     )
 
 
-def _widest(question: Question, groups: Mapping[str, Bools]) -> float | None:
+def _before(question: Question, groups: Mapping[str, Bools]) -> float | None:
     before = question.before
     if before is None or before.cases != question.after.cases:
         return None
@@ -135,13 +153,25 @@ def _widest(question: Question, groups: Mapping[str, Bools]) -> float | None:
     return max(known) - min(known) if len(known) == len(levels) else None
 
 
-def _evidence(question: Question, first: Floats, second: Floats) -> Evidence:
-    whole = all(bool(((one == 0) | (one == 1)).all()) for one in (first, second))
-    if question.info.kind == "rate" and whole:
+def _widest(question: Question, first: _Group, second: _Group) -> Evidence:
+    """The gap when all that is missing went well in the first group, and badly in the second."""
+    return _evidence(question, (first, first.high), (second, second.low))
+
+
+def _narrowest(question: Question, first: _Group, second: _Group) -> Evidence:
+    return _evidence(question, (first, first.low), (second, second.high))
+
+
+def _evidence(
+    question: Question, first: tuple[_Group, Floats], second: tuple[_Group, Floats]
+) -> Evidence:
+    (one, ones), (two, twos) = first, second
+    whole = all(bool(((means == 0) | (means == 1)).all()) for means in (ones, twos))
+    if question.info.kind == "rate" and whole and question.clusters is None:
         return TwoRates(
-            first_passed=int(first.sum()),
-            first=len(first),
-            second_passed=int(second.sum()),
-            second=len(second),
+            first_passed=int(ones.sum()),
+            first=len(ones),
+            second_passed=int(twos.sum()),
+            second=len(twos),
         )
-    return two_means(first, second, bounds=question.info.bounds)
+    return TwoMeans(first=one.at(ones, question), second=two.at(twos, question))

@@ -10,7 +10,7 @@ from evalkit.gate.measure import Measured
 from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
 from evalkit.gate.result import GateResult, Shows, Status
 from evalkit.stats.betting import AnytimeMean
-from evalkit.stats.clusters import can_prove, clustered_t
+from evalkit.stats.clusters import can_prove, clustered_level
 from evalkit.stats.evidence import Evidence, Resampled
 from evalkit.stats.intervals import (
     Floats,
@@ -197,7 +197,7 @@ def _bets(values: Floats, question: Question) -> AnytimeMean:
 def _clustered(values: Floats, question: Question) -> Evidence | None:
     if not np.isfinite(values).all() or question.clusters is None:
         return None
-    return clustered_t(values, question.clusters)
+    return clustered_level(values, question.clusters, question.info.bounds)
 
 
 def _mean(values: Floats, bounds: tuple[float, float]) -> Evidence | None:

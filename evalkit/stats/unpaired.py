@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from evalkit.stats.evidence import Both
-from evalkit.stats.intervals import Floats, Interval
-from evalkit.stats.levels import guarded_level
+from evalkit.stats.intervals import Interval
 from evalkit.stats.special import zero_of
 
 
@@ -95,7 +94,7 @@ def gap_z(rates: TwoRates, at: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoMeans:
-    """First − second of the means of two groups of independent cases.
+    """First − second of the means of two groups of different cases.
 
     The limits of the gap come from those of the two means by MOVER (Zou and Donner 2008, eq. 4):
     the distance from the gap to its limit is the hypotenuse of what the one mean may be above and
@@ -157,16 +156,3 @@ def _tail(room: Callable[[float], float]) -> float:
     if room(_FARTHEST) > 0:
         return float(ndtr(-_FARTHEST))
     return float(ndtr(-zero_of(room, 0.0, _FARTHEST, near=1e-9)))
-
-
-def two_means(
-    first: Sequence[float] | Floats,
-    second: Sequence[float] | Floats,
-    *,
-    bounds: tuple[float, float] = (0.0, 1.0),
-) -> TwoMeans:
-    """The gap between two groups of scores on a scale with these ``bounds``.
-
-    Raises ``ValueError`` for an empty group and for NaN.
-    """
-    return TwoMeans(first=guarded_level(first, bounds), second=guarded_level(second, bounds))

@@ -244,6 +244,27 @@ def test_gaps_between_groups():
     assert "two groups of 30 cases" in only(verdict(None, small, one)).reason
 
 
+def test_a_gap_counts_the_phrasings_of_a_question_together():
+    tags = {
+        "dialect": ["a"] * 200 + ["b"] * 200,
+        "base": [f"q{n // 5}" for n in range(200)] * 2,
+    }
+    values = [[1.0]] * 190 + [[0.0]] * 10 + [[1.0]] * 170 + [[0.0]] * 30
+    one = gate("pass.rate", limit("max_gap", 0.02), by=("dialect",))
+    apart = only(verdict(None, side(values, tags=tags), one))
+    assert (apart.status, apart.method) == (Status.FAIL, "score test")
+    pairs = side(values, tags={**tags, "sort": ["pair"] * 400})
+    together = only(verdict(None, pairs, one))
+    assert (together.status, together.method) == (
+        Status.INCONCLUSIVE,
+        "limits of two clustered means",
+    )
+    assert together.difference == apart.difference
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)
+    named = only(verdict(None, side(values, tags=tags), one, cluster="base"))
+    assert (named.low, named.high) == (together.low, together.high)
+
+
 def test_cases_that_must_pass():
     tags = {"must_not_fail": ["yes", "yes", "no"]}
     one = gate("", limit("must", 2), cases=("tag:must_not_fail",), id="critical")

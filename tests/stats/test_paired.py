@@ -11,7 +11,14 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.stats.clusters import can_prove, clustered_guarded_t, clustered_t, design_effect
+from evalkit.stats.clusters import (
+    can_prove,
+    clustered_guarded_t,
+    clustered_level,
+    clustered_t,
+    design_effect,
+)
+from evalkit.stats.levels import guarded_level
 from evalkit.stats.paired_means import careful_t, guarded_t, paired_t
 from evalkit.stats.paired_rates import (
     PairedCounts,
@@ -280,6 +287,30 @@ def test_equal_clusters_are_no_certainty():
     assert clustered_t([0.1, -0.1, 0.2], ["a", "a", "a"]).interval().low is None
     with pytest.raises(ValueError, match="its cluster"):
         clustered_t([0.1], [])
+
+
+@given(samples)
+def test_clusters_of_one_are_judged_as_single_cases(data):
+    ones = list(range(len(data)))
+    for at in (-0.05, 0.1):
+        assert clustered_guarded_t(data, ones).p_above(at) == pytest.approx(
+            guarded_t(data).p_above(at), abs=1e-9
+        )
+    shares = [(one + 1) / 2 for one in data]
+    alone, level = guarded_level(shares, (0, 1)), clustered_level(shares, ones, (0, 1))
+    for at in (0.3, 0.6):
+        assert level.p_above(at) == pytest.approx(alone.p_above(at), abs=1e-9)
+        assert level.p_below(at) == pytest.approx(alone.p_below(at), abs=1e-9)
+    assert level.interval(0.9).low == pytest.approx(alone.interval(0.9).low, abs=1e-6)
+
+
+@given(samples, st.integers(1, 4), st.integers(0, 1000))
+def test_a_case_made_worse_never_helps_its_clusters(data, size, place):
+    owners = [index // size for index in range(len(data))]
+    worse = list(data)
+    worse[place % len(data)] = -1.0
+    if clustered_guarded_t(worse, owners).p_above(-0.2) <= 0.05:
+        assert clustered_guarded_t(data, owners).p_above(-0.2) <= 0.05
 
 
 def test_sign_flips_of_a_known_sample():

@@ -10,7 +10,16 @@ import math
 import numpy as np
 import pytest
 
-from evalkit.stats import agreement, clusters, cost, judged, paired_means, quantiles, suite
+from evalkit.stats import (
+    agreement,
+    clusters,
+    cost,
+    judged,
+    paired_means,
+    quantiles,
+    suite,
+    unpaired,
+)
 from evalkit.stats.paired_rates import PairedCounts, tango_z
 from evalkit.stats.repeats import CaseMoments
 from evalkit.stats.sequential import boundaries
@@ -80,6 +89,35 @@ def test_clusters(count):
         d = np.clip(rng.normal(rng.normal(0, 0.1, count)[owner], 0.2), -1, 1)
         blocked += clusters.clustered_guarded_t(d, owner).p_below(0) <= ALPHA
     assert blocked / reps <= allowed(reps)
+
+
+def clustered(rng, count, rate, alike):
+    """Outcomes in clusters of 1 to 9 cases, whose rates vary around ``rate``."""
+    owner = np.repeat(np.arange(count), rng.integers(1, 10, count))
+    spread = (1 - alike) / alike
+    rates = rng.beta(rate * spread, (1 - rate) * spread, count)
+    return (rng.random(len(owner)) < rates[owner]).astype(float), owner
+
+
+@pytest.mark.parametrize("alike", [0.2, 0.6])
+@pytest.mark.parametrize("count", [30, 100])
+def test_changes_floors_and_gaps_of_clusters(count, alike):
+    reps = 800
+    rng = np.random.default_rng(count)
+    wrong = np.zeros(4)
+    plain = 0
+    for _ in range(reps):
+        lost, owner = clustered(rng, count, 0.06, alike)
+        wrong[0] += clusters.clustered_guarded_t(-lost, owner).p_above(-0.06) <= ALPHA
+        level = clusters.clustered_level(1 - lost, owner, (0, 1))
+        wrong[1] += level.p_above(0.94) <= ALPHA
+        wrong[2] += level.p_below(0.94) <= ALPHA
+        more, others = clustered(rng, count, 0.16, alike)
+        worse = clusters.clustered_level(1 - more, others, (0, 1))
+        wrong[3] += unpaired.TwoMeans(first=level, second=worse).p_below(0.1) <= ALPHA
+        plain += clusters.clustered_t(1 - lost, owner).p_above(0.94) <= ALPHA
+    assert wrong.max() / reps <= allowed(reps)
+    assert plain / reps > 1.5 * ALPHA, "what the guards are for"
 
 
 def broken(rng, chances, drop):

@@ -18,7 +18,7 @@ from evalkit.stats.intervals import Interval, jeffreys
 from evalkit.stats.levels import guarded_level
 from evalkit.stats.paired_means import paired_t
 from evalkit.stats.single_rates import ExactRate, ScoreRate, cases_for_ceiling
-from evalkit.stats.unpaired import TwoRates, gap_z, two_means
+from evalkit.stats.unpaired import TwoMeans, TwoRates, gap_z
 
 rates = st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 shares = st.floats(0.01, 0.99)
@@ -320,6 +320,10 @@ def test_gaps_of_known_groups():
             TwoRates(**dict(zip(names, wrong, strict=True)))
     with pytest.raises(ValueError, match="between -1 and 1"):
         gap_z(found, 1.0)
+
+
+def two_means(one, two, *, bounds=(0.0, 1.0)):
+    return TwoMeans(first=guarded_level(one, bounds), second=guarded_level(two, bounds))
 
 
 def test_a_gap_of_means_is_as_far_as_both_limits_reach():
