@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from evalkit.config.spec import GatePolicy, Project, SuiteSpec
+from evalkit.config.spec import GatePolicy, GateSpec, Project, SuiteSpec
 from evalkit.config.tree import shown_path
 from evalkit.errors import Undecided, UsageError
 from evalkit.gate.comparability import chosen_cases
@@ -232,10 +233,16 @@ def offending(
                         gate.query, run=run, baseline=baseline
                     )
                 except UsageError as error:
-                    raise UsageError(
-                        error.what, where=shown_path(gate.sql), hint=error.hint
-                    ) from error
+                    raise broken_query(gate, error) from error
     return found
+
+
+def broken_query(gate: GateSpec, error: UsageError) -> UsageError:
+    """What the store says of a gate's query, with the file and the line it speaks of."""
+    line = re.search(r"LINE (\d+):", error.what)
+    place = "" if gate.sql is None else f"{shown_path(gate.sql)}{f':{line[1]}' if line else ''}"
+    what = f"the query of gate {gate.id!r} cannot be run: {error.what}"
+    return UsageError(what, where=place, hint=error.hint)
 
 
 _PROMOTED = "file:baselines/main.json"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from evalkit.config.gate_metrics import known_metrics, metric_info
 from evalkit.config.spec import GateSpec, SuiteSpec
-from evalkit.config.tree import shown_path
 from evalkit.errors import UsageError
 from evalkit.gate.forecast import fewest_cases
 from evalkit.gate.stored import Stored
+from evalkit.runner.gating import broken_query
 from evalkit.runner.plan import Plan
 from evalkit.runner.rules import Rules
 from evalkit.runner.suites import PlannedSuite
@@ -39,10 +37,7 @@ def refuse_broken_queries(rules: Rules) -> None:
             try:
                 check_query(gate.query)
             except UsageError as error:
-                line = re.search(r"LINE (\d+):", error.what)
-                place = f"{shown_path(gate.sql)}{f':{line[1]}' if line else ''}"
-                what = f"the query of gate {gate.id!r} cannot be run: {error.what}"
-                raise UsageError(what, where=place, hint=error.hint) from error
+                raise broken_query(gate, error) from error
 
 
 def _check(gate: GateSpec, spec: SuiteSpec, suite: PlannedSuite, baseline: Stored | None) -> None:

@@ -257,3 +257,9 @@ def test_a_query_that_cannot_be_run_is_refused_before_the_first_call(
     (gates / "rows.sql").write_text("SELECT case_id FROM trials WHERE run_id = $run AND trial > 9")
     assert run_command(["run", "--gate", "--no-progress"]) == ExitCode.PASS
     assert len(server.seen) == 2
+    # and later, of a run that is stored
+    (gates / "rows.sql").write_text(sql)
+    assert run_command(["gate"]) == ExitCode.USAGE
+    shown = capsys.readouterr().err
+    assert "the query of gate 'rows' cannot be run: " in shown
+    assert f"at {place}\n" in shown
