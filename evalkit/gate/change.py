@@ -15,7 +15,7 @@ from evalkit.gate.measure import Measured
 from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
 from evalkit.gate.result import GateResult, Shows
 from evalkit.stats.betting import AnytimeMean, tuned_bet
-from evalkit.stats.clusters import can_prove, clustered_guarded_t
+from evalkit.stats.clusters import clustered_guarded_t
 from evalkit.stats.corpus import corpus_difference
 from evalkit.stats.evidence import Evidence
 from evalkit.stats.intervals import Floats, Interval, clipped
@@ -246,10 +246,7 @@ def _suite(
 def _clustered(question: Question, worst: Floats, best: Floats, fewest: int) -> Claims:
     assert question.clusters is not None
     whole = bool(np.isfinite(worst).all())
-    few = question.gate.mode == "prove" and not can_prove(question.clusters.tolist())
-    said = "fewer than 8 clusters prove nothing" if few else ""
-    if not whole:
-        said = "what is missing on an open scale cannot be bounded"
+    said = question.few_clusters if whole else "what is missing on an open scale cannot be bounded"
     spread = question.info.spread
     return Claims(
         worst=clustered_guarded_t(worst, question.clusters, spread=spread) if whole else None,
@@ -267,10 +264,16 @@ def _corpus(question: Question, before: Measured, after: Measured, sign: int) ->
         said = "a case without statistics leaves a corpus metric without an end"
         return Claims(worst=None, best=None, method="none", too_few=said)
     value = metric.corpus_value
+    old, new = question.units(old), question.units(new)
     evidence = corpus_difference(
         new if sign > 0 else old, old if sign > 0 else new, value, seed=question.seed
     )
-    return Claims(worst=evidence, best=evidence, method="paired bootstrap")
+    return Claims(
+        worst=evidence,
+        best=evidence,
+        method=question.by_units("paired bootstrap"),
+        too_few=question.few_clusters,
+    )
 
 
 def _corpus_levels(

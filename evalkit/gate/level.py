@@ -10,7 +10,7 @@ from evalkit.gate.measure import Measured
 from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
 from evalkit.gate.result import GateResult, Shows, Status
 from evalkit.stats.betting import AnytimeMean
-from evalkit.stats.clusters import can_prove, clustered_level
+from evalkit.stats.clusters import clustered_level
 from evalkit.stats.evidence import Evidence, Resampled
 from evalkit.stats.intervals import (
     Floats,
@@ -137,12 +137,11 @@ def _claims(question: Question, *, floor: bool) -> Claims:
         )
         return Claims(worst=corrected[0], best=corrected[1], method=method)
     if question.clusters is not None:
-        few = question.gate.mode == "prove" and not can_prove(question.clusters.tolist())
         return Claims(
             worst=_clustered(worst, question),
             best=_clustered(best, question),
             method="clustered t",
-            too_few="fewer than 8 clusters prove nothing" if few else "",
+            too_few=question.few_clusters,
         )
     if question.bets:
         ends = (_bets(worst, question), _bets(best, question))
@@ -209,8 +208,14 @@ def _corpus(question: Question) -> Claims:
     if metric is None or metric.corpus_value is None or rows is None:
         said = "a case without statistics leaves a corpus metric without an end"
         return Claims(worst=None, best=None, method="none", too_few=said)
+    rows = question.units(rows)
     evidence = Resampled.of(*corpus_level(rows, metric.corpus_value, seed=question.seed))
-    return Claims(worst=evidence, best=evidence, method="bootstrap")
+    return Claims(
+        worst=evidence,
+        best=evidence,
+        method=question.by_units("bootstrap"),
+        too_few=question.few_clusters,
+    )
 
 
 def _needed(question: Question, value: float, ends: Interval, *, floor: bool) -> int | None:

@@ -12,8 +12,9 @@ from evalkit.gate.calibrated import FACT, Trust
 from evalkit.gate.looks import Look
 from evalkit.gate.measure import Measured
 from evalkit.gate.result import GateResult, Status
+from evalkit.stats.clusters import MIN_CLUSTERS, can_prove, summed
 from evalkit.stats.evidence import Evidence
-from evalkit.stats.intervals import Interval
+from evalkit.stats.intervals import Floats, Interval
 from evalkit.stats.sides import Bools, Numbers
 
 POWER_Z = 0.8416
@@ -83,6 +84,23 @@ class Question:
             return ()
         parts = (self.suite, self.target, self.gate.id, self.limit.kind, self.where)
         return self.look.fractions("\n".join(parts), self.information)
+
+    @property
+    def few_clusters(self) -> str:
+        """Why nothing can be proved of so few clusters; empty where something can."""
+        if self.clusters is None or self.gate.mode != "prove" or can_prove(self.clusters.tolist()):
+            return ""
+        return f"fewer than {MIN_CLUSTERS} clusters prove nothing"
+
+    def units(self, rows: Floats, kept: Bools | None = None) -> Floats:
+        """A row a case (those ``kept``) as they are independent: the rows of a cluster summed."""
+        if self.clusters is None or not len(rows):
+            return rows
+        return summed(rows, self.clusters if kept is None else self.clusters[kept])
+
+    def by_units(self, method: str) -> str:
+        """The name of a method whose units are ``units``."""
+        return method if self.clusters is None else f"{method} of clusters"
 
     def result(self, **fields: Any) -> GateResult:
         """A result with everything that the question itself says."""

@@ -27,7 +27,8 @@ def max_ratio(question: Question) -> GateResult:
     refused = too_much_missing(question, missing, n)
     if refused is not None or not n:
         return refused or question.error("no case was asked on both sides")
-    old, new = before.means(before.values)[~gone], after.means(after.values)[~gone]
+    kept = ~gone
+    old, new = before.means(before.values)[kept], after.means(after.values)[kept]
     bills = math.fsum(old.tolist()), math.fsum(new.tolist())
     levels = {"baseline": bills[0] / len(old), "candidate": bills[1] / len(new)}
     if not bills[0]:
@@ -39,7 +40,7 @@ def max_ratio(question: Question) -> GateResult:
         return question.result(status=Status.PASS, reason="the candidate costs nothing", **levels)
     if not bills[1]:
         return question.error("nothing but unknown costs", missing=missing, **levels)
-    evidence = guarded_log_ratio(new, old)
+    evidence = guarded_log_ratio(question.units(new, kept), question.units(old, kept))
     top = math.log1p(question.limit.value)
     ends = evidence.interval(question.level)
     rise = math.expm1(evidence.value)
@@ -57,11 +58,13 @@ def max_ratio(question: Question) -> GateResult:
             missing=missing,
             worse=int((new > old).sum()),
             better=int((new < old).sum()),
-            p_pass=1.0 if missing else evidence.p_below(top),
+            p_pass=1.0 if missing or question.few_clusters else evidence.p_below(top),
             p_harm=evidence.p_above(min(top, INDIFFERENCE)),
             needs_more=more_cases(n, half, distance, question.alpha),
-            method="paired log-ratio",
-            reason="what is missing of a bill cannot be bounded" if missing else "",
+            method=question.by_units("paired log-ratio"),
+            reason="what is missing of a bill cannot be bounded"
+            if missing
+            else question.few_clusters,
             **levels,
         ),
         question.alpha,

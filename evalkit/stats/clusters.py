@@ -22,7 +22,8 @@ from evalkit.stats.paired_means import checked
 MIN_CLUSTERS = 8
 """Fewer clusters than this cannot prove anything: a gate in mode ``prove`` is refused."""
 
-Labels = Sequence[Hashable] | npt.NDArray[np.intp]
+Numbers = npt.NDArray[np.intp]
+Labels = Sequence[Hashable] | Numbers
 
 
 def clustered_t(differences: Sequence[float] | Floats, clusters: Labels) -> Pivot:
@@ -81,6 +82,17 @@ def clustered_level(
         return Both(value=value, above=guarded, below=guarded)
     unseen = Unseen(value=value, n=len(sums.sizes), low=bounds[0], high=bounds[1])
     return Both(value=value, above=(*careful, unseen), below=(*careful, unseen))
+
+
+def summed(rows: Floats, clusters: Numbers) -> Floats:
+    """The sums of every cluster's rows: what a ratio of bills or a corpus metric is made of.
+
+    A row, or one value, a case; in the order of the clusters' numbers.
+    """
+    owner = np.unique(clusters, return_inverse=True)[1]
+    found: Floats = np.zeros((int(owner.max()) + 1, *rows.shape[1:]))
+    np.add.at(found, owner, rows)
+    return found
 
 
 def can_prove(clusters: Labels) -> bool:

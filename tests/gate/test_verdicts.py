@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evalkit.config.gate_metrics import MetricInfo
 from evalkit.config.spec import Waiver
 from evalkit.errors import ExitCode
 from evalkit.gate.decide import decide
+from evalkit.gate.measure import Measured
+from evalkit.gate.question import Question
 from evalkit.gate.result import Status
+from evalkit.gate.rules import rule_of
+from evalkit.model import Metric
 from tests.gate.benches import TODAY, gate, limit, only, pairs, side, stored, suite, verdict
 
 
@@ -409,6 +414,70 @@ def test_clusters():
     assert result.status is Status.INCONCLUSIVE
     assert result.reason == "fewer than 8 clusters prove nothing"
     assert result.method == "clustered t"
+
+
+def test_the_bills_of_a_cluster_are_one_bill():
+    rng = np.random.default_rng(3)
+    before = rng.uniform(0.5, 1.5, 30)
+    after = before * rng.uniform(0.7, 1.5, 30)
+    rise = gate("cost.mean", limit("max_rise", 0.05, relative=True))
+
+    def judged(times, **policy):
+        tags = {"doc": [f"d{one}" for one in range(30) for _ in range(times)]}
+        many = [[1.0]] * (30 * times)
+        old = side(many, cost=np.repeat(before / times, times), tags=tags, run="old")
+        new = side(many, cost=np.repeat(after / times, times), tags=tags, run="new")
+        return only(verdict(old, new, rise, **policy))
+
+    single, together, apart = judged(1), judged(6, cluster="doc"), judged(6)
+    assert together.method == "paired log-ratio of clusters"
+    assert (together.low, together.high) == pytest.approx((single.low, single.high))
+    assert (together.p_pass, together.p_harm) == pytest.approx((single.p_pass, single.p_harm))
+    assert apart.high - apart.low < 0.5 * (together.high - together.low)
+
+
+def test_a_corpus_metric_draws_whole_clusters():
+    rng = np.random.default_rng(4)
+    hits = rng.integers(5, 15, (2, 25)).astype(float)
+    ratio = Metric("corpus", "corpus", corpus_value=lambda sums: sums[0] / sums[1])
+    info = MetricInfo(
+        name="bleu.corpus", source="bleu", kind="corpus", direction="higher", metric=ratio
+    )
+
+    def judged(times, kind, mode="guard", docs=25):
+        n = docs * times
+        sides = [
+            Measured(
+                values=np.zeros(n),
+                low=np.zeros(n),
+                high=np.zeros(n),
+                owner=np.arange(n),
+                concerned=np.ones(n, dtype=bool),
+                stats=np.repeat(np.column_stack([one[:docs], np.full(docs, 20.0)]), times, axis=0),
+            )
+            for one in hits
+        ]
+        spec = gate("bleu.corpus", limit(kind, 0.3), mode=mode)
+        question = Question(
+            gate=spec,
+            limit=spec.limits[0],
+            info=info,
+            policy=suite(spec).policy,
+            suite="support",
+            target="bot",
+            before=sides[0],
+            after=sides[1],
+            clusters=np.arange(n) // times if times > 1 else None,
+        )
+        return rule_of(question)
+
+    for kind, method in (("max_drop", "paired bootstrap"), ("min", "bootstrap")):
+        single, together = judged(1, kind), judged(4, kind)
+        assert (single.method, together.method) == (method, f"{method} of clusters")
+        assert (together.low, together.high) == pytest.approx((single.low, single.high))
+        few = judged(4, kind, "prove", docs=7)
+        assert few.status is Status.INCONCLUSIVE
+        assert few.reason == "fewer than 8 clusters prove nothing"
 
 
 def test_other_words_with_the_same_score_are_counted_as_reworded():
