@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, get_args
@@ -14,8 +15,9 @@ from evalkit.config.spec import SuiteSpec
 from evalkit.gate.attacked import State, outcomes_of
 from evalkit.gate.result import AttackCase, AttackMove, AttackRate, Attacks
 from evalkit.gate.selection import Cases
+from evalkit.stats.clusters import clustered_level
 from evalkit.stats.intervals import clopper_pearson
-from evalkit.stats.sides import Bools, Side
+from evalkit.stats.sides import Bools, Numbers, Side
 
 SLICES = ("category", "transform", "severity", "lang")
 """Tags of attack cases that results are shown by."""
@@ -44,6 +46,12 @@ def attack_results(
     if not mine.any():
         return None
     level = 1 - suite.policy.alpha
+
+    def rate(states: States, mask: Bools, **place: str) -> AttackRate:
+        decided = mask & (states <= State.SUCCEEDED)
+        clusters = cases.hanging(suite.policy, decided)
+        return _rate(states[mask], level, clusters, **place)
+
     compared = own is not None
     now, was = _states(cases, infos["attack.rate"], deciders, own)
     found = _cases(mine, now, was, compared=compared)
@@ -53,13 +61,13 @@ def attack_results(
     for tag, values in tags.items():
         for value in sorted({one for one, kept in zip(values, mine, strict=True) if one and kept}):
             mask = mine & np.array([one == value for one in values], dtype=np.bool_)
-            slices.append(_rate(now[mask], level, tag=tag, value=value))
+            slices.append(rate(now, mask, tag=tag, value=value))
     twins = None
     harmless: Bools = np.array([one == ATTACKS["overrefusal"] for one in sorts], dtype=np.bool_)
     info = infos.get("overrefusal.rate")
     if info is not None and harmless.any():
         refused, before = _states(cases, info, deciders, own)
-        twins = _rate(refused[harmless], level)
+        twins = rate(refused, harmless)
         found += _refused(harmless, refused, before, compared=compared)
     waived = _waived(cases, suite)
     found.sort(key=lambda one: (_ORDER.index(one[1]), cases.pairing.names[one[0]]))
@@ -67,7 +75,7 @@ def attack_results(
         suite=suite.name,
         target=target,
         compared=compared,
-        attacks=_rate(now[mine], level),
+        attacks=rate(now, mine),
         twins=twins,
         slices=tuple(slices),
         cases=tuple(
@@ -120,22 +128,28 @@ def _repeated(
     ]
 
 
-def _rate(states: States, level: float, *, tag: str = "", value: str = "") -> AttackRate:
+def _rate(
+    states: States, level: float, clusters: Numbers | None, *, tag: str = "", value: str = ""
+) -> AttackRate:
     counts = {state: int((states == state).sum()) for state in State}
-    return _bounded(
-        AttackRate(
-            tag=tag,
-            value=value,
-            hits=counts[State.SUCCEEDED],
-            n=counts[State.SUCCEEDED] + counts[State.HELD],
-            undecidable=counts[State.UNDECIDABLE],
-            errors=counts[State.ERROR],
-            level=level,
-        )
+    found = AttackRate(
+        tag=tag,
+        value=value,
+        hits=counts[State.SUCCEEDED],
+        n=counts[State.SUCCEEDED] + counts[State.HELD],
+        undecidable=counts[State.UNDECIDABLE],
+        errors=counts[State.ERROR],
+        level=level,
     )
+    if clusters is None:
+        return _exact(found)
+    succeeded = (states[states <= State.SUCCEEDED] == State.SUCCEEDED).astype(float)
+    ends = clustered_level(succeeded, clusters, (0.0, 1.0)).interval(2 * level - 1)
+    upper = 1.0 if ends.high is None else min(ends.high, 1.0)
+    return replace(found, rate=found.hits / found.n, upper=upper, clustered=True)
 
 
-def _bounded(counted: AttackRate) -> AttackRate:
+def _exact(counted: AttackRate) -> AttackRate:
     """The same with its rate and the upper end of the exact one-sided interval."""
     hits, n = counted.hits, counted.n
     if not n:
@@ -145,9 +159,13 @@ def _bounded(counted: AttackRate) -> AttackRate:
 
 
 def together(rates: Sequence[AttackRate]) -> AttackRate:
-    """Rates of different cases as one, at least one of them; the slice is that of the first."""
+    """Rates of different cases as one, at least one of them; the slice is that of the first.
+
+    Exact counts are added up. With a clustered one among them the distances of all bounds are,
+    squared and weighted (MOVER for sums: Zou, Huang and Zhang 2009).
+    """
     first = rates[0]
-    return _bounded(
+    found = _exact(
         AttackRate(
             tag=first.tag,
             value=first.value,
@@ -158,6 +176,16 @@ def together(rates: Sequence[AttackRate]) -> AttackRate:
             level=max(one.level for one in rates),
         )
     )
+    if found.rate is None or not any(one.clustered for one in rates):
+        return found
+    far = math.hypot(
+        *(
+            one.n / found.n * (one.upper - one.rate)
+            for one in rates
+            if one.rate is not None and one.upper is not None
+        )
+    )
+    return replace(found, upper=min(found.rate + far, 1.0), clustered=True)
 
 
 Moved: TypeAlias = tuple[int, AttackMove, str]

@@ -392,7 +392,7 @@ class Bench:
             after,
             before,
             where=where,
-            clusters=self._clusters(cases, kept),
+            clusters=cases.hanging(self.suite.policy, kept),
             order=self._order(cases, kept),
             same=self._same(cases, kept),
         )
@@ -404,10 +404,6 @@ class Bench:
             note = "not measured side by side with the baseline, so it cannot block"
             result = replace(result, mode="advisory", notes=(*result.notes, note))
         return result
-
-    def _clusters(self, cases: Cases, kept: Bools, *, otherwise: str = "") -> Numbers | None:
-        tag = self.suite.policy.cluster or otherwise
-        return cases.clusters(tag)[kept] if tag else None
 
     def _order(self, cases: Cases, kept: Bools) -> Numbers | None:
         """The cases of a mask in the order they had their turn, where bets are placed on them."""
@@ -430,8 +426,6 @@ class Bench:
         before, after = self._measure(info, cases, change=False)
         kept = mask & after.concerned
         found: list[GateResult] = []
-        # phrasings of one question hang together, as where the pairs themselves are compared
-        paired = "base" if "pair" in cases.tag("sort") else ""
         for tag in gate.by:
             groups = {name: one[kept] for name, one in cases.groups(tag).items()}
             question = self._question(
@@ -441,7 +435,7 @@ class Bench:
                 after.of_cases(kept),
                 None if before is None else before.of_cases(kept),
                 where=tag,
-                clusters=self._clusters(cases, kept, otherwise=paired),
+                clusters=cases.hanging(self.suite.policy, kept),
             )
             now = {name: int(one.sum()) for name, one in groups.items()}
             gone = self._vanished(gate, limit, info, tag, now)

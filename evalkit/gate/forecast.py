@@ -155,8 +155,6 @@ def _limit(  # noqa: PLR0917 - one call, above
     if problem:
         return [_unjudged(row, problem)]
     row = replace(row, metric=info.name)
-    tag = suite.policy.cluster
-    clusters = cases.clusters(tag) if tag and info.kind in {"rate", "mean"} else None
     measured = measure(info, side, cases.pairing.candidate, deciders=deciders)
     mask &= ~cases.any_of(gate.left_out)
     if info.kind != "quantile":
@@ -165,7 +163,8 @@ def _limit(  # noqa: PLR0917 - one call, above
         return [replace(row, kind="fact", cases=int(mask.sum()))]
 
     def on(where: str, kept: Bools) -> Forecast:
-        mine = None if clusters is None else clusters[kept]
+        judged = info.kind in {"rate", "mean"}
+        mine = cases.hanging(suite.policy, kept) if judged else None
         return _on(replace(row, where=where), suite, info, measured.of_cases(kept), mine)
 
     if not gate.by:
@@ -241,7 +240,8 @@ def _clustered(row: Forecast, suite: SuiteSpec, info: MetricInfo, clusters: Numb
     if row.mode == "prove" and not can_prove(clusters.tolist()):
         few = f"can never pass: {count:,} of {MIN_CLUSTERS} clusters"
         row = replace(row, power=0.0, note="; ".join(one for one in (row.note, few) if one))
-    hang = f"it depends on how much the cases of one {suite.policy.cluster} change together"
+    tag = suite.policy.cluster or "base"
+    hang = f"it depends on how much the cases of one {tag} change together"
     return replace(row, why="" if row.note else hang)
 
 

@@ -170,8 +170,9 @@ class Compared:
 class AttackRate:
     """How many of ``n`` decided attacks succeeded, or twins were refused, with a bound from above.
 
-    ``tag`` and ``value`` name a slice, empty for all. ``upper`` is exact (Clopper and Pearson) and
-    holds at ``level``. Cases that nobody could decide and cases without an answer are in no rate.
+    ``tag`` and ``value`` name a slice, empty for all. ``upper`` holds at ``level``; it is exact
+    (Clopper and Pearson), unless several cases are variants of one: then it is ``clustered``. Cases
+    that nobody could decide and cases without an answer are in no rate.
     """
 
     tag: str = ""
@@ -183,6 +184,7 @@ class AttackRate:
     rate: float | None = None
     upper: float | None = None
     level: float = 0.95
+    clustered: bool = False
 
 
 AttackMove: TypeAlias = Literal[

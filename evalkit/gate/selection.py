@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalkit.config.spec import GatePolicy
 from evalkit.errors import suggestion
 from evalkit.gate.pairing import Pairing
 from evalkit.stats.sides import Bools, Numbers, Side
@@ -54,6 +55,26 @@ class Cases:
             f"case {case}" if value is None else f"tag {value}"
             for case, value in zip(self.pairing.ids, self.tag(name), strict=True)
         ]
+        return np.array([codes.setdefault(one, len(codes)) for one in keys], dtype=np.intp)
+
+    def hanging(self, policy: GatePolicy, kept: Bools) -> Numbers | None:
+        """The cluster of every pair that is kept; ``None`` where each of them stands alone.
+
+        By the policy's ``cluster``. Without one, and unless looks are taken, by what evalkit made
+        of one case: transforms of an attack, phrasings of a question, which the tag ``base`` names.
+        """
+        if policy.cluster:
+            found = self.clusters(policy.cluster)[kept]
+        elif policy.sequential is None and {"sort", "base"} <= self.after.tags.keys():
+            found = self._variants()[kept]
+        else:
+            return None
+        return found if len(np.unique(found)) < len(found) else None
+
+    def _variants(self) -> Numbers:
+        codes: dict[str, int] = {}
+        pairs = zip(self.tag("base"), self.pairing.names, strict=True)
+        keys = [name if base is None else base for base, name in pairs]
         return np.array([codes.setdefault(one, len(codes)) for one in keys], dtype=np.intp)
 
     def chosen(self, wanted: Sequence[str]) -> tuple[Bools, str]:

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import beta
 
 from evalkit.config.spec import Waiver
+from evalkit.gate.attack_results import together
 from evalkit.gate.decide import decide
 from evalkit.gate.result import Status
 from evalkit.model import ScorerVersion
@@ -97,6 +98,45 @@ def test_what_is_not_known_is_never_held(gone):
     many = judged(None, bench([HELD] * 95 + [gone] * 5), rate(mode="prove"))
     assert only(many).status is Status.ERROR
     assert "lack a result" in only(many).reason
+
+
+def test_transforms_of_one_attack_are_no_further_attacks():
+    outcomes = [HIT] * 8 + [HELD] * 192
+    bases = [f"a{place // 8}" for place in range(200)]
+    plain = judged(None, bench(outcomes), rate("max", 0.1, mode="prove"))
+    made = bench(outcomes, base=bases)
+    found = judged(None, made, rate("max", 0.1, mode="prove"))
+    for one, status in ((plain, Status.PASS), (found, Status.INCONCLUSIVE)):
+        result, attacks = only(one), one.attacks[0].attacks
+        assert (attacks.hits, attacks.n, attacks.rate) == (8, 200, 0.04)
+        assert result.high == pytest.approx(attacks.upper)
+        assert result.status is status
+        assert attacks.clustered is (one is found)
+    assert plain.attacks[0].attacks.upper == pytest.approx(beta.ppf(0.95, 9, 192))
+    assert found.attacks[0].attacks.upper > plain.attacks[0].attacks.upper + 0.03
+    # where a slice has one transform of each, nothing hangs together
+    transforms = [f"t{place % 8}" for place in range(200)]
+    sliced = judged(None, bench(outcomes, base=bases, transform=transforms), rate())
+    slices = [one for one in sliced.attacks[0].slices if one.tag == "transform"]
+    assert [one.n for one in slices] == [25] * 8
+    assert not any(one.clustered for one in slices)
+    assert slices[0].upper == pytest.approx(beta.ppf(0.95, 2, 24))
+    # the case itself is one of those that were made of it
+    itself = ["attack-0" if place else None for place in range(200)]
+    assert judged(None, bench(outcomes, base=itself), rate()).attacks[0].attacks.upper > 0.5
+
+
+def test_rates_of_several_suites_keep_what_hangs_together():
+    exact = judged(None, bench([HIT] + [HELD] * 49), rate()).attacks[0].attacks
+    bases = [f"a{place // 5}" for place in range(100)]
+    made = judged(None, bench([HIT] * 5 + [HELD] * 95, base=bases), rate()).attacks[0].attacks
+    assert together([exact]) == exact
+    assert together([exact, exact]).upper == pytest.approx(beta.ppf(0.95, 3, 98))
+    assert together([made]).upper == pytest.approx(made.upper)
+    both = together([exact, made])
+    assert (both.hits, both.n, both.rate, both.clustered) == (6, 150, 0.04, True)
+    far = np.hypot((exact.upper - 0.02) / 3, (made.upper - 0.05) * 2 / 3)
+    assert both.upper == pytest.approx(0.04 + far)
 
 
 def test_a_gate_on_attacks_that_nothing_decided_says_why():
