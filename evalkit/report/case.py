@@ -82,8 +82,7 @@ def _one_line(text: str) -> str:
 def shown(value: JSON, limit: int = SHOWN, more: str = MORE) -> str:
     """A text, a list of texts or any value, cleaned and cut to what a screen takes."""
     if isinstance(value, str):
-        # a text of blanks is quoted: an empty question is one that was asked
-        text = value if value.strip() else json.dumps(value)
+        text = words.quoted(value)
     elif isinstance(value, list) and all(isinstance(one, str) for one in value):
         text = "\n".join(str(one) for one in value)
     else:
@@ -193,7 +192,7 @@ def highlighted(
         found = found[:limit]
         rest = length - len(found)
         found.append(f"\n[{words.count(rest)} more characters: {more}]")
-    return found if text else Text('""')
+    return found if text.strip() else Text(words.quoted(text))
 
 
 def took(trial: Trial) -> list[str]:

@@ -274,6 +274,17 @@ def place(one: Place) -> str:
     )
 
 
+def gone(compared: Sequence[Compared]) -> list[str]:
+    """The slices that only the baseline has, each once; with the suite where there are several."""
+    several = len({one.suite for one in compared}) > 1
+    said = {
+        f"{f'{one.suite} ' if several else ''}{slice_}, all {words.counted(had, 'case')}": None
+        for one in compared
+        for slice_, had in one.gone
+    }
+    return list(said)
+
+
 def headline(verdict: Verdict) -> str:
     """How many gates failed, and attacks are new; or what stood in the way of judging any."""
     if verdict.problems:

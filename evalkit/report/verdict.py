@@ -251,9 +251,7 @@ def counts(compared: Compared, screen: Screen, *, several: bool) -> list[Rendera
     line = words.clean(flow(said, screen.width - LABEL), lines=False)
     parts: list[RenderableType] = ["", labelled("cases", screen.say(line), LABEL)]
     if compared.gone:
-        gone = [
-            words.clean(f"{one}, all {words.count(had)}", lines=False) for one, had in compared.gone
-        ]
+        gone = [words.clean(one, lines=False) for one in gate_words.gone([compared])]
         parts.append(labelled("gone", screen.say(flow(gone, screen.width - LABEL)), LABEL))
     fallen = [one for one in compared.moved if one.outcome == "regressed"]
     if fallen:

@@ -91,7 +91,8 @@ def _cautions(verdict: Verdict) -> list[str]:
         for difference in one.differences:
             mark = "change is " if difference.weight == "change" else "⚠ "
             said[f"- {mark}{_text(difference.text)}"] = None
-    for line in (*verdict.problems[1:], *verdict.warnings):
+    gone = [f"gone: {one}" for one in gate_words.gone(verdict.compared)]
+    for line in (*verdict.problems[1:], *verdict.warnings, *gone):
         said[f"- ⚠ {_text(line)}"] = None
     return ["", *list(said)[:12]] if said else []
 

@@ -5,14 +5,20 @@ import gzip
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from evalkit.config.spec import GateLimit
 from evalkit.errors import UsageError
+from evalkit.gate.result import GateResult, Verdict
 from evalkit.model import Case, Evidence
 from evalkit.report.html import page_files, page_html
 from evalkit.report.page_json import read_report, report_json
+from evalkit.report.screen import Screen
+from evalkit.report.verdict import verdict_text
+from evalkit.report.verdict_comment import verdict_markdown
 from tests.report.page.pages import (
     AFTER,
     BEFORE,
@@ -150,6 +156,50 @@ def test_the_first_screen_says_it_all_without_a_script(tmp_path):
         assert said in page.text, said
 
 
+def test_what_was_asked_or_answered_with_nothing_is_quoted(tmp_path):
+    case = Case.of({"question": " ", "shop": "Bo's"}, expected="answer 1", name="silent")
+    outputs = {BEFORE: "answer 1", AFTER: ""}
+    trials = {run: [trial_of(run, case, text)] for run, text in outputs.items()}
+    text = Page(page_html(view_of(stored(tmp_path, trials)))).text
+    assert 'question: " " shop: Bo\'s' in text
+    assert 'Candidate""' in text
+
+
+def test_a_slice_that_is_gone_is_named_by_page_comment_and_terminal(tmp_path):
+    cases = {number: case_of(number) for number in range(33)}
+    kept = [number for number in cases if cases[number].tags["lang"] != "ar"]
+    view = view_of(
+        stored(
+            tmp_path,
+            {
+                BEFORE: [trial_of(BEFORE, cases[n], f"answer {n}") for n in cases],
+                AFTER: [trial_of(AFTER, cases[n], f"answer {n}") for n in kept],
+            },
+        )
+    )
+    said = "lang=ar, all 11 cases"
+    assert f"Gone from the candidate: {said}." in Page(page_html(view)).text
+    verdict = Verdict(candidate=AFTER, baseline=(BEFORE,), compared=view.compared)
+    assert f"- ⚠ gone: {said}" in verdict_markdown(verdict)
+    assert f"gone   {said}\n" in verdict_text(verdict, Screen(width=80))
+
+
+def test_gates_with_one_reason_say_it_once(tmp_path):
+    def result(gate):
+        return GateResult(
+            gate=gate, metric="pass.rate", limit=GateLimit(kind="max_drop", value=0.1),
+            mode="prove", suite="support", target="bot", reason="there is no baseline",
+        )  # fmt: skip
+
+    view = view_of(two_runs(tmp_path, MIXED))
+    names = [f"gate-{number}" for number in range(4)]
+    verdict = Verdict(candidate=AFTER, results=tuple(map(result, names)))
+    text = Page(page_html(replace(view, verdict=verdict))).text
+    words = text[text.index("In words") : text.index("What changed")]
+    assert words.count("there is no baseline") == 1
+    assert f"ERROR {', '.join(names)} on bot: there is no baseline." in words
+
+
 def test_the_index_finds_every_text(tmp_path):
     view = view_of(two_runs(tmp_path, MIXED))
     page = Page(page_html(view))
@@ -201,7 +251,7 @@ def test_the_policy_names_the_script_and_the_style_by_their_hashes(tmp_path):
 
 def test_the_assets_are_small():
     page = page_html.__globals__["_asset"]("report.js")
-    assert len(page.encode()) <= 27_000
+    assert len(page.encode()) <= 25_000
     assert len((ASSETS / "report.css").read_bytes()) <= 10_000
 
 
