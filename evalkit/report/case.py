@@ -140,7 +140,7 @@ def _trial(trial: Trial, screen: Screen, *, repeated: bool) -> list[RenderableTy
     if trial.scores:
         parts.append(_scores(trial.scores, screen))
         for one in trial.scores:
-            parts += _why(one, trial, screen)
+            parts += _why(one, screen)
     return parts
 
 
@@ -285,7 +285,7 @@ def is_verdict_of_turn(piece: Evidence) -> bool:
     return piece.source.startswith("turn:") and piece.source.count(":") == 1
 
 
-def _why(record: ScoreRecord, trial: Trial, screen: Screen) -> list[RenderableType]:
+def _why(record: ScoreRecord, screen: Screen) -> list[RenderableType]:
     reason = record.reason if record.score is None else record.score.reason
     parts = []
     if reason:
@@ -297,9 +297,9 @@ def _why(record: ScoreRecord, trial: Trial, screen: Screen) -> list[RenderableTy
             said = f'{one.source}{place}: "{_one_line(words.cut(one.text, 300))}"'
             if is_verdict_of_turn(one):
                 value = "" if one.value is None else f" {words.number(one.value)}"
-                said = f"{one.source.replace(':', ' ')}: {_one_line(one.text)}{value}"
+                turn = one.source.replace(":", " ")
+                said = f"{_one_line(record.name)}, {turn}: {_one_line(one.text)}{value}"
             if one.reason:
                 said += f" ({_one_line(one.reason)})"
             parts.append(field("evidence", screen.say(said), screen))
-    del trial
     return parts

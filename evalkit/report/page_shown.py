@@ -41,6 +41,8 @@ WORST = 10
 LONGEST = 2_000
 """Characters of a text in the part that needs no script."""
 SENTENCES = 8
+MANY = 8
+"""Gates that all have their place; of more, those that pass are folded below the others."""
 
 
 def shown(view: ReportView, *, left_out: int) -> Shown:
@@ -55,7 +57,7 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
     return {
         "title": _line(view.title),
         **_verdict(view, counts),
-        "gates": [] if verdict is None else [_gate(verdict, one) for one in _worst_first(verdict)],
+        **_gates(verdict),
         "level": _level(verdict),
         "attacks": attacks_shown(view),
         "fairness": fairness_shown(view),
@@ -165,6 +167,18 @@ def _sentences(verdict: Verdict | None) -> list[str]:
     said = gate_words.sentences(_worst_first(verdict))
     more = sum(gates for _, gates in said[SENTENCES:])
     return [_line(one) for one, _ in said[:SENTENCES]] + ([f"and {more} more"] if more else [])
+
+
+def _gates(verdict: Verdict | None) -> Shown:
+    """The gates, the worst first; of many those that pass apart."""
+    if verdict is None:
+        return {"gates": [], "passed": []}
+    found = _worst_first(verdict)
+    passed = [one for one in found if len(found) > MANY and one.status is Status.PASS]
+    return {
+        "gates": [_gate(verdict, one) for one in found if one not in passed],
+        "passed": [_gate(verdict, one) for one in passed],
+    }
 
 
 def _gate(verdict: Verdict, result: GateResult) -> Shown:
@@ -410,7 +424,7 @@ def place(group: Group, groups: Sequence[Group]) -> str:
 
 def _asked(one: CaseText) -> list[str]:
     """The inputs, of several with their names; the turns of a conversation as its answers."""
-    several = len(one.inputs) > 1
+    several = len(one.inputs) > 1 or one.turns
     said = [f"{f'{name}: ' if several else ''}{_quoted(value)}" for name, value in one.inputs]
     return said + _numbered([user for user, _ in one.turns])
 

@@ -191,7 +191,7 @@ def _cases(verdict: Verdict) -> list[str]:
     lines = [f"<details><summary>{words.counted(total, 'case')} regressed</summary>", ""]
     lines += [
         f"- {_text(case.name, OTHERS)} ({_text(one.target, OTHERS)}):"
-        f" {words.quantity(case.before)} → {words.quantity(case.after)}"
+        f" {words.score(case.before)} → {words.score(case.after)}"
         for one, case in fallen[:WORST]
     ]
     if total > WORST:

@@ -382,7 +382,7 @@
     return [
       why(row, old, now),
       ...text.inputs.map(([label, value]) => section(`Input: ${label}`, box(value))),
-      text.expected === null ? null : section("Expected", box(text.expected)),
+      text.expected === null || text.expected === text.turns.at(-1)?.[1] ? null : section("Expected", box(text.expected)),
       ...(text.turns.length ? dialogue(text, old, now) : [answers(old, now), evidence(now?.text ?? "", marks)]),
       scores(old, now),
       trials(text),
@@ -392,7 +392,7 @@
     ];
   }
   /** The answer with what scores rest on, and why. @param {string} text @param {Mark[]} marks @param {string} [head] */
-  const evidence = (text, marks, head = "") => (marks.length ? section(`${head}Evidence`, marked(text, marks), ...marks.filter((one) => one.reason).slice(0, 12).map((one) => make("p", {}, `“${one.text.slice(0, 160)}”: ${one.reason}`))) : null);
+  const evidence = (text, marks, head = "") => (marks.length ? section(head ? `${head}evidence` : "Evidence", marked(text, marks), ...marks.filter((one) => one.reason).slice(0, 12).map((one) => make("p", {}, `“${one.text.slice(0, 160)}”: ${one.reason}`))) : null);
 
   /** A conversation turn by turn. @param {CaseText} text @param {TrialText|undefined} old @param {TrialText|undefined} now @returns {Child[]} */
   function dialogue(text, old, now) {
@@ -442,20 +442,21 @@
 
   /** @param {TrialText|TurnText|undefined} old @param {TrialText|TurnText|undefined} now @param {string} [head] @returns {HTMLElement} */
   function answers(old, now, head = "") {
-    if (!old || !now) return section(`${head}Output${index.baseline ? (now ? " (candidate)" : " (baseline)") : ""}`, box(full(now ?? old)));
+    const output = head ? `${head}output` : "Output";
+    if (!old || !now) return section(`${output}${index.baseline ? (now ? " (candidate)" : " (baseline)") : ""}`, box(full(now ?? old)));
     const one = full(old), two = full(now);
     let because = "";
     if (how === "diff") {
       const was = clean(one), is = clean(two), pieces = diff(was, is);
-      if (was === is) return section(`${head}Output, the same ${one === two ? "on both sides" : "but for what cannot be seen"}`, box(one));
+      if (was === is) return section(`${output}, the same ${one === two ? "on both sides" : "but for what cannot be seen"}`, box(one));
       const shared = (pieces ?? []).reduce((sum, [kind, piece]) => sum + (kind === "same" ? 2 * piece.length : 0), 0);
       if (pieces && shared >= SHARED * (was.length + is.length))
-        return section(`${head}Output, word by word`, boxed(...pieces.map(([kind, piece]) => (kind === "same" ? piece : make(kind, {}, piece)))));
+        return section(`${output}, word by word`, boxed(...pieces.map(([kind, piece]) => (kind === "same" ? piece : make(kind, {}, piece)))));
       because = pieces ? " (rewritten: under 35 % shared, so shown side by side)" : " (too long to compare word by word)";
     }
     /** @param {string} label @param {string} text */
     const side = (label, text) => make("div", {}, make("h3", {}, label), box(text));
-    return section(`${head}Output, baseline | candidate${because}`, make("div", { class: "two" }, side("baseline", one), side("candidate", two)));
+    return section(`${output}, baseline | candidate${because}`, make("div", { class: "two" }, side("baseline", one), side("candidate", two)));
   }
 
   /** @param {TrialText|undefined} old @param {TrialText|undefined} now */

@@ -12,10 +12,11 @@ import pytest
 
 from evalkit.config.spec import GateLimit
 from evalkit.errors import UsageError
-from evalkit.gate.result import GateResult, Verdict
+from evalkit.gate.result import GateResult, Status, Verdict
 from evalkit.model import Case, Evidence
 from evalkit.report.html import page_files, page_html
 from evalkit.report.page_json import read_report, report_json
+from evalkit.report.page_shown import shown
 from evalkit.report.screen import Screen
 from evalkit.report.verdict import verdict_text
 from evalkit.report.verdict_comment import verdict_markdown
@@ -198,6 +199,35 @@ def test_gates_with_one_reason_say_it_once(tmp_path):
     words = text[text.index("In words") : text.index("What changed")]
     assert words.count("there is no baseline") == 1
     assert f"ERROR {', '.join(names)} on bot: there is no baseline." in words
+
+
+@pytest.mark.parametrize("passing", [3, 9])
+def test_of_many_gates_those_that_pass_are_folded(tmp_path, passing):
+    def result(gate, status):
+        limit = GateLimit(kind="max", value=0.1)
+        return GateResult(gate=gate, metric="pass.rate", limit=limit, mode="prove", status=status)
+
+    found = [result(f"good-{n}", Status.PASS) for n in range(passing)]
+    verdict = Verdict(candidate=AFTER, results=(*found, result("bad", Status.FAIL)))
+    view = replace(view_of(two_runs(tmp_path, MIXED)), verdict=verdict)
+    told = shown(view, left_out=0)
+    assert [one["name"] for one in told["passed"]] == (
+        [one.gate for one in found] if passing == 9 else []
+    )
+    assert told["gates"][0]["name"] == "bad"
+    text = Page(page_html(view)).text
+    assert ("9 more, which pass" in text) == (passing == 9)
+    assert all(f"good-{n}" in text for n in range(passing))
+
+
+def test_metrics_that_one_reason_kept_from_comparing_share_it(tmp_path):
+    outputs = {n: (f"answer {n}", None if n == 0 else f"answer {n}") for n in range(40)}
+    text = Page(page_html(view_of(two_runs(tmp_path, outputs)))).text
+    reason = "1 of 40 cases lack a result, 2 % may"
+    assert text.count(reason) == 1
+    named = text[: text.index(reason)].rpartition(" not told apart ")[2]
+    assert "exact_match.rate, " in named
+    assert ", cost.mean: " in named
 
 
 def test_the_index_finds_every_text(tmp_path):
