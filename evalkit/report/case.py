@@ -82,8 +82,7 @@ def _one_line(text: str) -> str:
 def shown(value: JSON, limit: int = SHOWN, more: str = MORE) -> str:
     """A text, a list of texts or any value, cleaned and cut to what a screen takes."""
     if isinstance(value, str):
-        # a text of blanks is quoted: an empty question is one that was asked
-        text = value if value.strip() else json.dumps(value)
+        text = words.quoted(value)
     elif isinstance(value, list) and all(isinstance(one, str) for one in value):
         text = "\n".join(str(one) for one in value)
     else:
@@ -141,7 +140,7 @@ def _trial(trial: Trial, screen: Screen, *, repeated: bool) -> list[RenderableTy
     if trial.scores:
         parts.append(_scores(trial.scores, screen))
         for one in trial.scores:
-            parts += _why(one, trial, screen)
+            parts += _why(one, screen)
     return parts
 
 
@@ -193,7 +192,7 @@ def highlighted(
         found = found[:limit]
         rest = length - len(found)
         found.append(f"\n[{words.count(rest)} more characters: {more}]")
-    return found if text else Text('""')
+    return found if text.strip() else Text(words.quoted(text))
 
 
 def took(trial: Trial) -> list[str]:
@@ -286,7 +285,7 @@ def is_verdict_of_turn(piece: Evidence) -> bool:
     return piece.source.startswith("turn:") and piece.source.count(":") == 1
 
 
-def _why(record: ScoreRecord, trial: Trial, screen: Screen) -> list[RenderableType]:
+def _why(record: ScoreRecord, screen: Screen) -> list[RenderableType]:
     reason = record.reason if record.score is None else record.score.reason
     parts = []
     if reason:
@@ -298,9 +297,9 @@ def _why(record: ScoreRecord, trial: Trial, screen: Screen) -> list[RenderableTy
             said = f'{one.source}{place}: "{_one_line(words.cut(one.text, 300))}"'
             if is_verdict_of_turn(one):
                 value = "" if one.value is None else f" {words.number(one.value)}"
-                said = f"{one.source.replace(':', ' ')}: {_one_line(one.text)}{value}"
+                turn = one.source.replace(":", " ")
+                said = f"{_one_line(record.name)}, {turn}: {_one_line(one.text)}{value}"
             if one.reason:
                 said += f" ({_one_line(one.reason)})"
             parts.append(field("evidence", screen.say(said), screen))
-    del trial
     return parts

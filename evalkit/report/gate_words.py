@@ -38,10 +38,13 @@ def name(result: GateResult) -> str:
 
 
 def subject(verdict: Verdict, result: GateResult) -> str:
-    """The target a result is about, with its suite where the verdict is about several."""
-    suites = {one.suite for one in verdict.results}
-    named = [result.suite] if len(suites) > 1 else []
-    return " / ".join(one for one in (*named, result.target) if one)
+    """What tells a result from those of other suites and targets; where none has, its target."""
+    several = [
+        getattr(result, name)
+        for name in ("suite", "target")
+        if len({getattr(one, name) for one in verdict.results if getattr(one, name)}) > 1
+    ]
+    return " / ".join(one for one in several or [result.target] if one)
 
 
 def level(result: GateResult, value: float | None) -> str:
@@ -145,7 +148,7 @@ def finding(result: GateResult) -> str:
     head += "" if measured else ":"
     if result.worse is not None and result.better is not None and result.about == "change":
         parts.append(f"{words.count(result.worse)} worse, {words.count(result.better)} better.")
-    if result.missing:
+    if result.missing and result.status is not Status.ERROR:
         parts.append(f"{words.counted(result.missing, 'case lacks', 'cases lack')} a result.")
     if result.needs_more:
         parts.append(f"About {words.count(result.needs_more)} more cases would settle it.")
@@ -272,6 +275,17 @@ def place(one: Place) -> str:
         f"{one.slice} {words.count(one.regressed)} of {words.count(one.cases)}"
         f" (×{words.number(one.lift, 1)})"
     )
+
+
+def gone(compared: Sequence[Compared]) -> list[str]:
+    """The slices that only the baseline has, each once; with the suite where there are several."""
+    several = len({one.suite for one in compared}) > 1
+    said = {
+        f"{f'{one.suite} ' if several else ''}{slice_}, all {words.counted(had, 'case')}": None
+        for one in compared
+        for slice_, had in one.gone
+    }
+    return list(said)
 
 
 def headline(verdict: Verdict) -> str:

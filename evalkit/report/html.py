@@ -114,7 +114,7 @@ def _template() -> Any:
     return environment.from_string((_ASSETS / "page.html.j2").read_text(encoding="utf-8"))
 
 
-_COMMENTS = re.compile(r"/\*\*.*?\*/ ?|^\s*//[^\n]*\n|^\s+", re.DOTALL | re.MULTILINE)
+_COMMENTS = re.compile(r"/\*.*?\*/ ?|^\s*//[^\n]*\n|^\s+", re.DOTALL | re.MULTILINE)
 
 
 @cache
@@ -165,9 +165,29 @@ def _index(view: ReportView) -> Mapping[str, Any]:
         # as one text each: a browser reads it many times as fast as a list of a hundred thousand
         "id": _lines(rows.id),
         "name": _lines(rows.name),
+        "slices": _telling(rows),
+        "first": "s:regressed" if _regressed(rows) else "",
         "candidate": view.candidate.run_id,
         "baseline": "" if view.baseline is None else view.baseline.run_id,
     }
+
+
+def _telling(rows: CaseRows) -> list[str]:
+    """The tags that tell cases apart beside their suite, whose name stands behind a case's.
+
+    What nearly every case has for itself, such as the name of an attack, does not.
+    """
+    suites = {one.suite for one in rows.groups}
+    return [
+        name
+        for name, tag in rows.tags.items()
+        if 2 * len(tag.values) <= len(rows.id) and not suites.issuperset(tag.values)
+    ]
+
+
+def _regressed(rows: CaseRows) -> bool:
+    """Whether any case did: the worst stand first."""
+    return bool(rows.outcome) and rows.outcomes[rows.outcome[0]] == Outcome.REGRESSED
 
 
 def _lines(values: Sequence[str]) -> str:

@@ -68,6 +68,10 @@ def comparisons(view: ReportView) -> list[Shown]:
         rows = [one for one in view.moves if (one.suite, one.target) == (suite, target)]
         reasons = {one.reason for one in rows}
         why = reasons.pop() if len(reasons) == 1 else ""
+        bare = [one for one in rows if one.reason and one.baseline is one.candidate is None]
+        said: dict[str, list[str]] = {}
+        for one in bare:
+            said.setdefault(one.reason, []).append(one.metric)
         found.append(
             {
                 "title": _line(
@@ -78,10 +82,17 @@ def comparisons(view: ReportView) -> list[Shown]:
                 "open": not several or any(one.worse for one in rows),
                 "level": f"{100 * rows[0].level:.3g} %",
                 "why": _line(why),
-                "rows": [] if why else [_compared(view, one) for one in rows],
+                "rows": [] if why else [_compared(view, one) for one in rows if one not in bare],
+                "reasons": [_line(_because(names, one)) for one, names in said.items()],
             }
         )
     return found
+
+
+def _because(metrics: Sequence[str], reason: str) -> str:
+    """The reason for all of them, which may name the only one itself."""
+    named = reason.startswith(metrics[0])
+    return f"{reason}." if named else f"{', '.join(metrics)}: {reason}."
 
 
 def _tally(rows: Sequence[MetricChange]) -> str:

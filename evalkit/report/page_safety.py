@@ -48,7 +48,17 @@ def attacks_shown(view: ReportView) -> Shown | None:
                 else f"evalkit why {first} {old} {run}",
             }
         )
-    return {"level": attacks.level(found), "rows": attacks.lines(found, TAGS), "lists": lists}
+    lines = attacks.lines(found, TAGS)
+    slices = [one for one in lines if one.slice]
+    tags = [tag for tag in TAGS if any(one.name.startswith(f"{tag}=") for one in slices)]
+    return {
+        "level": attacks.level(found),
+        "rows": [one for one in lines if not one.slice],
+        "by": ", ".join(tags),
+        # of several targets each has its slices below its own line
+        "slices": lines if slices and targets else slices,
+        "lists": lists,
+    }
 
 
 def fairness_shown(view: ReportView) -> Shown | None:
@@ -86,8 +96,8 @@ def fairness_shown(view: ReportView) -> Shown | None:
                 {
                     "group": words.clean(each.group, lines=False),
                     "value": words.quantity(each.value, one.unit),
-                    "asked": words.clean(each.asked),
-                    "answer": words.clean(each.answer),
+                    "asked": words.quoted(words.clean(each.asked)),
+                    "answer": words.quoted(words.clean(each.answer)),
                 }
                 for each in one.variants
             ],

@@ -41,6 +41,8 @@ WORST = 10
 LONGEST = 2_000
 """Characters of a text in the part that needs no script."""
 SENTENCES = 8
+MANY = 8
+"""Gates that all have their place; of more, those that pass are folded below the others."""
 
 
 def shown(view: ReportView, *, left_out: int) -> Shown:
@@ -55,7 +57,7 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
     return {
         "title": _line(view.title),
         **_verdict(view, counts),
-        "gates": [] if verdict is None else [_gate(verdict, one) for one in _worst_first(verdict)],
+        **_gates(verdict),
         "level": _level(verdict),
         "attacks": attacks_shown(view),
         "fairness": fairness_shown(view),
@@ -162,9 +164,21 @@ def _level(verdict: Verdict | None) -> str:
 def _sentences(verdict: Verdict | None) -> list[str]:
     if verdict is None:
         return []
-    said = [_line(gate_words.sentence(one)) for one in _worst_first(verdict)]
-    more = len(said) - SENTENCES
-    return said[:SENTENCES] + ([f"and {more} more"] if more > 0 else [])
+    said = gate_words.sentences(_worst_first(verdict))
+    more = sum(gates for _, gates in said[SENTENCES:])
+    return [_line(one) for one, _ in said[:SENTENCES]] + ([f"and {more} more"] if more else [])
+
+
+def _gates(verdict: Verdict | None) -> Shown:
+    """The gates, the worst first; of many those that pass apart."""
+    if verdict is None:
+        return {"gates": [], "passed": []}
+    found = _worst_first(verdict)
+    passed = [one for one in found if len(found) > MANY and one.status is Status.PASS]
+    return {
+        "gates": [_gate(verdict, one) for one in found if one not in passed],
+        "passed": [_gate(verdict, one) for one in passed],
+    }
 
 
 def _gate(verdict: Verdict, result: GateResult) -> Shown:
@@ -249,7 +263,7 @@ def _age(baseline: RunFacts, candidate: RunFacts) -> str:
 def _cautions(view: ReportView) -> Shown:
     """What is not equal between the two runs; one line when all is."""
     if view.baseline is None:
-        return {"compared": "", "cautions": [], "problems": []}
+        return {"compared": "", "cautions": [], "problems": [], "gone": []}
     said: dict[str, None] = {}
     refused = False
     for one in view.compared:
@@ -268,7 +282,8 @@ def _cautions(view: ReportView) -> Shown:
         head = f"Comparable with {number}:"
     else:
         head = "Comparable: the same data, scorers and number of trials."
-    return {"compared": head, "cautions": cautions, "problems": problems}
+    gone = [_line(one) for one in gate_words.gone(view.compared)]
+    return {"compared": head, "cautions": cautions, "problems": problems, "gone": gone}
 
 
 def _changes(view: ReportView) -> list[Shown]:
@@ -389,8 +404,8 @@ def _case(view: ReportView, one: CaseText) -> Shown:
         "tone": tone(outcome),
         "name": _line(rows.name[one.row] + place(group, rows.groups)),
         "scores": " → ".join(ends) if view.baseline is not None else ends[1],
-        "input": _cut("\n".join([*(value for _, value in one.inputs), *_asked(one)])),
-        "expected": _cut(one.expected or ""),
+        "input": _cut("\n".join(_asked(one))),
+        "expected": "" if one.expected is None else _cut(_quoted(one.expected)),
         "outputs": outputs,
         "why": _why(one.after),
     }
@@ -408,16 +423,26 @@ def place(group: Group, groups: Sequence[Group]) -> str:
 
 
 def _asked(one: CaseText) -> list[str]:
-    """What the user says in a conversation, numbered as the answers are."""
-    return [f"{number}. {user}" for number, (user, _) in enumerate(one.turns, start=1)]
+    """The inputs, of several with their names; the turns of a conversation as its answers."""
+    several = len(one.inputs) > 1 or one.turns
+    said = [f"{f'{name}: ' if several else ''}{_quoted(value)}" for name, value in one.inputs]
+    return said + _numbered([user for user, _ in one.turns])
+
+
+def _numbered(said: Sequence[str]) -> list[str]:
+    return [f"{number}. {_quoted(one)}" for number, one in enumerate(said, start=1)]
+
+
+def _quoted(text: str) -> str:
+    return words.quoted(words.clean(text))
 
 
 def _answer(trials: Sequence[TrialText]) -> str:
     first = trials[0]
     if first.turns:
-        said = [f"{number}. {one.text}" for number, one in enumerate(first.turns, start=1)]
+        said = _numbered([one.text for one in first.turns])
         return _cut("\n".join([*said, *([first.error] if first.text is None else [])]))
-    return _cut(first.error if first.text is None else first.text)
+    return _cut(_quoted(first.error if first.text is None else first.text))
 
 
 def _why(trials: Sequence[TrialText]) -> str:

@@ -73,7 +73,8 @@ class Screen:
 class Column:
     """A column of a table; the one with the highest ``drop`` goes first when space is short.
 
-    ``drop`` 0 is never dropped. A ``fold`` column wraps its text when all else is not enough.
+    ``drop`` 0 is never dropped. A ``fold`` column wraps its text when all else is not enough, and
+    before the last numbers go. A column without any text is left out.
     """
 
     head: str
@@ -92,6 +93,8 @@ class Column:
 
 
 GAP = 2
+FOLDED = 8
+"""Columns of the screen that a folded column keeps."""
 
 
 def fitted(columns: Sequence[Column], width: int) -> list[Column]:
@@ -99,13 +102,33 @@ def fitted(columns: Sequence[Column], width: int) -> list[Column]:
 
     Columns that share a ``drop`` go together.
     """
-    kept = list(columns)
+    kept = [one for one in columns if any(one.cells)] or list(columns)
     while _needed(kept) > width:
         last = max(one.drop for one in kept)
-        if last == 0:
+        going = [one for one in kept if one.drop == last]
+        numbers = last == 1 and any(one.right for one in going)
+        if last == 0 or (numbers and _needed(kept) - sum(map(_slack, kept)) <= width):
             break
         kept = [one for one in kept if one.drop != last]
     return kept
+
+
+def _slack(column: Column) -> int:
+    """How much narrower a column may become."""
+    return max(0, column.width - FOLDED) if column.fold else 0
+
+
+def _widths(columns: Sequence[Column], width: int) -> list[int]:
+    """How wide each column becomes; those that fold give what is missing, the widest first."""
+    found = [one.width for one in columns]
+    for _ in range(_needed(columns) - width):
+        slack = [
+            each if one.fold and each > FOLDED else 0
+            for one, each in zip(columns, found, strict=True)
+        ]
+        if any(slack):
+            found[slack.index(max(slack))] -= 1
+    return found
 
 
 def _needed(columns: Sequence[Column]) -> int:
@@ -123,10 +146,8 @@ def grid(columns: Sequence[Column], screen: Screen, *, heads: bool = True) -> Re
     from rich.text import Text
 
     kept = fitted(columns, screen.width)
-    spare = screen.width - _needed(kept)
     table = Table(box=None, show_header=heads, pad_edge=False, padding=(0, GAP, 0, 0))
-    for one in kept:
-        narrowed = max(8, one.width + spare) if one.fold and spare < 0 else one.width
+    for one, narrowed in zip(kept, _widths(kept, screen.width), strict=True):
         table.add_column(
             Text(one.head),
             justify="right" if one.right else "left",
@@ -134,7 +155,7 @@ def grid(columns: Sequence[Column], screen: Screen, *, heads: bool = True) -> Re
             header_style="dim",
             no_wrap=not one.fold,
             overflow="fold" if one.fold else "crop",
-            min_width=min(one.width, narrowed),
+            min_width=narrowed,
             max_width=narrowed,
         )
     for row in zip(*(one.cells for one in kept), strict=True):

@@ -128,7 +128,8 @@ def _columns(verdict: Verdict, screen: Screen) -> list[Column]:
     named = []
     if several:
         said = cells(lambda one: gate_words.subject(verdict, one))
-        named = [Column(head="target", cells=said, fold=True)]
+        alone = len({one.target for one in shown if one.target}) == 1
+        named = [Column(head="suite" if alone else "target", cells=said, fold=True)]
     return [
         Column(head="", cells=cells(_status)),
         Column(head="gate", cells=cells(gate_words.name), fold=True),
@@ -251,14 +252,12 @@ def counts(compared: Compared, screen: Screen, *, several: bool) -> list[Rendera
     line = words.clean(flow(said, screen.width - LABEL), lines=False)
     parts: list[RenderableType] = ["", labelled("cases", screen.say(line), LABEL)]
     if compared.gone:
-        gone = [
-            words.clean(f"{one}, all {words.count(had)}", lines=False) for one, had in compared.gone
-        ]
+        gone = [words.clean(one, lines=False) for one in gate_words.gone([compared])]
         parts.append(labelled("gone", screen.say(flow(gone, screen.width - LABEL)), LABEL))
     fallen = [one for one in compared.moved if one.outcome == "regressed"]
     if fallen:
         one = fallen[0]
-        text = f"{one.name}  {words.quantity(one.before)} → {words.quantity(one.after)}"
+        text = f"{one.name}  {words.score(one.before)} → {words.score(one.after)}"
         parts.append(labelled("worst", screen.say(words.clean(text, lines=False)), LABEL))
     if compared.places:
         places = [words.clean(gate_words.place(one), lines=False) for one in compared.places]
@@ -400,6 +399,10 @@ def _moved(moved: Sequence[CaseChange], screen: Screen) -> list[Column]:
         ),
         Column(head="base", cells=[number(one.before) for one in moved], right=True),
         Column(head="cand", cells=[number(one.after) for one in moved], right=True),
-        Column(head="change", cells=[number(one.change) for one in moved], right=True),
+        Column(
+            head="change",
+            cells=[f"{'+' if one.change > 0 else ''}{number(one.change)}" for one in moved],
+            right=True,
+        ),
         Column(head="metric", cells=[one.metric for one in moved], drop=1),
     ]  # fmt: skip

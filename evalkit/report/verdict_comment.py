@@ -91,7 +91,8 @@ def _cautions(verdict: Verdict) -> list[str]:
         for difference in one.differences:
             mark = "change is " if difference.weight == "change" else "⚠ "
             said[f"- {mark}{_text(difference.text)}"] = None
-    for line in (*verdict.problems[1:], *verdict.warnings):
+    gone = [f"gone: {one}" for one in gate_words.gone(verdict.compared)]
+    for line in (*verdict.problems[1:], *verdict.warnings, *gone):
         said[f"- ⚠ {_text(line)}"] = None
     return ["", *list(said)[:12]] if said else []
 
@@ -190,7 +191,7 @@ def _cases(verdict: Verdict) -> list[str]:
     lines = [f"<details><summary>{words.counted(total, 'case')} regressed</summary>", ""]
     lines += [
         f"- {_text(case.name, OTHERS)} ({_text(one.target, OTHERS)}):"
-        f" {words.quantity(case.before)} → {words.quantity(case.after)}"
+        f" {words.score(case.before)} → {words.score(case.after)}"
         for one, case in fallen[:WORST]
     ]
     if total > WORST:

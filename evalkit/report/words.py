@@ -8,6 +8,7 @@ and at most four. Without an interval it has three. Units and signs are typograp
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -82,6 +83,11 @@ def _shown(character: str) -> str:
     if category == "Cs":
         return "\N{REPLACEMENT CHARACTER}"
     return "" if category in {"Cc", "Cf"} else character
+
+
+def quoted(text: str) -> str:
+    """A text that shows; one of blanks in quotes: an empty question is one that was asked."""
+    return text if text.strip() else json.dumps(text)
 
 
 def cut(text: str, length: int) -> str:

@@ -77,7 +77,7 @@ def test_a_language_that_was_taken_out_of_the_data_is_named_and_does_not_pass(re
     assert run_command(["gate"]) == ExitCode.UNDECIDED
     assert "30 cases in the baseline, none of them now" in " ".join(capsys.readouterr().out.split())
     assert run_command(["diff", "20261121-100000-aaaa", "20261121-110000-bbbb"]) == ExitCode.PASS
-    assert "gone   lang=de, all 30" in capsys.readouterr().out
+    assert "gone   lang=de, all 30 cases" in capsys.readouterr().out
 
 
 def test_a_row_at_the_top_shows_no_regression(repository, capsys):

@@ -59,7 +59,7 @@ def test_show_prints_every_turn_with_what_it_took() -> None:
         "answer 1  Noted.",
         "took 1    latency 100 ms  tokens 4 -> 2",
         "answer 3  9422",
-        "evidence  turn 1: passed 1.00",
+        "evidence  exact_match, turn 1: passed 1.00",
         'evidence  turn:2:output 0-2: "47" (cited)',
     ):
         assert line in lines, text

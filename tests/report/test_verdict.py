@@ -66,6 +66,23 @@ def test_the_screen_keeps_every_number_whole(failed, width, unicode, snapshot):
         assert text == snapshot
 
 
+@pytest.mark.parametrize("width", [80, 104])
+def test_names_of_gates_wrap_before_a_level_goes(failed, width):
+    (old_name,) = {one.suite for one in failed.results}
+    results = [
+        replace(one, gate=f"{one.gate}.of.the.whole.help.desk", suite=suite, about="level")
+        for one in failed.results[:2]
+        for suite in (old_name, "another_suite")
+    ]
+    text = verdict_text(replace(failed, results=tuple(results)), Screen(width=width))
+    assert max(map(len, text.splitlines())) <= width
+    head = next(one for one in text.splitlines() if one.split()[:2] == ["gate", "suite"])
+    # nothing changed anywhere: that column goes first
+    assert head.split()[-3:] == ["base", "cand", "n"] or head.split()[-2:] == ["base", "cand"]
+    for one in results:
+        assert gate_words.level(one, one.candidate) in text
+
+
 def test_the_sentence_of_a_smaller_drop_and_of_one_not_settled():
     quality = gate("pass.rate", limit("max_drop", 0.03), id="quality")
     smaller = gate_words.sentence(only(verdict(*pairs(440, 5, 19, 36), quality)))

@@ -10,20 +10,17 @@
   /** @param {string} id @returns {any} */
   const at = (id) => document.getElementById(id);
 
-  /** @param {Child[]} children */
-  const present = (children) => children.filter((child) => child !== null);
-
   /**
-   * An element with attributes, listeners and children; strings become text nodes.
-   * @param {string} tag @param {Record<string, string|boolean|Function>} [given] @param {...Child} children
+   * An element with attributes, listeners and children; strings become text without what could hide.
+   * @param {string} tag @param {Record<string, string|Function>} [given] @param {...Child} children
    */
   function make(tag, given = {}, ...children) {
     const node = document.createElement(tag);
     for (const [key, value] of Object.entries(given)) {
-      if (typeof value === "function") node.addEventListener(key, /** @type {EventListener} */ (value));
-      else if (value !== false) node.setAttribute(key, value === true ? "" : value);
+      if (typeof value === "string") node.setAttribute(key, clean(value));
+      else node.addEventListener(key, /** @type {EventListener} */ (value));
     }
-    node.append(...present(children));
+    node.append(...children.flatMap((child) => (typeof child === "string" ? clean(child) : child ?? [])));
     return node;
   }
 
@@ -48,7 +45,7 @@
   const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Cs}/gu;
 
   /** Text without what could hide or turn it. @param {string} text */
-  const clean = (text) => text.replace(/\r\n?/g, "\n").replace(HIDDEN, (c) => (/\p{Cs}/u.test(c) ? "\ufffd" : ""));
+  const clean = (text) => text.replace(/\r\n?/g, "\n").replace(/\p{Cs}/gu, "\ufffd").replace(HIDDEN, "");
 
   /** Text with what cannot be seen written out. @param {string} text */
   const raw = (text) => text.replace(HIDDEN, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
@@ -88,40 +85,38 @@
     const found = [["same", a.slice(0, head).join("")]];
     let i = 0, j = 0;
     while (i < n || j < m) {
-      if (i < n && j < m && a[head + i] === b[head + j]) { found.push(["same", a[head + i]]); i++; j++; }
+      if (i < n && j < m && a[head + i] === b[head + j]) { found.push(["same", a[head + i++]]); j++; }
       else if (j >= m || (i < n && best[(i + 1) * wide + j] >= best[i * wide + j + 1])) found.push(["del", a[head + i++]]);
       else found.push(["ins", b[head + j++]]);
     }
-    found.push(["same", a.slice(a.length - tail).join("")]);
-    return joined(tail ? found : found.slice(0, -1));
+    return joined([...found, ["same", a.slice(head + n).join("")]]);
   }
 
-  /** Neighbouring edits as one, blanks between them included. @param {Piece[]} pieces @returns {Piece[]} */
+  /** Neighbouring edits as one, a blank between them included. @param {Piece[]} pieces @returns {Piece[]} */
   function joined(pieces) {
     /** @type {Piece[]} */
     const out = [];
-    let gone = "", come = "", blank = "";
+    let same = "", gone = "", come = "", blank = "";
     const flush = () => {
-      if (gone) out.push(["del", gone]);
-      if (come) out.push(["ins", come]);
-      if (blank) out.push(["same", blank]);
+      out.push(["same", same], ["del", gone], ["ins", come]);
+      same = blank;
       gone = come = blank = "";
     };
     for (const [kind, text] of pieces) {
-      if (!text) continue;
-      if (kind === "same") {
-        if ((gone || come) && !blank && /^[^\S\n]+$/.test(text)) { blank = text; continue; }
-        flush();
-        const last = out[out.length - 1];
-        if (last && last[0] === "same") last[1] += text;
-        else out.push(["same", text]);
-        continue;
+      const edited = gone || come;
+      if (kind !== "same") {
+        gone += blank + (kind === "del" ? text : "");
+        come += blank + (kind === "ins" ? text : "");
+        blank = "";
+      } else if (edited && !blank && /^[^\S\n]+$/.test(text)) blank = text;
+      else {
+        if (edited) flush();
+        same += text;
       }
-      if (blank) { gone += gone ? blank : ""; come += come ? blank : ""; if (!gone && !come) out.push(["same", blank]); blank = ""; }
-      if (kind === "del") gone += text; else come += text;
     }
     flush();
-    return out;
+    out.push(["same", same]);
+    return out.filter(([, text]) => text);
   }
 
   /** The answer with the pieces its scores rest on. @param {string} text @param {Mark[]} marks */
@@ -131,16 +126,15 @@
     for (const one of marks)
       for (let i = Math.max(0, one.start); i < Math.min(points.length, one.end); i++)
         if (!over[i] || (one.value ?? 0) > (over[i]?.value ?? 0)) over[i] = one;
-    const box = make("div", { class: "box", dir: "auto" });
+    const found = [];
     let start = 0;
     for (let end = 1; end <= points.length; end++) {
       if (end < points.length && over[end] === over[start]) continue;
-      const piece = clean(points.slice(start, end).join("")), one = over[start];
-      if (one) box.append(make("mark", { class: one.value === null || one.value >= 0.66 ? "high" : one.value < 0.33 ? "low" : "", title: clean(one.reason) }, piece));
-      else box.append(piece);
+      const piece = points.slice(start, end).join(""), one = over[start];
+      found.push(one ? make("mark", { class: one.value === null || one.value >= 0.66 ? "high" : one.value < 0.33 ? "low" : "", title: one.reason }, piece) : piece);
       start = end;
     }
-    return box;
+    return boxed(...found);
   }
 
   // ---- the page -----------------------------------------------------------------------------
@@ -154,7 +148,7 @@
   let selected = -1;
   let open = false;
   let how = "diff";
-  /** @type {string[]|undefined} */
+  /** The names in small letters. @type {string[]} */
   let lower;
   /** @type {Map<number, Promise<CaseText[]>>} */
   const blocks = new Map();
@@ -165,17 +159,13 @@
 
   /** What the list and the panel say of a row. @param {number} row */
   function told(row) {
-    const group = index.groups[index.group[row]];
-    return {
-      group, ...index.outcomes[index.outcome[row]], id: index.id[row], key: `${index.group[row]}/${index.id[row]}`,
-      title: clean(index.name[row] + group.place),
-    };
+    const place = index.group[row], group = index.groups[place], id = index.id[row];
+    return { group, ...index.outcomes[index.outcome[row]], id, key: `${place}/${id}`, title: index.name[row] + group.place };
   }
+  /** What both sides have, or the only one. @template T @param {T} before @param {T} after */
+  const sides = (before, after) => (index.baseline ? [before, after] : [after]);
   /** The group and the id of a key. @param {string} key @returns {[number, string]} */
   const parted = (key) => [parseInt(key, 10), key.slice(key.indexOf("/") + 1)];
-  /** @param {number} row */
-  const bad = (row) => index.outcomes[index.outcome[row]].tone === "bad";
-
   /**
    * A filter as a test of rows; throws with what is wrong.
    * s:regressed suite:x target:y tag:value d:<-0.2 base:>0.5 cand:<1 ms:>200 -s:same "some words"
@@ -192,47 +182,37 @@
     return tests.length === 1 ? tests[0] : (row) => tests.every((test) => test(row));
   }
 
-  /** The names in small letters, made once. */
-  const names = () => (lower ??= index.name.join("\n").toLowerCase().split("\n"));
-
-  /** @type {Record<string, (found: number, limit: number) => boolean>} */
-  const SIGNS = {
-    "<": (found, limit) => found < limit, "<=": (found, limit) => found <= limit, ">": (found, limit) => found > limit,
-    ">=": (found, limit) => found >= limit, "=": (found, limit) => Math.abs(found - limit) < 1e-9,
-  };
-
   /** @param {string|undefined} key @param {string} value @returns {(row: number) => boolean} */
   function one(key, value) {
-    /** @param {string[]} all */
-    const starting = (all) => all.map((one) => one.toLowerCase().startsWith(value));
-    const { before, after, flaky, id, tags } = index;
-    if (!key) {
-      const lowered = names();
-      return (row) => lowered[row].includes(value) || id[row].includes(value);
-    }
+    const { outcomes, groups, before, after, flaky, id, tags } = index;
+    /** @param {string} text */
+    const starts = (text) => text.toLowerCase().startsWith(value);
+    /** Rows whose code stands for a text that starts so. @param {string[]} all @param {number[]} codes @returns {(row: number) => boolean} */
+    const coded = (all, codes) => { const hits = all.map(starts); return (row) => hits[codes[row]]; };
+    if (!key) return (row) => lower[row].includes(value) || id[row].includes(value);
     if (key === "s") {
-      const hits = starting(index.outcomes.map((one) => one.name)), shaky = "flaky".startsWith(value);
-      if (!hits.includes(true)) throw new Error(`no status '${value}': ${index.outcomes.map((one) => one.name).join(", ")}`);
-      return (row) => hits[index.outcome[row]] || (shaky && flaky[row] === 1);
+      const all = outcomes.map((one) => one.name), test = coded(all, index.outcome);
+      if (!all.some(starts)) throw new Error(`no status '${value}': ${all.join(", ")}`);
+      return starts("flaky") ? (row) => test(row) || flaky[row] === 1 : test;
     }
-    if (key === "suite" || key === "target") {
-      const hits = starting(index.groups.map((group) => group[key]));
-      return (row) => hits[index.group[row]];
-    }
+    if (key === "suite" || key === "target") return coded(groups.map((group) => group[key]), index.group);
     const columns = /** @type {Record<string, (row: number) => number|null>} */ ({
       d: (row) => { const was = before[row], now = after[row]; return was === null || now === null ? null : now - was; },
       base: (row) => before[row], cand: (row) => after[row], ms: (row) => index.after_ms[row],
     });
-    if (columns[key]) {
+    const column = columns[key];
+    if (column) {
       const parts = /^(<=?|>=?|=)?(-?[\d.]+)$/.exec(value.replace("−", "-"));
       if (!parts) throw new Error(`${key}: takes a number, as ${key}:<-0.2`);
-      const limit = Number(parts[2]), column = columns[key], test = SIGNS[parts[1] ?? "="];
-      return (row) => { const found = column(row); return found !== null && test(found, limit); };
+      const sign = parts[1] ?? "=", limit = Number(parts[2]);
+      return (row) => {
+        const found = column(row);
+        return found !== null && sign.includes(Math.abs(found - limit) < 1e-9 ? "=" : found < limit ? "<" : ">");
+      };
     }
     const name = Object.keys(tags).find((tag) => tag.toLowerCase() === key.toLowerCase());
-    if (!name) throw new Error(`no tag '${key}': ${["s", "suite", "target", "d", "base", "cand", "ms", ...Object.keys(tags)].join(", ")}`);
-    const codes = tags[name].codes, hits = starting(tags[name].values);
-    return (row) => codes[row] >= 0 && hits[codes[row]];
+    if (!name) throw new Error(`no tag '${key}': ${["s", "suite", "target", ...Object.keys(columns), ...Object.keys(tags)].join(", ")}`);
+    return coded(tags[name].values, tags[name].codes);
   }
 
   /** Apply the filter line; keep the open case when it is still there. @param {number} [keep] */
@@ -263,9 +243,7 @@
     const list = at("list"), first = Math.max(0, Math.floor(list.scrollTop / ROW) - SPARE);
     const many = Math.min(view.length - first, Math.ceil(list.clientHeight / ROW) + 2 * SPARE);
     while (pool.length < many) {
-      const node = make("div", { role: "option" }, ...Array.from({ length: 5 }, () => make("span")));
-      const [status, , tag, score, time] = /** @type {any} */ (node.children);
-      status.className = "s"; tag.className = "tag"; score.className = "m"; time.className = "m ms";
+      const node = make("div", { role: "option" }, ...["", "", "tag", "m", "m ms"].map((name) => make("span", { class: name })));
       node.addEventListener("click", () => { select(Number(node.dataset.at), true); list.focus(); });
       pool.push(node);
       at("tall").append(node);
@@ -279,27 +257,23 @@
       node.style.transform = `translateY(${where * ROW}px)`;
       node.dataset.at = String(where);
       node.id = `o${where}`;
-      node.setAttribute("aria-selected", String(where === selected));
-      node.setAttribute("aria-posinset", String(where + 1));
-      node.setAttribute("aria-setsize", String(view.length));
+      node.ariaSelected = String(where === selected);
+      node.ariaPosInSet = String(where + 1);
+      node.ariaSetSize = String(view.length);
       status.textContent = `${one.glyph} ${one.name}${index.flaky[row] && one.name !== "flaky" ? " ≈" : ""}`;
       status.className = one.tone + (decided.has(one.key) ? " decided" : "");
-      label.textContent = one.title;
-      tag.textContent = slice(row);
-      score.textContent = index.baseline ? `${shown(index.before[row], unit)} → ${shown(index.after[row], unit)}` : shown(index.after[row], unit);
-      const took = index.baseline ? [index.before_ms[row], index.after_ms[row]] : [index.after_ms[row]];
+      label.textContent = clean(one.title);
+      tag.textContent = clean(slice(row));
+      score.textContent = sides(index.before[row], index.after[row]).map((one) => shown(one, unit)).join(" → ");
+      const took = sides(index.before_ms[row], index.after_ms[row]);
       time.textContent = took.map((ms) => ms ?? "–").join(" → ") + (took.every((ms) => ms === null) ? "" : " ms");
     });
     if (selected >= 0) list.setAttribute("aria-activedescendant", `o${selected}`);
     else list.removeAttribute("aria-activedescendant");
   }
 
-  /** @type {ReturnType<typeof telling> | undefined} */
-  let slices;
-  // what nearly every case has for itself, such as the name of an attack, is no slice
-  const telling = () => Object.values(index.tags).filter((tag) => tag.values.length * 2 <= index.id.length);
   /** @param {number} row */
-  const slice = (row) => (slices ??= telling()).filter((tag) => tag.codes[row] >= 0).slice(0, 2).map((tag) => clean(tag.values[tag.codes[row]])).join(" ");
+  const slice = (row) => index.slices.map((name) => index.tags[name]).filter((tag) => tag.codes[row] >= 0).slice(0, 2).map((tag) => tag.values[tag.codes[row]]).join(" ");
 
   /** @param {number} where @param {boolean} show */
   function select(where, show) {
@@ -316,7 +290,7 @@
   /** The next or previous row of the view that went wrong. @param {number} step */
   function jump(step) {
     for (let where = selected + step; where >= 0 && where < view.length; where += step)
-      if (bad(view[where])) return select(where, true);
+      if (told(view[where]).tone === "bad") return select(where, true);
   }
 
   function close() {
@@ -333,18 +307,13 @@
   }
 
   function remember() {
-    const parts = [];
-    if (at("q").value.trim()) parts.push(`q=${encodeURIComponent(at("q").value.trim())}`);
-    if (open && selected >= 0) parts.push(`case=${encodeURIComponent(told(view[selected]).key)}`);
-    const hash = parts.length ? `#${parts.join("&")}` : location.pathname + location.search;
-    try { history.replaceState(null, "", hash); } catch { /* a browser may forbid it for files */ }
+    const opened = open && selected >= 0 ? `&case=${encodeURIComponent(told(view[selected]).key)}` : "";
+    try { history.replaceState(null, "", `#q=${encodeURIComponent(at("q").value.trim())}${opened}`); } catch { /* a browser may forbid it for files */ }
   }
 
   function restore() {
-    const given = new URLSearchParams(location.hash.slice(1));
-    const regressed = index.outcomes.findIndex((one) => one.name === "regressed");
-    at("q").value = given.get("q") ?? (index.outcome.includes(regressed) ? "s:regressed" : "");
-    const [group, id] = parted(given.get("case") ?? "");
+    const given = new URLSearchParams(location.hash.slice(1)), [group, id] = parted(given.get("case") ?? "");
+    at("q").value = given.get("q") ?? index.first;
     refresh(index.id.findIndex((one, row) => one === id && index.group[row] === group));
     if (selected >= 0) void panel();
   }
@@ -360,8 +329,13 @@
 
   /** @param {string} head @param {...Child} body */
   const section = (head, ...body) => make("section", {}, make("h3", {}, head), ...body);
-  /** @param {string} text */
-  const box = (text) => make("div", { class: "box", dir: "auto" }, how === "raw" ? raw(text) : clean(text));
+  /** @param {...Child} body */
+  const boxed = (...body) => make("div", { class: "box", dir: "auto" }, ...body);
+  /** A text of others; one of blanks in quotes. @param {string} text */
+  function box(text) {
+    const seen = how === "raw" ? raw(text) : clean(text);
+    return boxed(seen.trim() ? seen : JSON.stringify(seen));
+  }
   /** @param {string} head @param {...Child} body */
   const folded = (head, ...body) => make("details", {}, make("summary", {}, head), ...body);
 
@@ -379,28 +353,27 @@
     const button = (what, key, act, on) => make("button", { type: "button", "aria-pressed": String(on), click: act }, `${what} `, make("kbd", {}, key));
     const note = make("input", { type: "text", "aria-label": "Note to the decision", placeholder: "note", change: () => decide(mine?.decision ?? "flag", /** @type {any} */ (note).value) });
     /** @type {any} */ (note).value = mine?.note ?? "";
-    node.replaceChildren(
+    node.replaceChildren(make("div", {},
       make("div", { class: "head" },
         make("span", { class: one.tone }, `${one.glyph} ${one.name}`), make("span", { class: "name" }, one.title),
         button("Accept", "a", () => decide("accept"), mine?.decision === "accept"),
         button("Flag", "x", () => decide("flag"), mine?.decision === "flag"),
         button(how === "diff" ? "Word diff" : how === "both" ? "Side by side" : "Raw", "d", turn, how !== "diff"),
         make("button", { type: "button", "aria-label": "Close the case", click: leave }, "✕")),
-      make("p", { class: "soft" }, `${(selected + 1).toLocaleString("en")} of ${view.length.toLocaleString("en")} in this filter`, mine ? " · decided: " : "", mine ? mine.decision : "", " ", mine ? note : ""),
-      ...(text ? present(body(row, text)) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
+      make("p", { class: "soft" }, `${(selected + 1).toLocaleString("en")} of ${view.length.toLocaleString("en")} in this filter`, mine ? ` · decided: ${mine.decision} ` : "", mine ? note : null),
+      ...(text ? body(row, text) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
       section("Reproduce", make("div", { class: "box m" }, commands(one))),
-    );
+    ));
     node.scrollTop = 0;
   }
 
   /** @param {ReturnType<typeof told>} one */
   const commands = ({ id, group }) => [
-    `evalkit show ${index.candidate} ${id}`,
-    ...(index.baseline ? [`evalkit show ${index.baseline} ${id}`] : []),
+    ...sides(index.baseline, index.candidate).map((run) => `evalkit show ${run} ${id}`),
     `evalkit run ${quote(group.suite)} --target ${quote(group.target)} --filter id:${id}`,
   ].join("\n");
   /** @param {string} word */
-  const quote = (word) => (/^[\w./-]+$/.test(word) ? word : `'${clean(word).replaceAll("'", "'\\''")}'`);
+  const quote = (word) => (/^[\w./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
   /** @param {number} row @param {CaseText} text @returns {Child[]} */
   function body(row, text) {
@@ -408,35 +381,34 @@
     const marks = (now?.scores ?? []).flatMap((score) => score.marks.filter((one) => one.source === "output"));
     return [
       why(row, old, now),
-      ...text.inputs.map(([label, value]) => section(`Input: ${clean(label)}`, box(value))),
-      text.expected === null ? null : section("Expected", box(text.expected)),
+      ...text.inputs.map(([label, value]) => section(`Input: ${label}`, box(value))),
+      text.expected === null || text.expected === text.turns.at(-1)?.[1] ? null : section("Expected", box(text.expected)),
       ...(text.turns.length ? dialogue(text, old, now) : [answers(old, now), evidence(now?.text ?? "", marks)]),
       scores(old, now),
       trials(text),
       text.context.length ? folded(`Context (${text.context.length})`, ...text.context.map(box)) : null,
       now?.context.length && !now.turns.length ? folded(`Retrieved context (${now.context.length})`, ...now.context.map(box)) : null,
-      text.messages.length ? folded("What was sent", ...text.messages.flatMap(([role, said]) => [make("h3", {}, clean(role)), box(said)])) : null,
+      text.messages.length ? folded("What was sent", ...text.messages.flatMap(([role, said]) => [make("h3", {}, role), box(said)])) : null,
     ];
   }
   /** The answer with what scores rest on, and why. @param {string} text @param {Mark[]} marks @param {string} [head] */
-  const evidence = (text, marks, head = "") => (marks.length ? section(`${head}Evidence`, marked(text, marks), ...marks.filter((one) => one.reason).slice(0, 12).map((one) => make("p", {}, `“${clean(one.text).slice(0, 160)}”: ${clean(one.reason)}`))) : null);
+  const evidence = (text, marks, head = "") => (marks.length ? section(head ? `${head}evidence` : "Evidence", marked(text, marks), ...marks.filter((one) => one.reason).slice(0, 12).map((one) => make("p", {}, `“${one.text.slice(0, 160)}”: ${one.reason}`))) : null);
 
   /** A conversation turn by turn. @param {CaseText} text @param {TrialText|undefined} old @param {TrialText|undefined} now @returns {Child[]} */
   function dialogue(text, old, now) {
     const many = Math.max(text.turns.length, old?.turns.length ?? 0, now?.turns.length ?? 0), found = [];
-    const scored = (now ?? old)?.scores ?? [];
+    const marks = ((now ?? old)?.scores ?? []).flatMap(({ name, marks }) => marks.map((one) => ({ ...one, name })));
     for (let place = 0; place < many; place++) {
       const a = old?.turns[place], b = now?.turns[place], [user, expected] = text.turns[place] ?? ["", null], head = `Turn ${place + 1}: `;
-      const last = now !== undefined && now.text !== null && place === now.turns.length - 1;
-      const marks = scored.flatMap((score) => score.marks.filter((one) => one.source === `turn:${place + 1}:output` || (last && one.source === "output")));
-      const got = scored.flatMap((score) => score.marks.filter((one) => one.source === `turn:${place + 1}`).map((one) => `${score.name}: ${one.text}${one.value === null ? "" : ` ${shown(one.value, "")}`}${one.reason ? ` (${one.reason})` : ""}`));
+      const source = `turn:${place + 1}`, sources = [`${source}:output`, now && now.text !== null && place === now.turns.length - 1 ? "output" : ""];
+      const got = marks.filter((one) => one.source === source).map((one) => `${one.name}: ${one.text}${one.value === null ? "" : ` ${shown(one.value, "")}`}${one.reason ? ` (${one.reason})` : ""}`);
       found.push(
         section(`${head}user`, box(b?.user ?? a?.user ?? user)),
         expected === null ? null : section(`${head}expected`, box(expected)),
         a || b ? answers(a, b, head) : section(`${head}output`, make("p", {}, "This turn was not answered.")),
-        got.length ? make("p", {}, clean(got.join(" · "))) : null,
-        b && b.facts.length ? make("p", { class: "soft" }, b.facts.map(clean).join(" · ")) : null,
-        evidence(b?.text ?? "", b ? marks : [], head),
+        got.length ? make("p", {}, got.join(" · ")) : null,
+        b?.facts.length ? make("p", { class: "soft" }, b.facts.join(" · ")) : null,
+        b ? evidence(b.text, marks.filter((one) => sources.includes(one.source)), head) : null,
         b?.context.length ? folded(`${head}retrieved context (${b.context.length})`, ...b.context.map(box)) : null,
       );
     }
@@ -444,8 +416,11 @@
     return found;
   }
 
+  /** What a trial or a turn said, its tool calls included. @param {TrialText|TurnText|undefined} one */
+  const full = (one) => (one ? [one.text ?? one.error, one.cut ? `[${one.cut.toLocaleString("en")} more characters: see the command below]` : "", ...one.calls.map((call) => `tool call: ${call}`)].filter((part) => part).join("\n") : "(no such trial)");
+
   /** Whether two trials say the same. @param {TrialText} one @param {TrialText} two */
-  const sameText = (one, two) => one.text === two.text && one.turns.length === two.turns.length && one.turns.every((turn, place) => turn.text === two.turns[place].text);
+  const sameText = (one, two) => [one, ...one.turns].map(full).join("\0") === [two, ...two.turns].map(full).join("\0");
 
   /** @param {ScoreText|undefined} score */
   const said = (score) => (!score ? "–" : score.value === null ? score.label : shown(score.value, "") + (score.passed === null ? "" : score.passed ? " ✓" : " ✕"));
@@ -455,39 +430,33 @@
     if (now?.text === null) return section("Why", box(now.error));
     const { group, name } = told(row), lines = [];
     for (const score of now?.scores ?? []) {
-      const before = old?.scores.find((one) => one.name === score.name), because = score.reason ? `: ${score.reason}` : "";
-      if (before && before.value !== null && score.value !== null && before.value !== score.value) lines.push(`${score.name} ${said(before)} → ${said(score)}${because}`);
-      else if (!old && (score.passed === false || score.value === null)) lines.push(`${score.name} ${said(score)}${because}`);
+      const before = old?.scores.find((one) => one.name === score.name);
+      if (before ? before.value !== score.value : !old && (score.passed === false || score.value === null))
+        lines.push(`${score.name} ${before ? `${said(before)} → ` : ""}${said(score)}${score.reason ? `: ${score.reason}` : ""}`);
     }
     if (old && now && sameText(old, now) && lines.length) lines.push("The text is the same: the scorer moved, not the model.");
     if (index.flaky[row]) lines.push("The trials of the candidate disagree.");
     if (!lines.length) return null;
-    return section(`Why it counts as ${name} (${clean(group.metric)}, ${group.gain > 0 ? "higher" : "lower"} is better)`, box(lines.join("\n")));
+    return section(`Why it counts as ${name} (${group.metric}, ${group.gain > 0 ? "higher" : "lower"} is better)`, box(lines.join("\n")));
   }
 
   /** @param {TrialText|TurnText|undefined} old @param {TrialText|TurnText|undefined} now @param {string} [head] @returns {HTMLElement} */
   function answers(old, now, head = "") {
-    /** @param {TrialText|TurnText|undefined} one */
-    const full = (one) => (!one ? "" : one.text === null ? one.error : one.text + (one.cut ? `\n[${one.cut.toLocaleString("en")} more characters: see the command below]` : ""));
-    /** @param {string} label @param {TrialText|TurnText|undefined} one */
-    const side = (label, one) => make("div", {}, make("h3", {}, label), box(one ? full(one) : "(no such trial)"), ...(one?.calls ?? []).map((call) => make("div", { class: "box m" }, clean(call))));
-    if (!old || !now) return section(head + (index.baseline ? (now ? "Output (candidate)" : "Output (baseline)") : "Output"), ...Array.from(side("", now ?? old).childNodes).slice(1));
-    let pieces = null, because = "";
+    const output = head ? `${head}output` : "Output";
+    if (!old || !now) return section(`${output}${index.baseline ? (now ? " (candidate)" : " (baseline)") : ""}`, box(full(now ?? old)));
+    const one = full(old), two = full(now);
+    let because = "";
     if (how === "diff") {
-      pieces = diff(clean(full(old)), clean(full(now)));
-      if (!pieces) because = " (too long to compare word by word)";
-      else {
-        const shared = pieces.reduce((sum, [kind, piece]) => sum + (kind === "same" ? piece.length : 0), 0);
-        const all = pieces.reduce((sum, [kind, piece]) => sum + (kind === "same" ? 2 : 1) * piece.length, 0);
-        if (all && (2 * shared) / all < SHARED) { pieces = null; because = " (rewritten: under 35 % shared, so shown side by side)"; }
-      }
+      const was = clean(one), is = clean(two), pieces = diff(was, is);
+      if (was === is) return section(`${output}, the same ${one === two ? "on both sides" : "but for what cannot be seen"}`, box(one));
+      const shared = (pieces ?? []).reduce((sum, [kind, piece]) => sum + (kind === "same" ? 2 * piece.length : 0), 0);
+      if (pieces && shared >= SHARED * (was.length + is.length))
+        return section(`${output}, word by word`, boxed(...pieces.map(([kind, piece]) => (kind === "same" ? piece : make(kind, {}, piece)))));
+      because = pieces ? " (rewritten: under 35 % shared, so shown side by side)" : " (too long to compare word by word)";
     }
-    if (pieces) {
-      const node = make("div", { class: "box", dir: "auto" });
-      for (const [kind, piece] of pieces) node.append(kind === "same" ? piece : make(kind, {}, piece));
-      return section(head + (old.text === now.text ? "Output, the same on both sides" : "Output, word by word"), node);
-    }
-    return section(`${head}Output, baseline | candidate${because}`, make("div", { class: "two" }, side("baseline", old), side("candidate", now)));
+    /** @param {string} label @param {string} text */
+    const side = (label, text) => make("div", {}, make("h3", {}, label), box(text));
+    return section(`${output}, baseline | candidate${because}`, make("div", { class: "two" }, side("baseline", one), side("candidate", two)));
   }
 
   /** @param {TrialText|undefined} old @param {TrialText|undefined} now */
@@ -496,11 +465,11 @@
     if (!names.length) return null;
     /** @param {TrialText|undefined} side @param {string} name */
     const find = (side, name) => side?.scores.find((one) => one.name === name);
-    const heads = index.baseline ? ["score", "base", "cand", "signature"] : ["score", "value", "signature"];
+    const heads = ["score", ...(index.baseline ? ["base", "cand"] : ["value"]), "signature"];
     const rows = names.map((name) => {
-      const a = find(old, name), b = find(now, name), cells = index.baseline ? [said(a), said(b)] : [said(b ?? a)];
+      const a = find(old, name), b = find(now, name);
       const signature = a && b && a.signature !== b.signature ? `${a.signature} → ${b.signature}` : (b ?? a)?.signature ?? "";
-      return make("tr", {}, make("td", {}, clean(name)), ...cells.map((cell) => make("td", { class: "r" }, clean(cell))), make("td", { class: "soft m" }, clean(signature)));
+      return make("tr", {}, make("td", {}, name), ...sides(a, b).map((one) => make("td", { class: "r" }, said(one))), make("td", { class: "soft m" }, signature));
     });
     return section("Scores", make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head, place) => make("th", { scope: "col", class: place > 0 && place < heads.length - 1 ? "r" : "" }, head)))), make("tbody", {}, ...rows))));
   }
@@ -509,9 +478,9 @@
   function trials(text) {
     /** @param {string} side @param {TrialText[]} all */
     const rows = (side, all) => all.map((one, place) => make("div", {},
-      make("h3", {}, `${side} ${place + 1}: ${one.scores.map((score) => `${clean(score.name)} ${clean(said(score))}`).join(", ")}`),
+      make("h3", {}, `${side} ${place + 1}: ${one.scores.map((score) => `${score.name} ${said(score)}`).join(", ")}`),
       all.length > 1 ? box(one.text ?? one.error) : null,
-      make("p", { class: "soft" }, one.facts.map(clean).join(" · "))));
+      make("p", { class: "soft" }, one.facts.join(" · "))));
     const many = text.before.length + text.after.length;
     return many ? folded(`Trials (${many}) and what they took`, ...rows("baseline", text.before), ...rows(index.baseline ? "candidate" : "trial", text.after)) : null;
   }
@@ -538,21 +507,19 @@
     at("tally").textContent = `${count("accept")} accepted, ${count("flag")} flagged`;
   }
 
-  function decisions() {
-    const made = [...decided].map(([key, one]) => ({ at: parted(key), one })).filter(({ at }) => index.groups[at[0]]);
-    return JSON.stringify({
-      kind: "evalkit.decisions", format: 1, baseline: index.baseline, candidate: index.candidate,
-      decisions: made.map(({ at: [group, id], one }) => ({ suite: index.groups[group].suite, target: index.groups[group].target, case_id: id, ...one })),
-    }, null, 2);
-  }
-
   async function copy() {
-    const text = decisions(), area = at("copied");
-    area.value = text;
+    const area = at("copied");
+    area.value = JSON.stringify({
+      kind: "evalkit.decisions", format: 1, baseline: index.baseline, candidate: index.candidate,
+      decisions: Array.from(decided, ([key, one]) => {
+        const [group, id] = parted(key), { suite, target } = index.groups[group];
+        return { suite, target, case_id: id, ...one };
+      }),
+    }, null, 2);
     area.hidden = false;
-    let done = false;
-    try { await navigator.clipboard.writeText(text); done = true; } catch { area.select(); }
-    at("how").textContent = done ? "copied; save as decisions.json, then: evalkit review apply decisions.json" : "copy the text below, save as decisions.json, then: evalkit review apply decisions.json";
+    let done = "copied";
+    try { await navigator.clipboard.writeText(area.value); } catch { area.select(); done = "copy the text below"; }
+    at("how").textContent = `${done}; save as decisions.json, then: evalkit review apply decisions.json`;
   }
 
   // ---- input --------------------------------------------------------------------------------
@@ -567,7 +534,7 @@
     ArrowDown: () => select(selected + 1, false), ArrowUp: () => select(selected - 1, false),
     PageDown: () => select(selected + 14, false), PageUp: () => select(selected - 14, false),
     Home: () => select(0, false), End: () => select(view.length - 1, false),
-    Enter: () => { if (selected < 0) select(0, true); else void panel().then(remember); },
+    Enter: () => select(selected, true),
     Escape: leave,
   };
   /** @type {Record<string, () => void>} */
@@ -579,14 +546,12 @@
 
   /** @param {KeyboardEvent} event */
   function pressed(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof HTMLElement)) return;
-    const typing = event.target.matches("input[type=search], input[type=text], textarea");
-    const inList = event.target === at("list");
-    let act = null;
-    if (typing) act = event.target === at("q") && (event.key === "Escape" || event.key === "Enter") ? () => { if (!open && view.length) select(Math.max(0, selected), false); at("list").focus(); } : null;
-    else if (event.key === "Escape") act = always.Escape;
-    else if (inList && always[event.key]) act = always[event.key];
-    else if (at("keys").checked) act = letters[event.key] ?? null;
+    const { key, target } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || !(target instanceof HTMLElement)) return;
+    let act = key === "Escape" || target === at("list") ? always[key] : undefined;
+    if (!act && at("keys").checked) act = letters[key];
+    if (target.matches("input[type=search], input[type=text], textarea"))
+      act = target === at("q") && (key === "Escape" || key === "Enter") ? () => { if (!open) select(selected, false); at("list").focus(); } : undefined;
     if (!act) return;
     event.preventDefault();
     act();
@@ -595,14 +560,15 @@
   async function start() {
     const root = document.documentElement;
     at("theme").addEventListener("click", () => {
-      const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-      root.dataset.theme = dark ? "light" : "dark";
+      const theme = root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+      root.dataset.theme = theme === "dark" ? "light" : "dark";
     });
     at("theme").hidden = false;
     if (!at("work")) return;
     try {
       const [found, rows] = await Promise.all([load("index"), load("texts")]);
       index = { ...found, id: found.id.split("\n"), name: found.name.split("\n") };
+      lower = found.name.toLowerCase().split("\n");
       places = new Map(rows.map((/** @type {number} */ row, /** @type {number} */ place) => [row, place]));
     } catch (problem) {
       at("still").append(make("p", { class: "bad" }, `The list of cases cannot be shown: ${problem}`));
@@ -610,7 +576,7 @@
     }
     at("still").hidden = true;
     at("work").hidden = false;
-    try { for (const [key, value] of JSON.parse(localStorage.getItem(kept()) ?? "[]")) decided.set(key, value); } catch { /* none are kept */ }
+    try { for (const [key, value] of JSON.parse(localStorage.getItem(kept()) ?? "[]")) if (index.groups[parted(key)[0]]) decided.set(key, value); } catch { /* none are kept */ }
     at("q").addEventListener("input", () => refresh());
     for (const button of document.querySelectorAll("#tools [data-q]"))
       button.addEventListener("click", () => { at("q").value = button.getAttribute("data-q") ?? ""; refresh(); });
@@ -628,7 +594,6 @@
   /** What the first opening would wait for. */
   function prepare() {
     wordsOf("");
-    names();
     if (view.length) textOf(view[0]).catch(() => null);
   }
   void start();

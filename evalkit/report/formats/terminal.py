@@ -430,7 +430,7 @@ def _worst_line(worst: WorstView, screen: Screen, *, several: bool) -> str:
         said.append(words.clean(words.cut(worst.error, 120), lines=False))
     elif worst.scorer is not None:
         said.append(screen.say(f"{worst.scorer} {words.quantity(worst.value, worst.unit)}"))
-        why = worst.reason or worst.output or ""
-        if why:
+        why = worst.reason or worst.output
+        if why is not None:
             said.append(f'"{words.cut(words.clean(why, lines=False), 80)}"')
     return "  ".join(said)

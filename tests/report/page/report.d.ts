@@ -4,7 +4,7 @@ interface Group { suite: string; target: string; place: string; metric: string; 
 interface Outcome { name: string; glyph: string; tone: string }
 interface Index {
   groups: Group[]; outcomes: Outcome[]; group: number[]; outcome: number[]; id: string[]; name: string[];
-  flaky: number[]; before: (number | null)[]; after: (number | null)[]; before_ms: (number | null)[];
+  flaky: number[]; slices: string[]; first: string; before: (number | null)[]; after: (number | null)[]; before_ms: (number | null)[];
   after_ms: (number | null)[]; tags: Record<string, Tag>; candidate: string; baseline: string;
 }
 interface Mark { source: string; start: number; end: number; text: string; reason: string; value: number | null }

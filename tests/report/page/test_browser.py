@@ -6,11 +6,12 @@ Needs playwright and a Chromium (``nox -s ui``); without them these tests are sk
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from evalkit.model import Case, Evidence
+from evalkit.model import Case, Evidence, ToolCall
 from evalkit.report.html import page_files, page_html
 from tests.report.page.pages import AFTER, BEFORE, HOSTILE, case_of, stored, trial_of, view_of
 
@@ -269,6 +270,79 @@ def test_word_diff_evidence_and_raw_view(opened):
     )
     tab.keyboard.press("d")
     tab.wait_for_function("() => document.querySelector('#panel').textContent.includes('u{202e}')")
+
+
+CHANGED = {
+    "blank": ("d , d , and so on", "d  and so on"),
+    "head": (" yes, it is so", "no, it is so"),
+    "words": ("a very good and big dog", "a bad and  small dog"),
+    "lines": ("one\ntwo\nthree", "one\n\ntwo three\n"),
+    "chinese": ("三十天内可以退货", "六十天内可以退货吗"),
+}
+
+
+@pytest.fixture(scope="module")
+def changed(chromium, tmp_path_factory):
+    """Answers in other words, an empty question and answer, a tool call that changed."""
+    trials = {BEFORE: [], AFTER: []}
+    for name, answers in {**CHANGED, "silent": ("", "so"), "tool": ("so", "so")}.items():
+        case = Case.of({"question": "" if name == "silent" else name}, expected="x", name=name)
+        for run, text in zip((BEFORE, AFTER), answers, strict=True):
+            one = trial_of(run, case, text, passed=run == BEFORE)
+            calls = (ToolCall(id="c", name="pay", arguments=f'{{"to": "{run[:8]}"}}'),)
+            if name == "tool":
+                one = replace(one, output=replace(one.output, tool_calls=calls))
+            trials[run].append(one)
+    folder = tmp_path_factory.mktemp("changed")
+    path = folder / "report.html"
+    path.write_text(page_html(view_of(stored(folder, trials))), "utf-8")
+    page = Opened(chromium, path)
+    yield page
+    assert page.failures == []
+    page.close()
+
+
+def panel(page, name):
+    """The headings of an open case with what stands under each; text, and text without one side."""
+    page.filter(f'"{name}"')
+    page.tab.focus("#list")
+    page.tab.keyboard.press("Home")
+    page.tab.keyboard.press("Enter")
+    page.tab.wait_for_function(
+        "name => document.querySelector('#panel .name')?.textContent === name", arg=name
+    )
+    return page.tab.evaluate(
+        """() => Object.fromEntries(Array.from(
+            document.querySelectorAll("#panel section"), (section) => {
+                const texts = ["none", "ins", "del"].map((left) => {
+                    const box = section.querySelector(".box")?.cloneNode(true);
+                    box?.querySelectorAll(left).forEach((one) => one.remove());
+                    return box?.textContent;
+                });
+                return [section.querySelector("h3").textContent, texts];
+            }))"""
+    )
+
+
+@pytest.mark.parametrize("name", list(CHANGED))
+def test_a_word_diff_holds_both_texts_whole(changed, name):
+    _, old, new = panel(changed, name)["Output, word by word"]
+    assert (old, new) == CHANGED[name]
+
+
+def test_an_empty_question_and_answer_are_quoted(changed):
+    found = panel(changed, "silent")
+    assert found["Input: question"][0] == '""'
+    assert next(texts for head, texts in found.items() if "Output" in head)[0] == '""'
+
+
+def test_a_tool_call_that_changed_is_an_output_that_changed(changed):
+    found = panel(changed, "tool")
+    old, new = found["Output, word by word"][1:]
+    assert old == 'so\ntool call: pay({"to": "20261120"})'
+    assert new == 'so\ntool call: pay({"to": "20261121"})'
+    why = next(texts for head, texts in found.items() if head.startswith("Why"))
+    assert "the scorer moved" not in why[0]
 
 
 def test_without_scripts_the_worst_cases_can_be_read(chromium, page_file):

@@ -5,14 +5,21 @@ import gzip
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from evalkit.config.spec import GateLimit
 from evalkit.errors import UsageError
+from evalkit.gate.result import GateResult, Status, Verdict
 from evalkit.model import Case, Evidence
 from evalkit.report.html import page_files, page_html
 from evalkit.report.page_json import read_report, report_json
+from evalkit.report.page_shown import shown
+from evalkit.report.screen import Screen
+from evalkit.report.verdict import verdict_text
+from evalkit.report.verdict_comment import verdict_markdown
 from tests.report.page.pages import (
     AFTER,
     BEFORE,
@@ -150,6 +157,79 @@ def test_the_first_screen_says_it_all_without_a_script(tmp_path):
         assert said in page.text, said
 
 
+def test_what_was_asked_or_answered_with_nothing_is_quoted(tmp_path):
+    case = Case.of({"question": " ", "shop": "Bo's"}, expected="answer 1", name="silent")
+    outputs = {BEFORE: "answer 1", AFTER: ""}
+    trials = {run: [trial_of(run, case, text)] for run, text in outputs.items()}
+    text = Page(page_html(view_of(stored(tmp_path, trials)))).text
+    assert 'question: " " shop: Bo\'s' in text
+    assert 'Candidate""' in text
+
+
+def test_a_slice_that_is_gone_is_named_by_page_comment_and_terminal(tmp_path):
+    cases = {number: case_of(number) for number in range(33)}
+    kept = [number for number in cases if cases[number].tags["lang"] != "ar"]
+    view = view_of(
+        stored(
+            tmp_path,
+            {
+                BEFORE: [trial_of(BEFORE, cases[n], f"answer {n}") for n in cases],
+                AFTER: [trial_of(AFTER, cases[n], f"answer {n}") for n in kept],
+            },
+        )
+    )
+    said = "lang=ar, all 11 cases"
+    assert f"Gone from the candidate: {said}." in Page(page_html(view)).text
+    verdict = Verdict(candidate=AFTER, baseline=(BEFORE,), compared=view.compared)
+    assert f"- ⚠ gone: {said}" in verdict_markdown(verdict)
+    assert f"gone   {said}\n" in verdict_text(verdict, Screen(width=80))
+
+
+def test_gates_with_one_reason_say_it_once(tmp_path):
+    def result(gate):
+        return GateResult(
+            gate=gate, metric="pass.rate", limit=GateLimit(kind="max_drop", value=0.1),
+            mode="prove", suite="support", target="bot", reason="there is no baseline",
+        )  # fmt: skip
+
+    view = view_of(two_runs(tmp_path, MIXED))
+    names = [f"gate-{number}" for number in range(4)]
+    verdict = Verdict(candidate=AFTER, results=tuple(map(result, names)))
+    text = Page(page_html(replace(view, verdict=verdict))).text
+    words = text[text.index("In words") : text.index("What changed")]
+    assert words.count("there is no baseline") == 1
+    assert f"ERROR {', '.join(names)} on bot: there is no baseline." in words
+
+
+@pytest.mark.parametrize("passing", [3, 9])
+def test_of_many_gates_those_that_pass_are_folded(tmp_path, passing):
+    def result(gate, status):
+        limit = GateLimit(kind="max", value=0.1)
+        return GateResult(gate=gate, metric="pass.rate", limit=limit, mode="prove", status=status)
+
+    found = [result(f"good-{n}", Status.PASS) for n in range(passing)]
+    verdict = Verdict(candidate=AFTER, results=(*found, result("bad", Status.FAIL)))
+    view = replace(view_of(two_runs(tmp_path, MIXED)), verdict=verdict)
+    told = shown(view, left_out=0)
+    assert [one["name"] for one in told["passed"]] == (
+        [one.gate for one in found] if passing == 9 else []
+    )
+    assert told["gates"][0]["name"] == "bad"
+    text = Page(page_html(view)).text
+    assert ("9 more, which pass" in text) == (passing == 9)
+    assert all(f"good-{n}" in text for n in range(passing))
+
+
+def test_metrics_that_one_reason_kept_from_comparing_share_it(tmp_path):
+    outputs = {n: (f"answer {n}", None if n == 0 else f"answer {n}") for n in range(40)}
+    text = Page(page_html(view_of(two_runs(tmp_path, outputs)))).text
+    reason = "1 of 40 cases lack a result, 2 % may"
+    assert text.count(reason) == 1
+    named = text[: text.index(reason)].rpartition(" not told apart ")[2]
+    assert "exact_match.rate, " in named
+    assert ", cost.mean: " in named
+
+
 def test_the_index_finds_every_text(tmp_path):
     view = view_of(two_runs(tmp_path, MIXED))
     page = Page(page_html(view))
@@ -201,7 +281,7 @@ def test_the_policy_names_the_script_and_the_style_by_their_hashes(tmp_path):
 
 def test_the_assets_are_small():
     page = page_html.__globals__["_asset"]("report.js")
-    assert len(page.encode()) <= 27_000
+    assert len(page.encode()) <= 25_000
     assert len((ASSETS / "report.css").read_bytes()) <= 10_000
 
 

@@ -47,6 +47,20 @@ def test_the_page_says_which_attacks_are_new(attacks):
     assert "1 succeeded attacks that succeeded" in alone
 
 
+def test_slices_of_attacks_are_folded_below_the_new_ones(tmp_path):
+    def one(number, lang):
+        case = attack(number, f"leak-{number}")
+        return replace(case, tags={**case.tags, "lang": lang, "category": "support"})
+
+    cases = [one(number, lang) for number, lang in enumerate(("en", "en", "de", "de"))]
+    kept = {BEFORE: True, AFTER: False}
+    trials = {run: [trial_of(run, case, "x", passed=kept[run]) for case in cases] for run in kept}
+    page = Page(page_html(view_of(stored(tmp_path, trials))))
+    assert page.text.index("4 new") < page.text.index("By lang") < page.text.index("lang=de")
+    # the category is the suite, which stands behind every name; of topics each case has its own
+    assert page.data("index")["slices"] == ["lang", "severity", "sort", "transform"]
+
+
 def pairs(folder, **answers):
     """Two variants of each question; ``answers`` has the young's and the old's by number."""
     trials = []
