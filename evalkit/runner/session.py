@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from evalkit.runner.looks import Looks
     from evalkit.store import Store
 
+COLLECT = 50_000
+"""New objects at most after which cycles are looked for while calls are made."""
+
 
 def start_run(
     project: Project,
@@ -533,12 +536,16 @@ async def _drive(
 def _quiet_collector() -> Iterator[None]:
     """Keep what is loaded already out of every garbage collection while the block runs.
 
-    Half a million objects of imported libraries would be walked again and again for nothing.
+    Half a million objects of imported libraries would be walked again and again for nothing; what
+    is new is looked through soon enough for calls that fail to leave little behind.
     """
+    before = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(min(COLLECT, before[0]), *before[1:])
     try:
         yield
     finally:
+        gc.set_threshold(*before)
         gc.unfreeze()
 
 
