@@ -335,7 +335,8 @@ def target(
     ``needs_prompt`` follows ``takes_prompt`` where the code is evalkit's own; code of the project
     may do without one. A ``cacheable`` kind that never sends the trial's own seed says so by an
     attribute ``takes_seed`` that is false; one that sends ``Request.schema`` along says so by an
-    attribute ``takes_schema`` that is true.
+    attribute ``takes_schema`` that is true. A static method ``load_ahead`` imports what the first
+    call takes, in a thread and while the store is opened.
     """
 
     def wrap(obj: Obj) -> Obj:
