@@ -4,7 +4,7 @@ import atexit
 import gc
 from typing import NoReturn
 
-COLLECT = (50_000, 20, 20)
+COLLECT = (200_000, 20, 20)
 """When the collector looks for cycles; libraries make objects by the hundred thousand that stay."""
 
 

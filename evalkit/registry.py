@@ -20,14 +20,17 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from importlib import metadata
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from evalkit.cards import ScorerCard
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.hashing import content_id
 from evalkit.model import Direction, Metric, mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Obj = TypeVar("Obj", bound=Callable[..., Any])
 
@@ -124,6 +127,8 @@ class Plugin:
         for name, parameter in self.parameters.items():
             parts.append(f"{name}:{_short(options.get(name, parameter.default))}")
         if self.lib is not None:
+            from importlib import metadata
+
             parts.append(f"lib:{self.lib} {metadata.version(self.lib)}")
         parts.append(f"v:{self.version}")
         return "|".join(parts)
@@ -330,7 +335,8 @@ def target(
     ``needs_prompt`` follows ``takes_prompt`` where the code is evalkit's own; code of the project
     may do without one. A ``cacheable`` kind that never sends the trial's own seed says so by an
     attribute ``takes_seed`` that is false; one that sends ``Request.schema`` along says so by an
-    attribute ``takes_schema`` that is true.
+    attribute ``takes_schema`` that is true. A static method ``load_ahead`` imports what the first
+    call takes, in a thread and while the store is opened.
     """
 
     def wrap(obj: Obj) -> Obj:
@@ -433,16 +439,19 @@ class _Local:
 _local = _Local()
 
 
-def _builtin_names(kind: Kind) -> list[str]:
+@cache
+def _builtin_names(kind: Kind) -> tuple[str, ...]:
     try:
         package = importlib.import_module(_PACKAGES[kind])
     except ModuleNotFoundError:
-        return []
+        return ()
     modules = pkgutil.iter_modules(package.__path__)
-    return [one.name for one in modules if not one.name.startswith("_")]
+    return tuple(one.name for one in modules if not one.name.startswith("_"))
 
 
-def _entry_points(kind: Kind) -> dict[str, metadata.EntryPoint]:
+def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
+    from importlib import metadata
+
     return {one.name: one for one in metadata.entry_points(group=f"evalkit.{kind}s")}
 
 

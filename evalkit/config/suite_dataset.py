@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -183,10 +184,14 @@ def _format_of(path: Path) -> str | None:
     if path.is_dir():
         return HUB
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    names = registry.names(Kind.DATASET)
-    # The reader that is called like the suffix is asked first: the others need no import then.
-    for name in sorted(names, key=lambda one: one != suffix.removeprefix(".")):
-        plugin = registry.get(Kind.DATASET, name)
-        if isinstance(plugin, DatasetPlugin) and suffix and suffix in plugin.suffixes:
-            return name
-    return None
+    called = suffix.removeprefix(".")
+    # The reader that is called like the suffix is asked first: to find and import all takes longer.
+    with suppress(UnknownName):
+        if _reads(called, suffix):
+            return called
+    return next((one for one in registry.names(Kind.DATASET) if _reads(one, suffix)), None)
+
+
+def _reads(name: str, suffix: str) -> bool:
+    plugin = registry.get(Kind.DATASET, name)
+    return isinstance(plugin, DatasetPlugin) and bool(suffix) and suffix in plugin.suffixes

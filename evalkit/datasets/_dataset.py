@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from evalkit.config.freeze import check_frozen
@@ -15,6 +16,13 @@ from evalkit.errors import DatasetError, UnknownName, suggestion
 from evalkit.hashing import MultisetHash
 from evalkit.model import Case
 from evalkit.registry import DatasetPlugin, Kind, get, names
+
+KEPT_CASES = 10_000
+"""Cases of a small file that are kept from its scan: to read them again takes as long as the scan.
+
+They take ten megabytes or so."""
+KEPT_BYTES = 4_000_000
+"""The largest file that counts as small."""
 
 
 def open_dataset(spec: DatasetSpec) -> Dataset:
@@ -40,10 +48,11 @@ def open_dataset(spec: DatasetSpec) -> Dataset:
 
 
 def _reader(spec: DatasetSpec) -> DatasetPlugin:
-    known = names(Kind.DATASET)
     name = spec.format.removeprefix("builtin:")
-    if name in known:
-        return _dataset_plugin(spec.format)
+    if name:
+        with suppress(UnknownName):
+            return _dataset_plugin(spec.format)
+    known = names(Kind.DATASET)
     # Without a format the file's ending decides, and a format may be an ending, such as ndjson.
     path = Path(spec.source.lower().removesuffix(".gz"))
     suffix = f".{name.removeprefix('.').lower()}" if name else path.suffix
@@ -69,16 +78,17 @@ def _dataset_plugin(name: str) -> DatasetPlugin:
 
 
 class Dataset:
-    """Rows of one source as cases; nothing but digests of them is held in memory.
+    """Rows of one source as cases; but for small files only digests of them are held in memory.
 
     20 to 40 bytes a case while it is scanned, twice that when rows have ids, and 8 bytes a
-    duplicate afterwards.
+    duplicate afterwards. Of a small file the cases themselves are kept.
     """
 
     def __init__(self, spec: DatasetSpec, plugin: DatasetPlugin):
         self.spec = spec
         self._plugin = plugin
         self._scanned: Scanned | None = None
+        self._kept: list[Case] | None = None
         self._stamp = self._stamp_now()
 
     def scan(self, *, strict: bool = True) -> DatasetInfo:
@@ -90,12 +100,17 @@ class Dataset:
         if self._scanned is None:
             self._stamp = self._stamp_now()
             scan = Scan(self.spec)
+            kept: list[Case] | None = [] if self._is_small() else None
             try:
                 for row, line, found in self._walk(scan.mapper):
-                    scan.add(row, line, found)
+                    case = scan.add(row, line, found)
+                    if kept is not None and case is not None:
+                        kept.append(case)
+                        if len(kept) > KEPT_CASES:
+                            kept = None
             except DatasetError as error:
                 scan.stop(error)
-            self._scanned = scan.result()
+            self._scanned, self._kept = scan.result(), kept
         if strict and self._scanned.error is not None:
             raise self._scanned.error
         return self._scanned.info
@@ -108,6 +123,10 @@ class Dataset:
         """
         info = self.scan()
         self._check_unchanged()
+        if self._kept is not None:
+            yield from self._kept
+            self._check_unchanged()
+            return
         # A source without a file of its own, such as a folder, is compared by what it gave.
         given = MultisetHash() if self._stamp is None else None
         skip = iter(self._scanned.repeated if self._scanned else ())
@@ -148,6 +167,12 @@ class Dataset:
                             hint=error.hint,
                         ),
                     )
+
+    def _is_small(self) -> bool:
+        """Whether the file is known to hold little: a packed one may hold any amount."""
+        packed = self.spec.source.lower().endswith(".gz")
+        text = self._plugin.counts == "lines" and not packed
+        return text and self._stamp is not None and self._stamp[1] <= KEPT_BYTES
 
     def _stamp_now(self) -> tuple[int, int] | None:
         if not self._plugin.suffixes:

@@ -195,16 +195,16 @@ class Scan:
         self._wrong: list[int] = []
         self._errors = 0
 
-    def add(self, row: int, line: int, found: Found | DatasetError | None) -> None:
-        """Count one row."""
+    def add(self, row: int, line: int, found: Found | DatasetError | None) -> Case | None:
+        """Count one row; returns its case when that is a new one."""
         self._rows = row
         if found is None:
             self._empty += 1
             self._warn(row, line, f"row {row} is empty; skipped")
-            return
+            return None
         if isinstance(found, DatasetError):
             self._fail(row, line, found)
-            return
+            return None
         case = found.case
         first = self._ids.first(int(case.id[:16], 16), row)
         # Within one process Python's own hash of a text is as good a 64-bit key as any.
@@ -220,11 +220,11 @@ class Scan:
                     hint="give every case an id of its own",
                 ),
             )
-            return
+            return None
         if first != row:
             self._skip.append(row)
             self._warn(row, line, f"row {row} is the same case as row {first}; counted once")
-            return
+            return None
         if found.empty_expected:
             self._warn(row, line, f"row {row}: an expected answer is empty")
         if _has_nul(case):
@@ -233,6 +233,7 @@ class Scan:
         self._cases += 1
         for tag, value in case.tags.items():
             self._count_tag(tag, value, row, line)
+        return case
 
     def stop(self, error: DatasetError) -> None:
         """Count the error after which the source could not be read on."""

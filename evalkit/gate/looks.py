@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
+from evalkit.gate.beside import UNCHANGED
 from evalkit.gate.result import Decided, GateResult
 from evalkit.model import JSON, Run
 from evalkit.stats.sequential import Spending, nominal, repeated_p
@@ -23,8 +24,6 @@ SETTING = "looked"
 """Where a run keeps its looks among its settings."""
 Looking: TypeAlias = Spending | Literal["anytime"]
 """How a run is looked at: by boundaries that spend α, or by bets that hold at any time."""
-UNCHANGED = "unchanged"
-"""Where a run keeps whose answers stand in for cases that ask what they asked."""
 _LOOKINGS = ("rho2", "obrien_fleming", "pocock", "anytime")
 
 

@@ -19,8 +19,7 @@ from evalkit.config.spec import CacheMode, Project
 from evalkit.config.suite import suites_in
 from evalkit.config.target import askable
 from evalkit.errors import UsageError
-from evalkit.gate.beside import beside
-from evalkit.gate.looks import UNCHANGED
+from evalkit.gate.beside import UNCHANGED, beside
 from evalkit.model import JSON, PromptVersion, Run, RunStatus, ScorerVersion
 from evalkit.runner.audit import user_name
 from evalkit.runner.checks import (

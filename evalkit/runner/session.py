@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     # what judges is imported when a run is judged while it is made
     from evalkit.runner.looks import Looks
     from evalkit.store import Store
+
+COLLECT = 50_000
+"""New objects at most after which cycles are looked for while calls are made."""
 
 
 def start_run(
@@ -93,6 +96,7 @@ def _make(
     plan: Plan, options: RunOptions, store: Store, display: Display, resumed: Resumed | None
 ) -> Outcome:
     """Fund the run, say what it may cost, and make it."""
+    _load_ahead(plan)
     ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
     _say((*plan.warnings, *warnings), display)
     store.prepare()
@@ -114,6 +118,22 @@ def _make(
             make=make,
             looks=options.looks,
         )
+
+
+def _load_ahead(plan: Plan) -> None:
+    """Let targets import, in a thread, what their first call takes: the store is opened as long."""
+    lanes = (*plan.fleet.lanes.values(), *plan.judging.lanes.values())
+    found = (getattr(one.target, "load_ahead", None) for one in lanes)
+    loads: set[Callable[[], object]] = {one for one in found if callable(one)}
+
+    def load() -> None:
+        # what cannot be imported is said by the first call
+        with suppress(ImportError):
+            for one in loads:
+                one()
+
+    if loads:
+        threading.Thread(target=load, name="evalkit-load").start()
 
 
 @contextmanager
@@ -533,12 +553,16 @@ async def _drive(
 def _quiet_collector() -> Iterator[None]:
     """Keep what is loaded already out of every garbage collection while the block runs.
 
-    Half a million objects of imported libraries would be walked again and again for nothing.
+    Half a million objects of imported libraries would be walked again and again for nothing; what
+    is new is looked through soon enough for calls that fail to leave little behind.
     """
+    before = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(min(COLLECT, before[0]), *before[1:])
     try:
         yield
     finally:
+        gc.set_threshold(*before)
         gc.unfreeze()
 
 

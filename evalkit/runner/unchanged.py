@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.config.spec import SuiteSpec
 from evalkit.errors import PromptError
-from evalkit.gate.looks import UNCHANGED
-from evalkit.gate.stored import Sides, Stored
+from evalkit.gate.beside import UNCHANGED
 from evalkit.model import JSON, Case, Run, TargetVersion
 from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.feed import request_hash
 from evalkit.runner.must import must_pass
 from evalkit.runner.rendering import Render, first_call
-from evalkit.stats.sides import of_cases
 
 if TYPE_CHECKING:
+    from evalkit.gate.stored import Sides, Stored
     from evalkit.runner.fleet import PlannedTarget
     from evalkit.runner.plan import Plan
     from evalkit.runner.suites import PlannedSuite
@@ -141,6 +140,8 @@ def stand_ins(store: Store, run: Run, *, sides: Sides | None = None) -> tuple[Si
 
     ``sides`` are those of that baseline where they were read already.
     """
+    from evalkit.stats.sides import of_cases
+
     kept = Unchanged.kept(run.settings)
     if kept is None:
         return {}, ""

@@ -8,7 +8,7 @@ with too many distinct symbols to pack are counted with dictionaries instead.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -167,20 +167,3 @@ def _counts(symbols: Ids, place: Ids, order: int, bits: int, pairs: int) -> Ids:
         common = np.minimum(ends - starts - theirs, theirs) * whole
         found[:, n - 1] = np.bincount(first >> bits * n, weights=common, minlength=pairs)
     return found
-
-
-def symbols_of_characters(text: str) -> bytes:
-    """A text as 32-bit symbols, one a code point."""
-    return text.encode("utf-32-le", "surrogatepass")
-
-
-class WordSymbols(dict[str, bytes]):
-    """Symbols of words, numbered as they are met; the same word has the same one within it."""
-
-    def __missing__(self, word: str) -> bytes:
-        found = self[word] = len(self).to_bytes(4, "little")
-        return found
-
-    def of(self, words: Iterable[str]) -> bytes:
-        """A list of words as 32-bit symbols."""
-        return b"".join(map(self.__getitem__, words))

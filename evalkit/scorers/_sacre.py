@@ -12,14 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
-from evalkit.scorers._ngrams import (
-    WordSymbols,
-    clipped_matches,
-    matches_of_pairs,
-    symbols_of_characters,
-)
+from evalkit.scorers._symbols import WordSymbols, symbols_of_characters
 
 BleuTokenizer: TypeAlias = Literal["13a", "intl", "zh", "char", "none"]
 Stats: TypeAlias = tuple[float, ...]
@@ -120,6 +113,10 @@ def bleu_stats(
     Equal to ``BLEU._extract_corpus_statistics``: with several references each n-gram counts up to
     its largest count in one of them, and the length is the closest one's, the shorter of two.
     """  # noqa: D205 - one sentence
+    import numpy as np
+
+    from evalkit.scorers._ngrams import clipped_matches, matches_of_pairs
+
     chunks = _Chunks(_chunk_13a)
 
     def symbols(text: str) -> bytes:
@@ -212,6 +209,8 @@ def chrf_stats(
 
 
 def _orders(pairs: Sequence[tuple[bytes, bytes]], order: int) -> list[Stats]:
+    from evalkit.scorers._ngrams import matches_of_pairs
+
     found = []
     for (given, wanted), matches in zip(pairs, matches_of_pairs(pairs, order), strict=True):
         mine, theirs = len(given) // 4, len(wanted) // 4

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, DiskFull, EvalkitError, StoreError, StoreVersionError
 from evalkit.store.migrate import known_version, migrate, stored_version
-from evalkit.store.sound import read_through
+from evalkit.store.sound import ROW_GROUP, read_through
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -41,13 +41,6 @@ _COSTLY = "zstd,alp,alprd,chimp,patas"
 """Compressions that are not tried: they take time and save next to nothing of what is stored."""
 
 _FRUGAL: dict[str, Any] = {**READER, "threads": 1, "memory_limit": "64MB"}
-
-ROW_GROUP = 8_192
-"""Rows that DuckDB keeps together, and writes again together when some are added.
-
-Its own default, fifteen times as many, would write a hundred thousand trials again for every few
-thousand that come.
-"""
 
 _process_locks: dict[Path, threading.RLock] = {}
 _process_locks_guard = threading.Lock()
@@ -162,15 +155,16 @@ class Access:
                 connection.close()
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self, *, frugal: bool = False) -> Iterator[None]:
         """Whatever this thread reads meanwhile is read from one connection: opening takes longest.
 
-        A write gives it back, and what is read after it is opened anew.
+        A write gives it back, and what is read after it is opened anew; ``frugal`` as in
+        ``reading``.
         """
         if self._held is not None:
             yield
             return
-        with self.reading() as connection:
+        with self.reading(frugal=frugal) as connection:
             self._held = threading.get_ident(), connection
             try:
                 yield

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from evalkit.store.arrays import parameter
 from evalkit.store.columns import KEY, TrialColumns, joined
 from evalkit.store.reads import single, table
 
@@ -21,6 +22,23 @@ def insert(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
     """Add rows to one of our tables, columns by name."""
     with _registered(connection, "incoming_rows", rows):
         connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
+
+
+def insert_rows(
+    connection: DuckDBPyConnection, name: str, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Add the few rows that describe a run to one of our tables, columns by name.
+
+    They are parameters: as columns they would need Arrow, which takes longer to import than a run
+    takes to start.
+    """
+    if not rows:
+        return
+    row = f"({', '.join('?' * len(rows[0]))})"
+    connection.execute(
+        f"INSERT INTO {name} ({', '.join(rows[0])}) VALUES {', '.join([row] * len(rows))}",  # noqa: S608 -- our tables and columns
+        [parameter(value) for one in rows for value in one.values()],
+    )
 
 
 def append_blocks(

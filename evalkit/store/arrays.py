@@ -30,7 +30,26 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 def storable(text: str) -> str:
     """The text with every lone surrogate, which no database holds, as U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        pass
+    else:
+        return text
     return "".join(REPLACEMENT if "\ud800" <= one <= "\udfff" else one for one in text)
+
+
+def parameter(value: Any) -> Any:
+    """A value as a parameter that every column of its kind takes: see ``text`` and ``whole``."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return None
+    if isinstance(value, Mapping):
+        return {storable(name): parameter(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [parameter(one) for one in value]
+    return value
 
 
 def as_json(value: Any) -> str:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from evalkit.errors import UsageError
 from evalkit.model import Run
 from evalkit.store.access import Access
+from evalkit.store.append import insert_rows
 from evalkit.store.bundle import run_tables as tables_of
 from evalkit.store.bundle_read import Staged
 from evalkit.store.events import record
 from evalkit.store.reads import single, table
-from evalkit.store.rows import run_from, run_tables
+from evalkit.store.rows import run_from, run_rows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -96,10 +97,8 @@ def join(
         source = dict(zip(files, _attach(connection, files), strict=True))
         for old in instead_of:
             _delete(connection, old)
-        for name, rows in run_tables(run).items():
-            connection.register("incoming_rows", rows)
-            connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 - our tables
-            connection.unregister("incoming_rows")
+        for name, rows in run_rows(run).items():
+            insert_rows(connection, name, rows)
         for one in parts:
             _move(connection, run.id, one.run.id, source.get(one.file))
         again = table(

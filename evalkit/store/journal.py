@@ -58,7 +58,6 @@ class Journal:
         self._file: int | None = None
         self._path: Path | None = None
         self._written: Mapping[str, Case] = {}
-        _hold_little()
         try:
             directory.mkdir(parents=True, exist_ok=True)
             owned = own(directory, run_id)
@@ -98,6 +97,8 @@ class Journal:
         if not pending:
             return
         try:
+            if self._file is None:
+                _hold_little()
             block = to_block(trial_columns(pending, known=self._written))
             if self._file is None:
                 self._sequence += 1

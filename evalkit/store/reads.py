@@ -1,4 +1,4 @@
-"""Query results through Arrow: DuckDB's own rows need pytz for instants."""
+"""Query results, through Arrow where they are more than one value."""
 
 from __future__ import annotations
 
@@ -61,8 +61,9 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 
 def single(connection: DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> Any:
     """The one value of a statement that gives one row, or ``None`` without a row."""
-    column = table(connection, sql, parameters).column(0)
-    return column[0].as_py() if len(column) else None
+    # not through Arrow, which takes longer to import than a run takes to start
+    rows = connection.execute(sql, parameters or None).fetchall()
+    return rows[0][0] if rows else None
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -43,96 +43,62 @@ from evalkit.store.columns import INTER_TOKEN, USAGE
 from evalkit.store.reads import each, fetch
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 Row = Mapping[str, Any]
 
 
-def run_tables(run: Run) -> dict[str, pa.Table]:
+def run_rows(run: Run) -> dict[str, list[Row]]:
     """The rows of a run and of everything it used, by table."""
-    import pyarrow as pa
-
     git = run.git
 
-    def numbered(rows: Iterable[Any]) -> dict[str, Any]:
-        kept = list(rows)
-        return {
-            "run_id": arrays.text([run.id] * len(kept)),
-            "position": arrays.whole(list(range(len(kept))), bits=32),
-        }
-
-    def column(rows: Iterable[Any], name: str) -> pa.Array:
-        return arrays.text([getattr(one, name) for one in rows])
-
-    def count(rows: Iterable[Any], name: str) -> pa.Array:
-        return arrays.whole([getattr(one, name) for one in rows])
+    def used(versions: Sequence[Any], *names: str, **made: Callable[[Any], Any]) -> list[Row]:
+        return [
+            {
+                "run_id": run.id,
+                "position": position,
+                **{name: getattr(one, name) for name in names},
+                **{name: make(one) for name, make in made.items()},
+            }
+            for position, one in enumerate(versions)
+        ]
 
     return {
-        "runs": pa.table(
+        "runs": [
             {
-                "run_id": arrays.text([run.id]),
-                "project": arrays.text([run.project]),
-                "status": arrays.text([run.status]),
-                "started_at": arrays.instants([run.started_at]),
-                "finished_at": arrays.instants([run.finished_at]),
-                "planned": arrays.whole([run.planned]),
-                "suites": arrays.texts([run.suites]),
-                "suite_hashes": arrays.maps([run.suite_hashes]),
-                "slices": arrays.texts([run.slices]),
-                "seed": arrays.whole([run.seed]),
-                "settings": arrays.text([arrays.as_json(run.settings)]),
-                "evalkit_version": arrays.text([run.evalkit_version]),
-                "git_commit": arrays.text([git.commit if git else None]),
-                "git_branch": arrays.text([git.branch if git else None]),
-                "git_dirty": arrays.flags([git.dirty if git else None]),
-                "user_name": arrays.text([run.user]),
-                "kind": arrays.text([run.kind]),
+                "run_id": run.id,
+                "project": run.project,
+                "status": run.status,
+                "started_at": run.started_at,
+                "finished_at": run.finished_at,
+                "planned": run.planned,
+                "suites": run.suites,
+                "suite_hashes": run.suite_hashes,
+                "slices": run.slices,
+                "seed": run.seed,
+                "settings": arrays.as_json(run.settings),
+                "evalkit_version": run.evalkit_version,
+                "git_commit": git.commit if git else None,
+                "git_branch": git.branch if git else None,
+                "git_dirty": git.dirty if git else None,
+                "user_name": run.user,
+                "kind": run.kind,
             }
+        ],
+        "targets": used(
+            run.targets,
+            "kind",
+            "content_hash",
+            "model",
+            "prompt_version",
+            target=lambda one: one.name,
+            options=lambda one: arrays.as_json(one.options),
+            price=lambda one: None if one.price is None else arrays.as_json(one.price),
         ),
-        "targets": pa.table(
-            {
-                **numbered(run.targets),
-                "target": column(run.targets, "name"),
-                "kind": column(run.targets, "kind"),
-                "content_hash": column(run.targets, "content_hash"),
-                "options": arrays.text([arrays.as_json(one.options) for one in run.targets]),
-                "model": column(run.targets, "model"),
-                "prompt_version": column(run.targets, "prompt_version"),
-                "price": arrays.text(
-                    [None if t.price is None else arrays.as_json(t.price) for t in run.targets]
-                ),
-            }
-        ),
-        "prompts": pa.table(
-            {
-                **numbered(run.prompts),
-                **{
-                    name: column(run.prompts, name)
-                    for name in ("version", "path", "label", "owner", "description", "text")
-                },
-            }
-        ),
-        "datasets": pa.table(
-            {
-                **numbered(run.datasets),
-                **{
-                    name: column(run.datasets, name)
-                    for name in ("suite", "source", "version", "format")
-                },
-                "cases": count(run.datasets, "cases"),
-                "selected": count(run.datasets, "selected"),
-            }
-        ),
-        "scorers": pa.table(
-            {
-                **numbered(run.scorers),
-                **{
-                    name: column(run.scorers, name)
-                    for name in ("suite", "name", "scorer", "signature", "direction", "unit")
-                },
-                "metrics": arrays.texts([one.metrics for one in run.scorers]),
-            }
+        "prompts": used(run.prompts, "version", "path", "label", "owner", "description", "text"),
+        "datasets": used(run.datasets, "suite", "source", "version", "format", "cases", "selected"),
+        "scorers": used(
+            run.scorers, "suite", "name", "scorer", "signature", "direction", "unit", "metrics"
         ),
     }
 

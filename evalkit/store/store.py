@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from evalkit.errors import ErrorClass, UnknownName, UsageError
 from evalkit.labels import Label
 from evalkit.model import JSON, NOTHING_SPENT, Run, RunKind, RunStatus, Spend, Trial
-from evalkit.stats.load import LoadStep
-from evalkit.stats.samples import Samples
 from evalkit.store.access import Access
-from evalkit.store.append import append, append_blocks, insert
+from evalkit.store.append import append, append_blocks, insert, insert_rows
 from evalkit.store.arrays import as_json
 from evalkit.store.columns import trial_columns
 from evalkit.store.events import Event, add_event, events_from
@@ -33,7 +31,7 @@ from evalkit.store.journal import (
 from evalkit.store.migrate import stored_version
 from evalkit.store.names import case_named, run_named
 from evalkit.store.reads import fetch, single
-from evalkit.store.rows import case_trials, run_from, run_tables, target_trials, trials_from, utc
+from evalkit.store.rows import case_trials, run_from, run_rows, target_trials, trials_from, utc
 
 Collected = TypeVar("Collected")
 
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
+    from evalkit.stats.load import LoadStep
+    from evalkit.stats.samples import Samples
     from evalkit.stats.sides import Side
     from evalkit.store.labels import Answer, JudgedAnswer, Taken
     from evalkit.store.spending import History, Spending
@@ -133,10 +133,10 @@ class Store:
     def create_run(self, run: Run) -> None:
         """Store a run that begins; raises ``UsageError`` when its id is taken."""
         with self._access.writing() as connection:
-            if run_from(connection, run.id) is not None:
+            if single(connection, "SELECT 1 FROM runs WHERE run_id = ?", [run.id]) is not None:
                 raise UsageError(f"run {run.id!r} exists already", where=self.path)
-            for name, rows in run_tables(run).items():
-                insert(connection, name, rows)
+            for name, rows in run_rows(run).items():
+                insert_rows(connection, name, rows)
             _record(connection, "run.started", run, {"planned": run.planned})
 
     def append(self, trials: Sequence[Trial]) -> None:
@@ -572,9 +572,9 @@ class Store:
         beside = self.path.with_name(self.path.name + ".wal")
         return version, sum(one.stat().st_size for one in (self.path, beside) if one.is_file())
 
-    def together(self) -> AbstractContextManager[None]:
-        """While the block runs, this thread reads from one connection."""
-        return self._access.together() if self.exists else nullcontext()
+    def together(self, *, frugal: bool = False) -> AbstractContextManager[None]:
+        """While the block runs, this thread reads from one connection; see ``Access.reading``."""
+        return self._access.together(frugal=frugal) if self.exists else nullcontext()
 
     def _reading(self, *, frugal: bool = False) -> Any:
         if not self.exists:

@@ -17,6 +17,7 @@ from evalkit.targets._http import (
     Wire,
     checked_key,
     checked_url,
+    load_client,
 )
 from evalkit.targets._messages import MessagesStream, messages_output
 from evalkit.targets._structured import Structured
@@ -40,6 +41,8 @@ class Anthropic:
     include cached ones, as everywhere in evalkit.
     Raises ``ConfigError`` for a parameter that the API or the model does not take.
     """
+
+    load_ahead = staticmethod(load_client)
 
     def __init__(
         self,

@@ -10,7 +10,14 @@ from evalkit.errors import ConfigError, ErrorClass, TargetError
 from evalkit.model import Output, Request, Usage
 from evalkit.registry import target
 from evalkit.targets._answers import count, document, nested, shaped, text_or_none
-from evalkit.targets._http import MAX_ANSWER_BYTES, Call, Wire, checked_key, checked_url
+from evalkit.targets._http import (
+    MAX_ANSWER_BYTES,
+    Call,
+    Wire,
+    checked_key,
+    checked_url,
+    load_client,
+)
 
 
 @target(network=True, takes_prompt=False, cacheable=True)
@@ -22,6 +29,7 @@ class Embeddings:
     where the model can. It is never sent a seed.
     """
 
+    load_ahead = staticmethod(load_client)
     takes_seed = False
 
     def __init__(

@@ -17,6 +17,7 @@ from evalkit.targets._http import (
     Call,
     Wire,
     checked_url,
+    load_client,
 )
 from evalkit.targets._jsonpath import Path
 from evalkit.targets._template import Template
@@ -38,6 +39,8 @@ class Http:
     is the answer), ``lines`` (JSON, one a line) or ``sse`` (events of JSON), and gives the time to
     the first piece. ``idle_timeout_s`` is the longest silence in seconds.
     """
+
+    load_ahead = staticmethod(load_client)
 
     def __init__(
         self,

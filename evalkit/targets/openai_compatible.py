@@ -21,6 +21,7 @@ from evalkit.targets._http import (
     Wire,
     checked_key,
     checked_url,
+    load_client,
 )
 from evalkit.targets._responses import ResponsesStream, responses_output
 from evalkit.targets._structured import Structured
@@ -50,6 +51,8 @@ class OpenAICompatible:
     proxies of the environment.
     Raises ``ConfigError`` for a parameter that the API or the model does not take.
     """
+
+    load_ahead = staticmethod(load_client)
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import tracemalloc
 from pathlib import Path
@@ -10,9 +11,18 @@ from hypothesis import strategies as st
 
 from evalkit.config.spec import DatasetSpec
 from evalkit.datasets import open_dataset
+from evalkit.datasets._dataset import KEPT_CASES
 from evalkit.datasets._seen import Seen
 from evalkit.errors import DatasetError
 from evalkit.hashing import MultisetHash
+
+
+@pytest.fixture(params=[KEPT_CASES, 0], ids=["kept", "read again"], scope="module", autouse=True)
+def most_kept(request):
+    """Whatever holds of a dataset holds whether its cases are kept or read again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evalkit.datasets._dataset.KEPT_CASES", request.param)
+        yield request.param
 
 
 def jsonl(make, *rows):
@@ -76,6 +86,23 @@ def test_a_scan_is_remembered_and_a_changed_file_refused(make):
         list(cases)
     with pytest.raises(DatasetError, match="changed after it was checked"):
         list(dataset.cases())
+
+
+def test_only_few_cases_of_a_small_text_file_are_kept(make, monkeypatch, most_kept):
+    rows = "".join(f'{{"q": "{one}"}}\n' for one in range(3))
+
+    def kept(dataset):
+        first, second = (list(dataset.cases()) for _ in range(2))
+        assert first == second
+        return all(one is other for one, other in zip(first, second, strict=True))
+
+    assert kept(make("x.jsonl", rows)) is bool(most_kept)
+    assert not kept(make("x.jsonl.gz", gzip.compress(rows.encode())))
+    monkeypatch.setattr("evalkit.datasets._dataset.KEPT_BYTES", len(rows) - 1)
+    assert not kept(make("x.jsonl", rows))
+    monkeypatch.undo()
+    monkeypatch.setattr("evalkit.datasets._dataset.KEPT_CASES", 2)
+    assert not kept(make("x.jsonl", rows))
 
 
 def test_cases_are_never_given_from_a_dataset_with_an_error(make):

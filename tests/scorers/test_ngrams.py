@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from evalkit.scorers import _ngrams
 from evalkit.scorers._few import few_word_matches
-from evalkit.scorers._ngrams import (
-    WordSymbols,
-    clipped_matches,
-    matches_of_pairs,
-    symbols_of_characters,
-)
+from evalkit.scorers._ngrams import clipped_matches, matches_of_pairs
+from evalkit.scorers._symbols import WordSymbols, symbols_of_characters
 
 
 def naive(given_symbols, references, order):
