@@ -11,6 +11,8 @@ from evalkit.stats.sides import Bools
 
 PLACES, SMALLEST, VALUES = 5, 5, 100
 """Slices that are named, cases that one must have, and values that a tag may have to be one."""
+WORTH = 1.2
+"""The least lift: what regresses about as often as everything else is no place to look."""
 
 
 def places(
@@ -36,7 +38,7 @@ def places(
             size, hits = sizes[code], falls[code]
             lift = hits / size / (regressed / total) if size else 0.0
             large = value is not None and SMALLEST <= size < total
-            if large and hits > 1 and lift > 1:
+            if large and hits > 1 and lift >= WORTH:
                 place = Place(slice=f"{tag}={value}", regressed=hits, cases=size, lift=lift)
                 found.append((place, of == code))
     found.sort(key=lambda one: (-one[0].lift, -one[0].regressed, one[0].slice))
