@@ -290,7 +290,7 @@
   /** The next or previous row of the view that went wrong. @param {number} step */
   function jump(step) {
     for (let where = selected + step; where >= 0 && where < view.length; where += step)
-      if (told(view[where]).tone === "bad") return select(where, true);
+      if (index.outcomes[index.outcome[view[where]]].tone === "bad") return select(where, true);
   }
 
   function close() {
