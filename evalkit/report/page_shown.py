@@ -440,9 +440,10 @@ def _quoted(text: str) -> str:
 def _answer(trials: Sequence[TrialText]) -> str:
     first = trials[0]
     if first.turns:
-        said = _numbered([one.text for one in first.turns])
+        said = _numbered([words.answered(one.text, one.calls) for one in first.turns])
         return _cut("\n".join([*said, *([first.error] if first.text is None else [])]))
-    return _cut(_quoted(first.error if first.text is None else first.text))
+    text = first.error if first.text is None else first.text
+    return _cut(_quoted(words.answered(text, first.calls)))
 
 
 def _why(trials: Sequence[TrialText]) -> str:

@@ -12,6 +12,8 @@ MARKER = "<!-- evalkit gate -->"
 """By which the comment of an earlier run is found and edited in place."""
 COMMENT_LIMIT = 60_000
 WORST = 3
+TARGETS = 6
+"""Targets of which it is said where cases regressed."""
 ATTACKS = 40
 """Lines of the table of attacks."""
 
@@ -57,9 +59,7 @@ def verdict_markdown(
         shown, room = _table(verdict, bad, room)
         body += ["", *shown, ""]
         body += [f"- {_text(one)}" for one, _ in gate_words.sentences(bad)[:3]]
-        places = [gate_words.place(each) for one in verdict.compared for each in one.places]
-        if places:
-            body.append(f"- where: {_text(', '.join(dict.fromkeys(places)))}")
+        body += _places(verdict)
     if good:
         shown, room = _table(verdict, good, room)
         body += [
@@ -123,6 +123,18 @@ def _table(verdict: Verdict, results: list[GateResult], room: int) -> tuple[list
         room -= len(line) + 1
         lines.append(line)
     return lines, room
+
+
+def _places(verdict: Verdict) -> list[str]:
+    """Where cases regressed, a line for every target, and how many targets more there are."""
+    found = [one for one in verdict.compared if one.places]
+    lines = []
+    for one in found[:TARGETS]:
+        on = f" on {one.suite}/{one.target}" if len(verdict.compared) > 1 else ""
+        places = ", ".join(map(gate_words.place, one.places))
+        lines.append(f"- {_text(f'where{on}: {places}')}")
+    more = len(found) - len(lines)
+    return [*lines, f"- and on {more} more"] if more else lines
 
 
 def _attacks(verdict: Verdict) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 UNKNOWN = "unknown"
@@ -88,6 +88,11 @@ def _shown(character: str) -> str:
 def quoted(text: str) -> str:
     """A text that shows; one of blanks in quotes: an empty question is one that was asked."""
     return text if text.strip() else json.dumps(text)
+
+
+def answered(text: str, calls: Iterable[str]) -> str:
+    """An answer with its tool calls, a line each."""
+    return "\n".join([*([text] if text else []), *(f"tool call: {one}" for one in calls)])
 
 
 def cut(text: str, length: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.gate.result import Difference, Fairness, GroupRate
+from evalkit.gate.result import Difference, Fairness, GroupRate, Place
 from evalkit.report import gate_words
 from evalkit.report.screen import Screen
 from evalkit.report.verdict import BAR, bar, diff_text, verdict_text
@@ -143,6 +143,19 @@ def test_the_comment_says_how_many_more_regressed_and_how_to_see_them(failed):
     text = verdict_markdown(failed)
     assert "40 cases regressed" in text
     assert "- and 37 more: `evalkit diff old new --only regressed --limit 40`" in text
+
+
+def test_the_comment_says_of_every_target_where_cases_regressed(failed):
+    (one,) = failed.compared
+    places = (Place(slice="lang=es", regressed=9, cases=20, lift=2.5),)
+    alone = verdict_markdown(replace(failed, compared=(replace(one, places=places),)))
+    assert "- where: lang=es 9 of 20 \\(×2.5\\)\n" in alone
+    targets = [f"bot-{number}" for number in range(9)]
+    several = tuple(replace(one, places=places, target=name) for name in targets)
+    text = verdict_markdown(replace(failed, compared=several))
+    assert "- where on support/bot-0: lang=es 9 of 20" in text
+    assert text.count("- where on ") == 6
+    assert "- and on 3 more\n" in text
 
 
 HOSTILE = "</script><img src=x onerror=alert(1)> @team #1 [x](http://e) `x` \x1b[31m \u202e | \x00"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from example_runs import example_case, example_run, example_trial, failed_trial
 
-from evalkit.model import PromptVersion
+from evalkit.model import PromptVersion, ToolCall
 from evalkit.report.screen import Screen
 from evalkit.report.why import score_changes, sides, verdict_on, why_json, why_text
 
@@ -68,6 +68,20 @@ def test_the_same_text_with_another_score_is_the_scorer():
     assert verdict_on(both, score_changes(both)) == "the same"
     (both,) = sides([trial(OLD, 0.9, "so")], [trial(NEW, 0.9, "thus")])
     assert verdict_on(both, score_changes(both)).startswith("reworded")
+
+
+def test_another_tool_call_is_another_answer():
+    def called(run, quality, amount):
+        one = trial(run, quality, "Done.")
+        calls = (ToolCall(name="refund", arguments=f'{{"amount": {amount}}}'),)
+        return replace(one, output=replace(one.output, tool_calls=calls))
+
+    both = [called(OLD, 0.9, 3)], [called(NEW, 0.2, 30)]
+    text = shown(*both)
+    assert 'tool call: refund({"amount": [-3-]{+30+}})' in text
+    assert "same text" not in text
+    (one,) = sides(*both)
+    assert verdict_on(one, score_changes(one)) == "the scores moved"
 
 
 def test_what_an_answer_took_is_no_move_of_a_scorer():

@@ -13,7 +13,7 @@ import pytest
 from evalkit.config.spec import GateLimit
 from evalkit.errors import UsageError
 from evalkit.gate.result import GateResult, Status, Verdict
-from evalkit.model import Case, Evidence
+from evalkit.model import Case, Evidence, ToolCall
 from evalkit.report.html import page_files, page_html
 from evalkit.report.page_json import read_report, report_json
 from evalkit.report.page_shown import shown
@@ -164,6 +164,15 @@ def test_what_was_asked_or_answered_with_nothing_is_quoted(tmp_path):
     text = Page(page_html(view_of(stored(tmp_path, trials)))).text
     assert 'question: " " shop: Bo\'s' in text
     assert 'Candidate""' in text
+
+
+def test_tool_calls_are_part_of_what_was_answered(tmp_path):
+    one = trial_of(AFTER, case_of(0), "Done.")
+    calls = (ToolCall(name="pay", arguments='{"to": 7}'),)
+    called = replace(one, output=replace(one.output, tool_calls=calls))
+    store = stored(tmp_path, {BEFORE: [trial_of(BEFORE, case_of(0), "Done.")], AFTER: [called]})
+    text = Page(page_html(view_of(store))).text
+    assert 'CandidateDone. tool call: pay({"to": 7})' in text
 
 
 def test_a_slice_that_is_gone_is_named_by_page_comment_and_terminal(tmp_path):
