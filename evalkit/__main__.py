@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 from typing import NoReturn
 
 COLLECT = (200_000, 20, 20)
@@ -11,6 +12,8 @@ COLLECT = (200_000, 20, 20)
 def main() -> NoReturn:
     """Run one command and end the process with its exit code."""
     gc.set_threshold(*COLLECT)
+    # NumPy's helpers would wait for their first work in a busy loop, a fortieth of a second each
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     # the interpreter would look through everything twice before it gives the memory back anyway
     atexit.register(gc.freeze)
     from evalkit.cli.app import main as run
