@@ -63,9 +63,7 @@ def print_run(
     from evalkit.report.view import run_view
 
     with busy("adding up"):
-        with store.together(frugal=True):
-            run, samples = store.summary(run_id)
-            sorts = store.has_sorts(run_id)
+        run, samples = store.summary(run_id)
         view = None if run.kind == "load" else run_view(run, samples)
     screen = Screen.of(sys.stdout)
     if run.kind == "load" and (steps := store.load_steps(run_id)):
@@ -76,7 +74,7 @@ def print_run(
         emit(dumps(load.to_json()) if as_json else load_text(load, screen))
         return
     view = view or run_view(run, samples)
-    if sorts:
+    if store.has_sorts(run_id):
         from evalkit.gate.decide import attacked
         from evalkit.gate.fairness import fair
         from evalkit.gate.stored import Stored

@@ -31,7 +31,7 @@ from evalkit.store.journal import (
 from evalkit.store.migrate import stored_version
 from evalkit.store.names import case_named, run_named
 from evalkit.store.reads import fetch, single
-from evalkit.store.rows import case_trials, run_from, run_rows, target_trials, trials_from, utc
+from evalkit.store.rows import case_trials, rows_of, run_from, target_trials, trials_from, utc
 
 Collected = TypeVar("Collected")
 
@@ -135,7 +135,7 @@ class Store:
         with self._access.writing() as connection:
             if single(connection, "SELECT 1 FROM runs WHERE run_id = ?", [run.id]) is not None:
                 raise UsageError(f"run {run.id!r} exists already", where=self.path)
-            for name, rows in run_rows(run).items():
+            for name, rows in rows_of(run).items():
                 insert_rows(connection, name, rows)
             _record(connection, "run.started", run, {"planned": run.planned})
 
@@ -572,9 +572,9 @@ class Store:
         beside = self.path.with_name(self.path.name + ".wal")
         return version, sum(one.stat().st_size for one in (self.path, beside) if one.is_file())
 
-    def together(self, *, frugal: bool = False) -> AbstractContextManager[None]:
-        """While the block runs, this thread reads from one connection; see ``Access.reading``."""
-        return self._access.together(frugal=frugal) if self.exists else nullcontext()
+    def together(self) -> AbstractContextManager[None]:
+        """While the block runs, this thread reads from one connection."""
+        return self._access.together() if self.exists else nullcontext()
 
     def _reading(self, *, frugal: bool = False) -> Any:
         if not self.exists:
