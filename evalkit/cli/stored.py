@@ -60,10 +60,9 @@ def print_run(
     from evalkit.report.formats.json import dumps, json
     from evalkit.report.formats.terminal import terminal
     from evalkit.report.screen import Screen
-    from evalkit.report.view import run_view
+    from evalkit.report.view_build import run_view
 
-    with busy("adding up"):
-        run, samples = store.summary(run_id)
+    with busy("adding up"), store.samples(run_id) as (run, samples):
         view = None if run.kind == "load" else run_view(run, samples)
     screen = Screen.of(sys.stdout)
     if run.kind == "load" and (steps := store.load_steps(run_id)):
@@ -73,7 +72,9 @@ def print_run(
         load = load_view(run, steps)
         emit(dumps(load.to_json()) if as_json else load_text(load, screen))
         return
-    view = view or run_view(run, samples)
+    if view is None:
+        with store.samples(run_id) as (_, samples):
+            view = run_view(run, samples)
     if store.has_sorts(run_id):
         from evalkit.gate.decide import attacked
         from evalkit.gate.fairness import fair
