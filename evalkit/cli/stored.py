@@ -62,8 +62,10 @@ def print_run(
     from evalkit.report.screen import Screen
     from evalkit.report.view_build import run_view
 
-    with busy("adding up"), store.samples(run_id) as (run, samples):
-        view = None if run.kind == "load" else run_view(run, samples)
+    with busy("adding up"), store.together(frugal=True):
+        with store.samples(run_id) as (run, samples):
+            view = None if run.kind == "load" else run_view(run, samples)
+        sorts = store.has_sorts(run_id)
     screen = Screen.of(sys.stdout)
     if run.kind == "load" and (steps := store.load_steps(run_id)):
         from evalkit.report.load import load_view
@@ -75,7 +77,7 @@ def print_run(
     if view is None:
         with store.samples(run_id) as (_, samples):
             view = run_view(run, samples)
-    if store.has_sorts(run_id):
+    if sorts:
         from evalkit.gate.decide import attacked
         from evalkit.gate.fairness import fair
         from evalkit.gate.stored import Stored

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from evalkit.gate.result import Attacks, Fairness
 from evalkit.model import JSON
+
+if TYPE_CHECKING:
+    # few runs have attacks, and none needs what judges it to be shown
+    from evalkit.gate.result import Attacks, Fairness
 
 Group = Literal["quality", "time", "tokens", "cost", "errors"]
 

@@ -166,15 +166,16 @@ class Access:
                 connection.close()
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self, *, frugal: bool = False) -> Iterator[None]:
         """Whatever this thread reads meanwhile is read from one connection: opening takes longest.
 
-        A write gives it back, and what is read after it is opened anew.
+        A write gives it back, and what is read after it is opened anew; ``frugal`` as in
+        ``reading``.
         """
         if self._held is not None:
             yield
             return
-        with self.reading() as connection:
+        with self.reading(frugal=frugal) as connection:
             self._held = threading.get_ident(), connection
             try:
                 yield

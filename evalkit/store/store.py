@@ -572,9 +572,9 @@ class Store:
         beside = self.path.with_name(self.path.name + ".wal")
         return version, sum(one.stat().st_size for one in (self.path, beside) if one.is_file())
 
-    def together(self) -> AbstractContextManager[None]:
-        """While the block runs, this thread reads from one connection."""
-        return self._access.together() if self.exists else nullcontext()
+    def together(self, *, frugal: bool = False) -> AbstractContextManager[None]:
+        """While the block runs, this thread reads from one connection; see ``Access.reading``."""
+        return self._access.together(frugal=frugal) if self.exists else nullcontext()
 
     def _reading(self, *, frugal: bool = False) -> Any:
         if not self.exists:
