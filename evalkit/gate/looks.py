@@ -10,19 +10,20 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from evalkit.gate.beside import UNCHANGED
-from evalkit.gate.result import Decided, GateResult
 from evalkit.model import JSON, Run
-from evalkit.stats.sequential import Spending, nominal, repeated_p
-from evalkit.stats.sides import Side
+
+if TYPE_CHECKING:
+    # every run is asked how it ended, and what judges is not imported for that
+    from evalkit.gate.result import Decided, GateResult
+    from evalkit.stats.sequential import Spending
+    from evalkit.stats.sides import Side
 
 SETTING = "looked"
 """Where a run keeps its looks among its settings."""
-Looking: TypeAlias = Spending | Literal["anytime"]
+Looking: TypeAlias = "Spending | Literal['anytime']"
 """How a run is looked at: by boundaries that spend α, or by bets that hold at any time."""
 _LOOKINGS = ("rho2", "obrien_fleming", "pocock", "anytime")
 
@@ -73,6 +74,8 @@ class Look:
 
     def level(self, fractions: tuple[float, ...], alpha: float) -> float:
         """The level this look tests at."""
+        from evalkit.stats.sequential import nominal
+
         return nominal(fractions, alpha, self.spends)
 
 
@@ -84,6 +87,7 @@ def key(result: GateResult) -> str:
 
 def over_looks(result: GateResult, look: Look, alpha: float) -> GateResult:
     """The result with p-values that stay what they say however often the run was looked at."""
+    from evalkit.stats.sequential import repeated_p
 
     def repeated(p: float | None) -> float | None:
         return None if p is None else repeated_p(p, result.looks, alpha, look.spends)
@@ -200,6 +204,10 @@ def decided(run: Run, sides: Sequence[Side], unchanged: Sequence[Side] = ()) -> 
 
     ``unchanged`` has the baseline's answers that were not asked for again.
     """
+    import numpy as np
+
+    from evalkit.gate.result import Decided
+
     found = looked(run)
     if found is None and not unchanged:
         return None
@@ -239,4 +247,6 @@ def _looks(found: Looked) -> int:
 
 def _beyond(side: Side, planned: int) -> int:
     """How many trials a side has beyond those planned of each case."""
+    import numpy as np
+
     return int(np.maximum(side.trials_per_case() - planned, 0).sum())

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import UsageError
+from evalkit.gate.result import Attacks, Fairness
 from evalkit.report.page import FORMAT, ReportView
 
+_IN_RUNS = {"Attacks": Attacks, "Fairness": Fairness}
+"""What the view of a run imports for its annotations alone."""
 _AGAIN = "write it anew: evalkit report --json > FILE"
 
 
@@ -52,7 +55,7 @@ class _Damaged(ValueError):
 
 @cache
 def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+    return typing.get_type_hints(kind, localns=_IN_RUNS)
 
 
 def _read(kind: Any, value: Any, place: str) -> Any:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, DiskFull, EvalkitError, StoreError, StoreVersionError
+from evalkit.store.memory import FRUGAL
 from evalkit.store.migrate import known_version, migrate, stored_version
 from evalkit.store.sound import ROW_GROUP, read_through
 
@@ -40,17 +41,24 @@ _WRITER: dict[str, Any] = {**READER, "threads": 1}
 _COSTLY = "zstd,alp,alprd,chimp,patas"
 """Compressions that are not tried: they take time and save next to nothing of what is stored."""
 
-_FRUGAL: dict[str, Any] = {**READER, "threads": 1, "memory_limit": "64MB"}
+_FRUGAL: dict[str, Any] = {**READER, "threads": 1, "memory_limit": FRUGAL}
+
+_KEPT_FOR = 16
+"""Writes after which DuckDB is started anew: it comes to hold tens of megabytes for nothing."""
 
 _process_locks: dict[Path, threading.RLock] = {}
 _process_locks_guard = threading.Lock()
 
 
-def lock(connection: DuckDBPyConnection) -> None:
-    """Let a connection reach for nothing else on the machine, for good."""
+def lock(connection: DuckDBPyConnection, *, settings: bool = True) -> None:
+    """Let a connection reach for nothing else on the machine, for good.
+
+    Nor change its ``settings``, unless they are left open.
+    """
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    if settings:
+        connection.execute("SET lock_configuration = true")
 
 
 def _process_lock(path: Path) -> threading.RLock:
@@ -71,6 +79,7 @@ class Access:
         self.path = path
         self._keeps = keeps
         self._kept: DuckDBPyConnection | None = None
+        self._writes = 0
         self._held: tuple[int, DuckDBPyConnection] | None = None
         self.lock_path = path.with_name(path.name + ".lock")
         self.patience_s = patience_s
@@ -94,8 +103,10 @@ class Access:
             read_through(connection)
 
     @contextmanager
-    def writing(self) -> Iterator[DuckDBPyConnection]:
+    def writing(self, *, last: bool = False) -> Iterator[DuckDBPyConnection]:
         """One transaction of the only writer: committed at the end, undone by an exception.
+
+        After the ``last`` one for a while nothing is kept for the next.
 
         Raises ``StoreError`` when others keep the store busy, when the disk is full or the file is
         damaged; nothing of the transaction is stored then.
@@ -119,7 +130,7 @@ class Access:
                 except BaseException:
                     connection.close()
                     raise
-                self._let_go(connection)
+                self._let_go(connection, last=last)
             except EvalkitError:
                 raise
             except failures() as error:
@@ -190,7 +201,8 @@ class Access:
         import duckdb
 
         connection = duckdb.connect(str(self.path), read_only=True, config=config)
-        lock(connection)
+        # whoever is frugal runs no statement of a user, and needs more for a long text
+        lock(connection, settings=config is not _FRUGAL)
         return connection
 
     def _writer(self) -> DuckDBPyConnection:
@@ -212,9 +224,10 @@ class Access:
             raise
         return connection
 
-    def _let_go(self, connection: DuckDBPyConnection) -> None:
+    def _let_go(self, connection: DuckDBPyConnection, *, last: bool) -> None:
         """Close the file: what was committed is in it, and others may open it."""
-        if self._keeps:
+        self._writes += 1
+        if self._keeps and not last and self._writes % _KEPT_FOR:
             try:
                 connection.execute("USE memory")
                 connection.execute("DETACH store")

@@ -15,7 +15,7 @@ from evalkit.store.bundle import run_tables as tables_of
 from evalkit.store.bundle_read import Staged
 from evalkit.store.events import record
 from evalkit.store.reads import single, table
-from evalkit.store.rows import run_from, run_rows
+from evalkit.store.rows import rows_of, run_from
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -97,7 +97,7 @@ def join(
         source = dict(zip(files, _attach(connection, files), strict=True))
         for old in instead_of:
             _delete(connection, old)
-        for name, rows in run_rows(run).items():
+        for name, rows in rows_of(run).items():
             insert_rows(connection, name, rows)
         for one in parts:
             _move(connection, run.id, one.run.id, source.get(one.file))

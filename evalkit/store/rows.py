@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 
-def run_rows(run: Run) -> dict[str, list[Row]]:
+def rows_of(run: Run) -> dict[str, list[Row]]:
     """The rows of a run and of everything it used, by table."""
     git = run.git
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 
 import pytest
 
 from evalkit.errors import ExitCode, UsageError
 from evalkit.model import RunStatus
+from evalkit.targets.openai_compatible import OpenAICompatible
 from tests.runner.projects import PROMPT, SmallProject, rows, wire
 from tests.servers import Fault, ModelServer, Reply, Seen, Trouble
 
@@ -44,6 +46,23 @@ def test_a_run_is_stored_with_times_tokens_and_cost(small: SmallProject) -> None
     assert run.finished_at is not None
     assert run.prompts[0].text == PROMPT
     assert not list(small.store.journal_directory.glob("*.segment"))
+
+
+def test_targets_load_what_they_need_in_a_thread_while_the_store_is_opened(
+    small: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+
+    def load() -> None:
+        loaded.append(threading.current_thread().name)
+        raise ImportError("the first call says what is missing")
+
+    monkeypatch.setattr(OpenAICompatible, "load_ahead", staticmethod(load))
+    with ModelServer() as server:
+        small.write({"t": wire(server.openai), "other": wire(server.openai)}, rows(2))
+        outcome = small.run()
+    assert outcome.exit_code is ExitCode.PASS
+    assert loaded == ["evalkit-load"]
 
 
 def test_what_the_server_asks_to_wait_is_waited_and_is_no_latency(small: SmallProject) -> None:

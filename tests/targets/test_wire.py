@@ -112,6 +112,17 @@ def test_nothing_heavy_is_imported_before_the_first_target(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("kind", ["openai_compatible", "anthropic", "http", "embeddings"])
+def test_what_the_first_call_takes_can_be_loaded_ahead(kind: str) -> None:
+    code = (
+        "import sys; from evalkit import registry\n"
+        f"plugin = registry.get(registry.Kind.TARGET, {kind!r})\n"
+        "plugin.obj.load_ahead(); print('aiohttp' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
 @pytest.mark.parametrize(
     "words",
     [

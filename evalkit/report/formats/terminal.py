@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from evalkit.model import RunStatus
 from evalkit.registry import renderer
 from evalkit.report import words
-from evalkit.report.attacks import attack_parts
-from evalkit.report.fairness import fairness_parts
 from evalkit.report.screen import Column, Screen, fits, flow, grid, labelled
 from evalkit.report.view import EARLY, Cell, MetricRow, RunView, SliceRow, SuiteView, WorstView
 
@@ -57,7 +55,10 @@ def terminal(
             # of attacks those that succeeded are listed below: to refuse one is not bad
             plain = replace(suite, worst=()) if suite.name in attacked else suite
             parts += ["", *_suite(plain, screen, whole)]
-    parts += attack_parts(view.attacks, screen, whole=whole)
+    if view.attacks:
+        from evalkit.report.attacks import attack_parts
+
+        parts += attack_parts(view.attacks, screen, whole=whole)
     if brief:
         # twins bring nothing for some scorers, which leaves no attack open
         open_ = {one.suite for one in view.attacks if one.attacks.undecidable} & brief
@@ -70,7 +71,11 @@ def terminal(
         parts += _noted(told, screen)
         more = f"evalkit show {view.run_id} --suite {min(brief)}"
         parts += ["", labelled("more", f"all of one suite: {more}", LABEL)]
-    parts += [*fairness_parts(view.fairness, screen), ""]
+    if view.fairness:
+        from evalkit.report.fairness import fairness_parts
+
+        parts += fairness_parts(view.fairness, screen)
+    parts.append("")
     parts += [
         labelled("next" if place == 0 else "", command, LABEL)
         for place, command in enumerate(view.next)
