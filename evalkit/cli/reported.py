@@ -42,7 +42,7 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
     from evalkit.gate.fairness import fair
     from evalkit.gate.table import case_tables
     from evalkit.report.page_build import Context, Past, report_view
-    from evalkit.report.view import run_view
+    from evalkit.report.view_build import run_view
     from evalkit.runner.ancestry import tagged_commits
 
     run, old = pair.candidate.run, pair.baseline
@@ -60,13 +60,15 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
         ]
         for suite in run.suites
     }
+    with store.samples(run.id) as (_, samples):
+        view = run_view(run, samples)
     return report_view(
         candidate=pair.candidate,
         baseline=old,
         verdict=pair.verdict,
         compared=pair.compared,
         run=replace(
-            run_view(run, store.samples(run.id)),
+            view,
             attacks=attacked(run.suites, pair.candidate, old)
             if pair.verdict is None
             else pair.verdict.attacks,
@@ -86,11 +88,12 @@ def _view(store: Store, root: Path, pair: Pair) -> ReportView:
 def _view_of(store: Store, run: Run) -> RunView | None:
     """A baseline as a run of its own; one that came from a file has no trials here."""
     from evalkit.errors import UnknownName
-    from evalkit.report.view import run_view
+    from evalkit.report.view_build import run_view
 
     try:
-        # of a baseline the page shows metrics alone
-        return run_view(run, replace(store.samples(run.id), tags={}))
+        with store.samples(run.id) as (_, samples):
+            # of a baseline the page shows metrics alone
+            return run_view(replace(run, slices=()), samples)
     except UnknownName:
         return None
 

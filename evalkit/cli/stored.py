@@ -60,13 +60,12 @@ def print_run(
     from evalkit.report.formats.json import dumps, json
     from evalkit.report.formats.terminal import terminal
     from evalkit.report.screen import Screen
-    from evalkit.report.view import run_view
+    from evalkit.report.view_build import run_view
 
-    with busy("adding up"):
-        with store.together(frugal=True):
-            run, samples = store.summary(run_id)
-            sorts = store.has_sorts(run_id)
+    together = store.together(frugal=True)
+    with busy("adding up"), together, store.samples(run_id) as (run, samples):
         view = None if run.kind == "load" else run_view(run, samples)
+        sorts = store.has_sorts(run_id)
     screen = Screen.of(sys.stdout)
     if run.kind == "load" and (steps := store.load_steps(run_id)):
         from evalkit.report.load import load_view
@@ -75,7 +74,9 @@ def print_run(
         load = load_view(run, steps)
         emit(dumps(load.to_json()) if as_json else load_text(load, screen))
         return
-    view = view or run_view(run, samples)
+    if view is None:
+        with store.samples(run_id) as (_, samples):
+            view = run_view(run, samples)
     if sorts:
         from evalkit.gate.decide import attacked
         from evalkit.gate.fairness import fair

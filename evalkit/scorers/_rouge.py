@@ -63,7 +63,7 @@ def _stemmer() -> Callable[[str], str]:
     return stem
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 14)
 def _stem(word: str) -> str:
     # rouge-score stems words of more than three characters and drops what is then no token
     stemmed = _stemmer()(word) if len(word) > 3 else word

@@ -69,7 +69,7 @@ def _chunk_13a(chunk: str) -> Sequence[str]:
     return _marked_chunk(chunk)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def _marked_chunk(chunk: str) -> tuple[str, ...]:
     return tuple(_western()(f" {chunk} ").split())
 

@@ -1,5 +1,5 @@
 """Pure statistics: intervals and aggregates."""
 
-from evalkit.stats.aggregate import Estimate, summarise
+from evalkit.stats.aggregate import Estimate, summarise, summarise_sums
 
-__all__ = ["Estimate", "summarise"]
+__all__ = ["Estimate", "summarise", "summarise_sums"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from evalkit.model import Metric
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from evalkit.stats.intervals import Floats, Interval
 
     Places: TypeAlias = npt.NDArray[np.intp]
-    Passed: TypeAlias = Sequence[bool | None] | npt.NDArray[np.bool_]
-    Cases: TypeAlias = Sequence[str] | npt.NDArray[np.integer]
+    Passed: TypeAlias = Sequence[bool | None] | npt.NDArray[np.bool_ | np.int8]
+    Cases: TypeAlias = Sequence[str] | range | npt.NDArray[np.integer]
+    Stats: TypeAlias = Sequence[Sequence[float]] | npt.NDArray[np.integer | np.floating]
 
 LEVEL = 0.95
+_CASES = 10_000
+"""Cases whose trials are averaged at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,7 @@ def summarise(
     values: Sequence[float] | Floats,
     passed: Passed,
     case_ids: Cases,
-    stats: Sequence[Sequence[float]] | Floats = (),
+    stats: Stats = (),
     *,
     bounds: tuple[float, float] = (-math.inf, math.inf),
     level: float = LEVEL,
@@ -57,9 +61,10 @@ def summarise(
 
     ``values``, ``passed``, ``case_ids`` (and ``stats``, for corpus metrics) have one entry a scored
     trial; unscored trials and errors are left out by the caller and reported as such. Cases are
-    named by texts or numbers; NumPy's arrays are fastest. ``bounds`` is the scorer's declared
-    range; without it a mean without variance has no interval. The result does not depend on the
-    order. Raises ``ValueError`` for unequal lengths and for NaN.
+    named by texts or numbers; NumPy's arrays are fastest, and a ``range`` where every case has one
+    entry. ``passed`` is ``None``, or a number below 0, where nothing was decided. ``bounds`` is the
+    scorer's declared range; without it a mean without variance has no interval. The result does not
+    depend on the order. Raises ``ValueError`` for unequal lengths and for NaN.
     """
     import numpy as np
 
@@ -70,6 +75,8 @@ def summarise(
         raise ValueError("a score that is not finite cannot be aggregated")
     if metric.kind == "rate":
         return _rate(passed, case_ids, level, counts=metric.counts)
+    if metric.kind == "corpus":
+        return summarise_sums(metric, case_ids, stats, bounds=bounds, level=level, seed=seed)
     if not len(data):
         return _nothing(level)
     owner, n = _owners(case_ids)
@@ -77,34 +84,65 @@ def summarise(
         return _mean(data, owner, n, bounds, level)
     if metric.kind == "quantile":
         return _quantile(data, owner, n, metric, level)
-    if metric.kind == "total":
-        value = math.fsum(data.tolist())
-        return Estimate(value=value, low=None, high=None, n=n, method="sum", level=level)
-    return _corpus(data, owner, n, stats, metric, bounds=bounds, level=level, seed=seed)
+    return Estimate(value=_sum(data), low=None, high=None, n=n, method="sum", level=level)
+
+
+def summarise_sums(
+    metric: Metric,
+    case_ids: Cases,
+    stats: Stats,
+    *,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Estimate:
+    """A corpus metric of the scored trials of one scorer: the rest of ``summarise`` without scores.
+
+    Raises ``ValueError`` unless every trial has statistics, and all equally many.
+    """
+    from evalkit.stats.intervals import bootstrap_corpus, mean_guarded
+
+    if not len(case_ids):
+        return _nothing(level)
+    if metric.corpus_value is None:
+        raise ValueError(f"metric {metric.name!r} has no way to compute its value")
+    owner, n = _owners(case_ids)
+    data = _case_stats(stats, owner, n, len(case_ids))
+    value = metric.corpus_value([_sum(column) for column in data.T])
+    interval = bootstrap_corpus(data, metric.corpus_value, level, seed=seed)
+    method = "bootstrap"
+    if interval.low is None:
+        # every resample is the same: as for a mean without variance, the bounds stand in
+        interval, guarded = mean_guarded([value] * n, bounds, level)
+        method = "t with two pseudo-cases" if guarded else "bootstrap"
+    return _estimate(value, interval, n, method, level)
 
 
 def _nothing(level: float) -> Estimate:
     return Estimate(value=None, low=None, high=None, n=0, method="none", level=level)
 
 
-def _owners(case_ids: Cases) -> tuple[Places, int]:
-    """The number of the case of every entry, from 0 in the order of appearance, and how many."""
+def _owners(case_ids: Cases) -> tuple[Places | None, int]:
+    """The number of the case of every entry, and how many; no numbers when each has one entry."""
     import numpy as np
 
-    if isinstance(case_ids, np.ndarray) and bool((case_ids[1:] > case_ids[:-1]).all()):
-        return np.arange(len(case_ids)), len(case_ids)
-    names = case_ids.tolist() if isinstance(case_ids, np.ndarray) else case_ids
+    size = len(case_ids)
+    if isinstance(case_ids, range):
+        return None, size
+    if isinstance(case_ids, np.ndarray):
+        if bool((case_ids[1:] > case_ids[:-1]).all()):
+            return None, size
+        known, owner = np.unique(case_ids, return_inverse=True)
+        return (None if len(known) == size else owner), len(known)
     codes: dict[object, int] = {}
-    owner = [codes.setdefault(case, len(codes)) for case in names]
-    return np.array(owner, dtype=np.intp), len(codes)
+    numbers = [codes.setdefault(case, len(codes)) for case in case_ids]
+    return (None if len(codes) == size else np.array(numbers, dtype=np.intp)), len(codes)
 
 
-def by_case(values: Sequence[float], case_ids: Sequence[str]) -> dict[str, list[float]]:
-    """The values of every case, in the order the cases appear."""
-    found: dict[str, list[float]] = {}
-    for value, case in zip(values, case_ids, strict=True):
-        found.setdefault(case, []).append(value)
-    return found
+def _sum(values: Floats) -> float:
+    from evalkit.stats.intervals import exact_sum
+
+    return exact_sum(values)
 
 
 def _grouped(values: Floats, owner: Places, n: int) -> list[list[float]]:
@@ -114,13 +152,24 @@ def _grouped(values: Floats, owner: Places, n: int) -> list[list[float]]:
     return found
 
 
-def _case_means(values: Floats, owner: Places, n: int) -> Floats:
+def _case_means(values: Floats, owner: Places | None, n: int) -> Floats:
     import numpy as np
 
-    if n == len(values):
+    if owner is None:
         return values
-    cases = _grouped(values, owner, n)
-    return np.array([one[0] if len(one) == 1 else math.fsum(one) / len(one) for one in cases])
+    trials = np.bincount(owner)
+    if trials.max() <= 2:
+        # a sum of two is rounded once, as it should be
+        return np.bincount(owner, weights=values) / trials
+    ordered = values[np.argsort(owner, kind="stable")]
+    ends = np.cumsum(trials)
+    means = np.empty(n)
+    for first in range(0, n, _CASES):
+        its = trials[first : first + _CASES].tolist()
+        at = int(ends[first]) - its[0]
+        numbers = iter(ordered[at : at + sum(its)].tolist())
+        means[first : first + len(its)] = [math.fsum(islice(numbers, size)) / size for size in its]
+    return means
 
 
 def _estimate(value: float, interval: Interval, n: int, method: str, level: float) -> Estimate:
@@ -133,14 +182,14 @@ def _estimate(value: float, interval: Interval, n: int, method: str, level: floa
 
 
 def _mean(
-    values: Floats, owner: Places, n: int, bounds: tuple[float, float], level: float
+    values: Floats, owner: Places | None, n: int, bounds: tuple[float, float], level: float
 ) -> Estimate:
     from evalkit.stats.intervals import mean_guarded
 
     means = _case_means(values, owner, n)
     interval, guarded = mean_guarded(means, bounds, level)
     method = "t with two pseudo-cases" if guarded else "t"
-    return _estimate(math.fsum(means.tolist()) / n, interval, n, method, level)
+    return _estimate(_sum(means) / n, interval, n, method, level)
 
 
 def _rate(passed: Passed, case_ids: Cases, level: float, *, counts: bool) -> Estimate:
@@ -148,20 +197,26 @@ def _rate(passed: Passed, case_ids: Cases, level: float, *, counts: bool) -> Est
 
     from evalkit.stats.intervals import mean_guarded, wilson
 
-    # None, for what was not decided, becomes NaN
-    marks = np.array(passed, dtype=float)
-    known = ~np.isnan(marks)
-    decided = marks[known] if counts else 1.0 - marks[known]
-    cases = case_ids
-    if isinstance(case_ids, np.ndarray):
-        cases = case_ids[known]
-    elif not known.all():
-        cases = [case_ids[place] for place in np.flatnonzero(known).tolist()]
-    if not len(decided):
+    marks = _marks(passed)
+    known = marks >= 0
+    if not known.any():
         return _nothing(level)
+    cases = case_ids
+    if not known.all():
+        marks = marks[known]
+        places = np.flatnonzero(known)
+        cases = (
+            np.asarray(case_ids)[places]
+            if isinstance(case_ids, np.ndarray | range)
+            else [case_ids[place] for place in places.tolist()]
+        )
+    decided = marks == (1 if counts else 0)
     owner, n = _owners(cases)
-    shares = _case_means(decided, owner, n)
-    value = math.fsum(shares.tolist()) / n
+    if owner is None:
+        successes = int(np.count_nonzero(decided))
+        return _estimate(successes / n, wilson(successes, n, level), n, "wilson", level)
+    shares = _case_means(decided.astype(float), owner, n)
+    value = _sum(shares) / n
     if bool(((shares == 0.0) | (shares == 1.0)).all()):
         return _estimate(value, wilson(int(shares.sum()), n, level), n, "wilson", level)
     interval, guarded = mean_guarded(shares, (0.0, 1.0), level)
@@ -169,7 +224,18 @@ def _rate(passed: Passed, case_ids: Cases, level: float, *, counts: bool) -> Est
     return _estimate(value, interval, n, method, level)
 
 
-def _quantile(values: Floats, owner: Places, n: int, metric: Metric, level: float) -> Estimate:
+def _marks(passed: Passed) -> npt.NDArray[np.int8]:
+    """1 for passed, 0 for not, below 0 for what was not decided."""
+    import numpy as np
+
+    if isinstance(passed, np.ndarray):
+        return passed.astype(np.int8, copy=False)
+    return np.array([-1 if one is None else one for one in passed], dtype=np.int8)
+
+
+def _quantile(
+    values: Floats, owner: Places | None, n: int, metric: Metric, level: float
+) -> Estimate:
     import numpy as np
 
     from evalkit.stats.intervals import effective_size, quantile_interval, quantile_rank
@@ -179,7 +245,7 @@ def _quantile(values: Floats, owner: Places, n: int, metric: Metric, level: floa
     # the tail is in the trials: averaging repeats first would hide the slow ones. That repeats of
     # one case resemble each other is paid for in the interval instead.
     worth = float(n)
-    if n < len(values):
+    if owner is not None:
         worth = effective_size(sorted(map(sorted, _grouped(values, owner, n))))
     ordered = np.sort(values)
     value = float(ordered[quantile_rank(len(values), metric.q) - 1])
@@ -187,41 +253,14 @@ def _quantile(values: Floats, owner: Places, n: int, metric: Metric, level: floa
     return _estimate(value, interval, n, "order statistics", level)
 
 
-def _corpus(
-    values: Floats,
-    owner: Places,
-    n: int,
-    stats: Sequence[Sequence[float]] | Floats,
-    metric: Metric,
-    *,
-    bounds: tuple[float, float],
-    level: float,
-    seed: int,
-) -> Estimate:
-    from evalkit.stats.intervals import bootstrap_corpus, mean_guarded
-
-    if metric.corpus_value is None:
-        raise ValueError(f"metric {metric.name!r} has no way to compute its value")
-    if len(stats) != len(values) or not all(map(len, stats)):
-        raise ValueError("a corpus metric needs the statistics of every score")
-    data = _case_stats(stats, owner, n)
-    # a column at a time: as Python's numbers they take ten times the memory
-    value = metric.corpus_value([math.fsum(column.tolist()) for column in data.T])
-    interval = bootstrap_corpus(data, metric.corpus_value, level, seed=seed)
-    method = "bootstrap"
-    if interval.low is None:
-        # every resample is the same: as for a mean without variance, the bounds stand in
-        interval, guarded = mean_guarded([value] * n, bounds, level)
-        method = "t with two pseudo-cases" if guarded else "bootstrap"
-    return _estimate(value, interval, n, method, level)
-
-
-def _case_stats(stats: Sequence[Sequence[float]] | Floats, owner: Places, n: int) -> Floats:
+def _case_stats(stats: Stats, owner: Places | None, n: int, rows: int) -> Floats:
     """A row a case: the mean of its trials' statistics, so that every case weighs the same."""
     import numpy as np
 
+    if len(stats) != rows or not (isinstance(stats, np.ndarray) or all(map(len, stats))):
+        raise ValueError("a corpus metric needs the statistics of every score")
     data = np.asarray(stats)
-    if n == len(data):
+    if owner is None:
         # whole numbers stay what they are: a few bytes each
         return data if data.dtype.kind == "i" else data.astype(float)
     sums = np.zeros((n, data.shape[1]))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,10 @@ SPARSE = 20
 
 Floats = npt.NDArray[np.float64]
 
-_ROWS = 50_000
-"""Rows that are added up at a time."""
+_ROWS = 10_000
+"""Rows that are added up at a time where that is exact, whatever the pieces."""
+_ROUNDED = 50_000
+"""The same where every piece is rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,18 @@ def check_counts(successes: int, n: int) -> None:
         raise ValueError(f"{successes} of {n} is not a rate")
 
 
+def exact_sum(values: Floats, *, around: float | None = None) -> float:
+    """The sum, correctly rounded and so the same in any order.
+
+    Of the squared distances ``around`` a value, if one is given. As Python's numbers all values at
+    once would take four times their memory, hence a piece at a time.
+    """
+    pieces = (values[start : start + _ROWS] for start in range(0, len(values), _ROWS))
+    if around is not None:
+        pieces = ((one - around) ** 2 for one in pieces)
+    return math.fsum(chain.from_iterable(one.tolist() for one in pieces))
+
+
 def mean_t(values: Sequence[float] | Floats, level: float = 0.95) -> Interval:
     """Student's interval of a mean; nothing below two values or without variance.
 
@@ -89,9 +104,8 @@ def mean_t(values: Sequence[float] | Floats, level: float = 0.95) -> Interval:
     n = len(data)
     if n < 2 or data.min() == data.max():
         return NOTHING
-    # fsum does not depend on the order
-    centre = math.fsum(data.tolist()) / n
-    spread = math.sqrt(math.fsum(((data - centre) ** 2).tolist()) / (n - 1) / n)
+    centre = exact_sum(data) / n
+    spread = math.sqrt(exact_sum(data, around=centre) / (n - 1) / n)
     half = t_quantile(n - 1, (1 + level) / 2) * spread
     return Interval(centre - half, centre + half)
 
@@ -112,15 +126,21 @@ def mean_guarded(
         return NOTHING, False
     if not (math.isfinite(low) and math.isfinite(high)):
         return clipped(mean_t(data, level), bounds), False
-    commonest = int(np.unique(data, return_counts=True)[1].max())
-    if len(data) - commonest >= SPARSE:
+    if _off_commonest(data) >= SPARSE:
         return clipped(mean_t(data, level), bounds), False
-    centre = math.fsum(data.tolist()) / len(data)
+    centre = exact_sum(data) / len(data)
     wide = mean_t(np.append(data, (low, high)), level)
     assert wide.low is not None
     assert wide.high is not None
     inside = Interval(min(wide.low, centre), max(wide.high, centre))
     return clipped(inside, bounds), True
+
+
+def _off_commonest(data: Floats) -> int:
+    """How many values differ from the commonest one; from 20 on, only that it is 20 or more."""
+    # where fewer than 20 differ from it, it is the commonest of any 39 of them too
+    values, counts = np.unique(data[: 2 * SPARSE - 1], return_counts=True)
+    return len(data) - int(np.count_nonzero(data == values[counts.argmax()]))
 
 
 def clipped(interval: Interval, bounds: tuple[float, float]) -> Interval:
@@ -181,7 +201,8 @@ def quantile_interval(
     ``effective_n`` is the number of independent values these are worth, when repeats of a case
     resemble each other; ranks are widened in proportion.
     """
-    data = np.sort(np.asarray(values, dtype=float))
+    data = np.asarray(values, dtype=float)
+    data = data if bool((data[1:] >= data[:-1]).all()) else np.sort(data)
     n = len(data)
     lower, upper = widened_ranks(n, q, level, effective_n=effective_n)
     return Interval(
@@ -235,8 +256,9 @@ def _moments(data: npt.NDArray[np.generic]) -> tuple[Floats, Floats]:
     """
     size, width = len(data), data.shape[1]
     total, products = np.zeros(width), np.zeros((width, width))
-    for start in range(0, size, _ROWS):
-        rows = data[start : start + _ROWS].astype(float)
+    step = _ROWS if data.dtype.kind == "i" else _ROUNDED
+    for start in range(0, size, step):
+        rows = data[start : start + step].astype(float)
         total += rows.sum(axis=0)
         products += rows.T @ rows
     mean = total / size
@@ -263,7 +285,9 @@ def bootstrap_corpus(
     if n <= NORMAL_FROM or data.dtype.kind != "i":
         data = data.astype(float)
         data = data[np.lexsort(data.T[::-1])]
-    if n < 2 or bool((data == data[0]).all()):
+    if n < 2 or all(
+        bool((data[start : start + _ROWS] == data[0]).all()) for start in range(0, n, _ROWS)
+    ):
         return NOTHING
     generator = np.random.default_rng(seed)
     if n > NORMAL_FROM:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ConfigError, DiskFull, EvalkitError, StoreError, StoreVersionError
+from evalkit.store.memory import FRUGAL
 from evalkit.store.migrate import known_version, migrate, stored_version
 from evalkit.store.sound import ROW_GROUP, read_through
 
@@ -40,17 +41,21 @@ _WRITER: dict[str, Any] = {**READER, "threads": 1}
 _COSTLY = "zstd,alp,alprd,chimp,patas"
 """Compressions that are not tried: they take time and save next to nothing of what is stored."""
 
-_FRUGAL: dict[str, Any] = {**READER, "threads": 1, "memory_limit": "64MB"}
+_FRUGAL: dict[str, Any] = {**READER, "threads": 1, "memory_limit": FRUGAL}
 
 _process_locks: dict[Path, threading.RLock] = {}
 _process_locks_guard = threading.Lock()
 
 
-def lock(connection: DuckDBPyConnection) -> None:
-    """Let a connection reach for nothing else on the machine, for good."""
+def lock(connection: DuckDBPyConnection, *, settings: bool = True) -> None:
+    """Let a connection reach for nothing else on the machine, for good.
+
+    Nor change its ``settings``, unless they are left open.
+    """
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    if settings:
+        connection.execute("SET lock_configuration = true")
 
 
 def _process_lock(path: Path) -> threading.RLock:
@@ -190,7 +195,8 @@ class Access:
         import duckdb
 
         connection = duckdb.connect(str(self.path), read_only=True, config=config)
-        lock(connection)
+        # whoever is frugal runs no statement of a user, and needs more for a long text
+        lock(connection, settings=config is not _FRUGAL)
         return connection
 
     def _writer(self) -> DuckDBPyConnection:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.store.arrays import parameter
 from evalkit.store.columns import KEY, TrialColumns, joined
+from evalkit.store.memory import frugal
 from evalkit.store.reads import single, table
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def append(connection: DuckDBPyConnection, columns: TrialColumns, *, fresh: bool
     ``fresh`` says that the store has none of them.
     """
     if not fresh:
-        with _registered(connection, "incoming_trials", columns.trials):
+        with _registered(connection, "incoming_trials", columns.trials), frugal(connection):
             if single(
                 connection,
                 f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
@@ -146,10 +147,11 @@ def _added(name: str) -> str:
 def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
     with _registered(connection, "incoming_cases", cases):
         # the few that come are what is looked up, not the many that are stored
-        connection.execute(
-            "CREATE TEMP TABLE known_cases AS"
-            " SELECT case_id FROM cases SEMI JOIN incoming_cases USING (case_id)"
-        )
+        with frugal(connection):
+            connection.execute(
+                "CREATE TEMP TABLE known_cases AS"
+                " SELECT case_id FROM cases SEMI JOIN incoming_cases USING (case_id)"
+            )
         if single(connection, "SELECT count(*) FROM known_cases"):
             # labels of a case may change without making it another case
             connection.execute(

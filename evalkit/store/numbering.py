@@ -1,98 +1,83 @@
-"""Numbers for the cases of a run, so that columns of numbers say whose they are.
+"""Numbers for the cases of a suite, so that columns of numbers say whose they are.
 
 A case is known by a hash of its id here: a million ids as texts would take more memory than all
 that is computed from their scores. Two cases of a million share 64 bits with a probability of 3 in
 10^8.
+
+The rows of a run lie in the store in the order in which its trials were finished, those of each
+scorer as those of the trials: so a column of keys is, as a rule, the one that is known already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from evalkit.store.reads import BATCH, batches, fetch, numbers
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from duckdb import DuckDBPyConnection
+
+    from evalkit.stats.samples import Cases
 
 KEY = "hash(case_id)"
 """The key of a row's case, in SQL."""
-# ids are hexadecimal; rows of several datasets may have the same place
-_ORDER = "coalesce(case_row, 9223372036854775807)"
-_TIE = "coalesce(try_cast('0x' || left(case_id, 16) AS UBIGINT), 0)"
-_ROW = [("key", "u8"), ("place", "i8"), ("tie", "u8")]
 
 
-@dataclass(frozen=True, slots=True)
 class Numbering:
-    """The cases of one suite, numbered from 0 in the order of its datasets; 12 bytes a case."""
+    """The cases of one suite, numbered from 0 as they come; 8 bytes a case."""
 
-    keys: npt.NDArray[np.uint64]
-    found: npt.NDArray[np.int32]
-
-    def of(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
-        """The number of each key's case."""
+    def __init__(self) -> None:
         import numpy as np
 
-        return self.found[np.searchsorted(self.keys, keys)]
+        self._keys: npt.NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
+        self._order: npt.NDArray[np.intp] | None = None
+
+    def add(self, keys: npt.NDArray[np.uint64]) -> Cases:
+        """The number of each key's case; cases that are new get the next ones."""
+        import numpy as np
+
+        if np.array_equal(keys, self._keys):
+            return range(len(keys))
+        new = keys if not len(self) else keys[self._known(keys) < 0]
+        if len(new):
+            ordered = np.sort(new)
+            if (ordered[1:] == ordered[:-1]).any():
+                new = new[np.sort(np.unique(new, return_index=True)[1])]
+            del ordered
+            self._keys = np.concatenate([self._keys, new]) if len(self) else new
+            self._order = None
+            if len(self) == len(keys) and new is keys:
+                return range(len(keys))
+        return self._known(keys)
+
+    def of(self, keys: npt.NDArray[np.uint64], at: int) -> Cases:
+        """The number of each key's case; ``at`` is the place of the first in its column."""
+        import numpy as np
+
+        if np.array_equal(keys, self._keys[at : at + len(keys)]):
+            return range(at, at + len(keys))
+        return self._known(keys)
+
+    def _known(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
+        """The number of each key's case, -1 where it has none."""
+        import numpy as np
+
+        if self._order is None:
+            self._order = np.argsort(self._keys, kind="stable")
+        places = np.searchsorted(self._keys, keys, sorter=self._order)
+        found = self._order[np.minimum(places, len(self) - 1)].astype(np.int32)
+        found[self._keys[found] != keys] = -1
+        return found
 
     def key(self, number: int) -> int:
         """The key of a case."""
-        import numpy as np
-
-        return int(self.keys[int(np.flatnonzero(self.found == number)[0])])
+        return int(self._keys[number])
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self._keys)
 
 
-def numberings(connection: DuckDBPyConnection, run_id: str) -> Mapping[str, Numbering]:
-    """The numbering of every suite that has trials in a run."""
-    suites = fetch(connection, "SELECT DISTINCT suite FROM trials WHERE run_id = ?", [run_id])
-    return {one["suite"]: _numbering(connection, run_id, one["suite"]) for one in suites}
-
-
-def _numbering(connection: DuckDBPyConnection, run_id: str, suite: str) -> Numbering:
+def in_order(cases: npt.NDArray[np.integer], trials: npt.NDArray[np.int16]) -> npt.NDArray[np.intp]:
+    """The rows in the order of their cases and trials."""
     import numpy as np
 
-    # in here and not in SQL: there it takes ten times the memory
-    known = np.empty(0, dtype=_ROW)
-    new: list[Any] = []
-    for batch in batches(
-        connection,
-        f"SELECT {KEY} AS key, {_ORDER} AS place, {_TIE} AS tie FROM trials"  # noqa: S608 -- constant expressions
-        " WHERE run_id = ? AND suite = ?",
-        [run_id, suite],
-    ):
-        rows = np.empty(batch.num_rows, dtype=_ROW)
-        for name in rows.dtype.names or ():
-            rows[name] = numbers(batch.column(name))
-        new.append(rows)
-        if sum(map(len, new)) >= max(len(known), 8 * BATCH):
-            known, new = _distinct(known, new), []
-    known = _distinct(known, new)
-    found = np.empty(len(known), dtype=np.int32)
-    found[np.lexsort((known["tie"], known["place"]))] = np.arange(len(known), dtype=np.int32)
-    return Numbering(np.ascontiguousarray(known["key"]), found)
-
-
-def _distinct(known: Any, new: list[Any]) -> Any:
-    """One row a key, in the order of keys."""
-    import numpy as np
-
-    rows = np.concatenate([known, *new])
-    rows = rows[np.lexsort((rows["place"], rows["key"]))]
-    first = np.ones(len(rows), dtype=bool)
-    first[1:] = rows["key"][1:] != rows["key"][:-1]
-    return rows[first]
-
-
-def in_order(cases: npt.NDArray[np.int32], trial: npt.NDArray[np.int32]) -> Any:
-    """What puts rows in the order of their cases and trials; all of them when they are in it."""
-    import numpy as np
-
-    place = cases.astype(np.int64) << 32 | trial
-    return slice(None) if (place[1:] >= place[:-1]).all() else np.argsort(place, kind="stable")
+    return np.lexsort((trials, cases))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -477,17 +477,17 @@ class Store:
         with self._access.reading() as connection:
             return history(connection, target, suite)
 
-    def samples(self, run_id: str) -> Samples:
-        """Everything a summary of the run is computed from, as columns."""
-        return self.summary(run_id)[1]
+    @contextmanager
+    def samples(self, run_id: str) -> Iterator[tuple[Run, Samples]]:
+        """The run and everything a summary of it is computed from, to be read while this is open.
 
-    def summary(self, run_id: str) -> tuple[Run, Samples]:
-        """The run and everything a summary of it is computed from."""
-        from evalkit.store.summaries import samples
+        One sample at a time is read, and not kept.
+        """
+        from evalkit.store.samples import StoredSamples
 
         with self._reading(frugal=True) as connection:
             run = self._run(connection, run_id)
-            return run, samples(connection, run)
+            yield run, StoredSamples(connection, run)
 
     def sides(self, run_id: str, *, confirming: bool = False) -> dict[tuple[str, str], Side]:
         """The columns a comparison of the run needs, by suite and target.

@@ -1,24 +1,20 @@
-"""The cases that went worst: found among columns of numbers, then read from the store one by one.
-
-Only the few that are shown have their texts read; a query that ranked all of them took more memory
-than everything else at the end of a run.
-"""
+"""The cases that went worst: a ranking picks them, and of these few the texts are read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from evalkit.model import Run
-from evalkit.stats.samples import ScoreSample, TrialSample, WorstCase
-from evalkit.store.numbering import Numbering
-from evalkit.store.reads import fetch
+from evalkit.stats.samples import Picked, WorstCase
+from evalkit.store.memory import roomy
+from evalkit.store.numbering import KEY, Numbering
+from evalkit.store.reads import batches, fetch, numbers
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     from duckdb import DuckDBPyConnection
+
+    from evalkit.stats.ranking import Ranking
 
 WORST = 5
 """How many of the worst cases of each target are looked at more closely."""
@@ -47,122 +43,86 @@ judged AS (
     WHERE s.run_id = $run AND s.status = 'scored' GROUP BY ALL
 )
 SELECT c.suite, c.target, c.case_id, a.case_name, a.trials, a.failed_trials, c.name AS scorer,
-    s.value, s.passed, left(s.reason, 300) AS reason, left(t.output, 300) AS output, a.error
+    s.value, s.passed, left(s.reason, 300) AS reason, t.rowid AS output, a.error
 FROM chosen AS c JOIN answered AS a USING (suite, target, case_id)
 LEFT JOIN judged AS j USING (suite, target, case_id)
 LEFT JOIN scores AS s ON s.run_id = $run AND s.suite = c.suite AND s.target = c.target
     AND s.case_id = c.case_id AND s.trial = j.trial AND s.name = c.name
 LEFT JOIN trials AS t ON t.run_id = $run AND t.suite = c.suite AND t.target = c.target
     AND t.case_id = c.case_id AND t.trial = j.trial
-ORDER BY c.suite, c.target, c.place
+ORDER BY c.place
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    suite: str
-    target: str
-    place: int
-    number: int
-    name: str | None
-    sign: float
+_CASES = (
+    # ids are hexadecimal; rows of several datasets may have the same place
+    f"SELECT {KEY} AS key, coalesce(case_row, 9223372036854775807) AS place,"
+    " coalesce(try_cast('0x' || left(case_id, 16) AS UBIGINT), 0) AS tie "
+)
+
+
+def pick(
+    connection: DuckDBPyConnection,
+    rows: str,
+    parameters: Sequence[Any],
+    numbering: Numbering,
+    ranking: Ranking,
+) -> list[tuple[int, str | None, float]]:
+    """Of the first few cases of a ranking, the worst first: key, scorer it did worst at, its sign.
+
+    ``rows`` selects the trials of the target; of cases that went equally those come first that do
+    in the datasets.
+    """
+    import numpy as np
+
+    among = ranking.first(WORST)
+    if not among.any():
+        return []
+    best: list[npt.NDArray[Any]] = []
+    start = 0
+    for batch in batches(connection, _CASES + rows, parameters):
+        keys = numbers(batch.column("key"))
+        cases = np.asarray(numbering.of(keys, start))
+        start += len(keys)
+        chosen = np.flatnonzero(among[cases])
+        ties = [numbers(batch.column(name))[chosen] for name in ("place", "tie")]
+        found = [cases[chosen].astype(np.int64), *ties, keys[chosen]]
+        if best:
+            found = [np.concatenate(both) for both in zip(best, found, strict=True)]
+        order = ranking.order(*found)
+        # of several trials of a case the first row is enough
+        first = np.sort(np.unique(found[0][order], return_index=True)[1])[:WORST]
+        best = [one[order[first]] for one in found]
+    return [
+        (int(key), *ranking.worst_at(int(case)))
+        for case, key in zip(best[0], best[-1], strict=True)
+    ]
 
 
 def worst_cases(
-    connection: DuckDBPyConnection,
-    run: Run,
-    scores: Sequence[ScoreSample],
-    trials: Sequence[TrialSample],
-    numbered: Mapping[str, Numbering],
-) -> tuple[WorstCase, ...]:
-    """The worst cases of each target, the worst first; ``numbered`` has the cases of each suite.
-
-    A case that was never answered is worse than one that did not pass, that one worse than a low
-    score: the mean over the scorers of its percent rank among all cases.
-    """
-    signs = {
-        (one.suite, one.name): 1.0 if one.direction == "higher" else -1.0
-        for one in run.scorers
-        if one.direction != "neutral" and not one.unit
-    }
-    chosen = [
-        found
-        for one in trials
-        for found in _choose(
-            one,
-            [
-                (score, signs[score.suite, score.name])
-                for score in scores
-                if (score.suite, score.target) == (one.suite, one.target)
-                and (score.suite, score.name) in signs
-            ],
-        )
-    ]
-    if not chosen:
-        return ()
+    connection: DuckDBPyConnection, run_id: str, picked: Sequence[Picked]
+) -> list[WorstCase]:
+    """What is shown of picked cases, in their order."""
+    if not picked:
+        return []
     rows = fetch(
         connection,
         _DETAILS,
         {
-            "run": run.id,
-            "suites": [one.suite for one in chosen],
-            "targets": [one.target for one in chosen],
-            "keys": [numbered[one.suite].key(one.number) for one in chosen],
-            "names": [one.name for one in chosen],
-            "signs": [one.sign for one in chosen],
-            "places": [one.place for one in chosen],
+            "run": run_id,
+            "suites": [one.suite for one in picked],
+            "targets": [one.target for one in picked],
+            "keys": [one.key for one in picked],
+            "names": [one.scorer for one in picked],
+            "signs": [one.sign for one in picked],
+            "places": list(range(len(picked))),
         },
     )
-    return tuple(WorstCase(**row) for row in rows)
-
-
-def _choose(trials: TrialSample, scores: Sequence[tuple[ScoreSample, float]]) -> Iterator[_Chosen]:
-    import numpy as np
-
-    owner = np.asarray(trials.cases, dtype=np.intp)
-    n = int(owner.max(initial=-1)) + 1
-    asked = np.bincount(owner, minlength=n)
-    failed = np.bincount(owner, weights=~np.asarray(trials.ok, dtype=bool), minlength=n)
-    rank_sum, judges, not_passed = np.zeros(n), np.zeros(n), np.zeros(n)
-    worst_key, worst_judge = np.full(n, -1.0), np.full(n, -1, dtype=np.int32)
-    for place, (score, sign) in enumerate(scores):
-        where, badness, missed = _badness(score, sign)
-        rank_sum[where] += badness
-        judges[where] += 1
-        not_passed[where] += missed
-        key = badness + missed
-        worse = key > worst_key[where]
-        worst_key[where[worse]] = key[worse]
-        worst_judge[where[worse]] = place
-    badness = np.divide(rank_sum, judges, out=np.zeros(n), where=judges > 0)
-    bad = np.flatnonzero((asked > 0) & ((failed > 0) | (not_passed > 0) | (badness > 0)))
-    lost = (failed == asked)[bad]
-    order = np.lexsort((bad, -badness[bad], -not_passed[bad], ~lost))[:WORST]
-    for place, number in enumerate(bad[order].tolist()):
-        name, sign = None, 1.0
-        if (judge := int(worst_judge[number])) >= 0:
-            name, sign = scores[judge][0].name, scores[judge][1]
-        yield _Chosen(trials.suite, trials.target, place, number, name, sign)
-
-
-def _badness(
-    score: ScoreSample, sign: float
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The cases a scorer judged, the percent rank of each from the best, and who did not pass."""
-    import numpy as np
-
-    owner = np.asarray(score.cases, dtype=np.intp)
-    counts = np.bincount(owner)
-    where = np.flatnonzero(counts)
-    goodness = (np.bincount(owner, weights=np.asarray(score.values)) * sign)[where] / counts[where]
-    ascending = np.sort(-goodness)
-    ranks = np.searchsorted(ascending, -goodness, side="left")
-    # a list holds NULL: whether that one passed is unknown
-    undecided = isinstance(score.passed, list)
-    missed = (
-        np.array([one is False for one in score.passed])
-        if undecided
-        else ~np.asarray(score.passed, dtype=bool)
+    # texts may have any length: only those that are shown are read
+    places = ", ".join(str(row["output"]) for row in rows if row["output"] is not None)
+    sql = (
+        f"SELECT rowid, left(output, 300) AS output FROM trials WHERE rowid IN ({places or 'NULL'})"  # noqa: S608 -- whole numbers
     )
-    not_passed = (np.bincount(owner, weights=missed) > 0)[where]
-    return where, ranks / max(1, len(where) - 1), not_passed.astype(np.float64)
+    with roomy(connection):
+        texts = {row["rowid"]: row["output"] for row in fetch(connection, sql)}
+    return [WorstCase(**{**row, "output": texts.get(row["output"])}) for row in rows]

@@ -37,7 +37,8 @@ from evalkit.report.case import case_json, case_text
 from evalkit.report.formats.json import json as as_json
 from evalkit.report.formats.terminal import terminal
 from evalkit.report.screen import Screen
-from evalkit.report.view import RunView, run_view
+from evalkit.report.view import RunView
+from evalkit.report.view_build import run_view
 from evalkit.store import Store
 
 RUN = "20261121-093000-4e77"
@@ -47,7 +48,8 @@ def view_of(folder: Path, run: Run, trials: list[Trial]) -> RunView:
     store = Store(folder / "s.duckdb")
     store.create_run(run)
     store.append(trials)
-    return run_view(store.load_run(run.id), store.samples(run.id))
+    with store.samples(run.id) as (stored, samples):
+        return run_view(stored, samples)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ import pytest
 from evalkit.config import load_project
 from evalkit.errors import ExitCode, StoreError
 from evalkit.model import RunStatus
-from evalkit.report.view import run_view
+from evalkit.report.view_build import run_view
 from evalkit.runner.outcome import Outcome
 from evalkit.runner.plan import RunOptions
 from evalkit.runner.progress import Silent
@@ -427,7 +427,8 @@ def test_a_clock_that_jumps_changes_no_duration_and_loses_nothing(
     assert row["c"] >= 0
     run = small.store.load_run(outcome.run_id)
     early = replace(run, finished_at=run.started_at - timedelta(seconds=1))
-    assert run_view(early, small.store.samples(run.id)).elapsed_s is None
+    with small.store.samples(run.id) as (_, samples):
+        assert run_view(early, samples).elapsed_s is None
 
 
 def test_an_answer_replaces_a_failure_even_when_the_clock_was_set_back(

@@ -1,12 +1,10 @@
 """Why scores are missing, in a line."""
 
-from evalkit.stats.samples import ScoreSample
+from evalkit.stats.samples import ScoreCounts
 
 
-def sample(*reasons: tuple[str, int]) -> ScoreSample:
-    return ScoreSample(
-        suite="s", target="t", name="n", cases=(), values=(), passed=(), stats=(), reasons=reasons
-    )
+def sample(*reasons: tuple[str, int]) -> ScoreCounts:
+    return ScoreCounts(suite="s", target="t", name="n", reasons=reasons)
 
 
 def test_one_cause_is_said_as_it_is():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
@@ -21,6 +20,8 @@ from evalkit.errors import (
     UsageError,
 )
 from evalkit.model import RunStatus, Trial
+from evalkit.stats.ranking import Ranking
+from evalkit.stats.samples import COLUMNS
 from evalkit.store import Store
 
 RUN = "20261121-093000-4e77"
@@ -155,62 +156,66 @@ def test_listing_prompts(store: Store) -> None:
     assert (prompt.first_used, prompt.last_used) == (START, START + timedelta(hours=1))
 
 
-def test_samples_are_columns_in_the_order_of_cases(store: Store) -> None:
+def test_samples_are_columns_of_the_stored_trials(store: Store) -> None:
     trials = example_trials(trials=2)
     store.create_run(example_run())
     store.append(trials)
-    samples = store.samples(RUN)
-    assert [(one.target, one.name) for one in samples.scores] == [
-        (target, name)
-        for target in ("small", "large")
-        for name in ("exact_match", "rouge_l", "bleu")
-    ]
-    small = samples.scores[1]
-    wanted = [
-        one.scores[1].score.value
-        for one in trials
-        if one.target == "small" and one.scores and one.scores[1].score
-    ]
-    assert list(small.values) == wanted
-    assert list(small.cases) == [number for number in range(23) for _ in range(2)]
-    assert [len(one) for one in samples.scores[2].stats] == [10] * 46
-    assert samples.trials[0].error_classes == {"timeout": 2}
-    assert sum(samples.trials[0].ok) == 46
-    assert list(samples.tags["support"]["lang"][:4]) == ["en", "es", "de", "en"]
-    worst = [one for one in samples.worst if one.target == "small"]
-    assert worst[0].case_name == "refund-023"
-    assert worst[0].error == "timeout: no answer within 60 s"
-    assert worst[1].passed is False
-    assert len(worst) == 5
+    with store.samples(RUN) as (run, samples):
+        assert run == example_run()
+        assert [(one.target, one.name, one.scored) for one in samples.score_counts] == [
+            (target, name, scored)
+            for target, scored in (("small", 46), ("large", 48))
+            for name in ("exact_match", "rouge_l", "bleu")
+        ]
+        counts = samples.trial_counts[0]
+        assert (counts.done, counts.errors, counts.error_classes) == (48, 2, {"timeout": 2})
+        assert counts.known == {*COLUMNS}
+        slices = samples.slices("support")["lang"]
+        assert slices.sizes == {"en": 8, "es": 8, "de": 8}
+        assert slices.of_case[:4].tolist() == [0, 1, 2, 0]
+        small = samples.trials("support", "small")
+        assert int(small.ok.sum()) == 46
+        assert len(small.column("cost_usd")) == 48
+        with pytest.raises(ValueError, match="no column"):
+            small.column("case_id")
+        rouge = samples.scores("support", "small", "rouge_l")
+        assert rouge.values.tolist() == [
+            one.scores[1].score.value
+            for one in trials
+            if one.target == "small" and one.scores and one.scores[1].score
+        ]
+        assert list(rouge.cases) == [number for number in range(23) for _ in range(2)]
+        assert set(rouge.passed.tolist()) == {-1}
+        exact = samples.scores("support", "small", "exact_match")
+        assert exact.passed.tolist() == exact.values.tolist()
+        bleu = samples.scores("support", "small", "bleu").sums()
+        assert bleu.stats.shape == (46, 10)
+        assert bleu.stats.dtype.itemsize == 2
+        assert samples.cases("support") == 24
 
 
-def test_samples_do_not_depend_on_the_order_in_which_trials_were_finished(store: Store) -> None:
-    trials = list(example_trials(trials=2))
+def test_of_an_answer_of_any_length_the_beginning_is_shown(store: Store) -> None:
+    trial = example_trial(RUN, example_trials(cases=1)[0].case, "small", quality=0.1)
+    assert trial.output is not None
+    long = replace(trial, output=replace(trial.output, text="word " * 6_000_000))
     store.create_run(example_run())
-    store.append(trials)
-    wanted = store.samples(RUN)
-    for turn in range(3):
-        random.Random(turn).shuffle(trials)
-        other = Store(store.path.with_name(f"{turn}.duckdb"))
-        other.create_run(example_run())
-        for start in range(0, len(trials), 7):
-            other.append(trials[start : start + 7])
-        found = other.samples(RUN)
-        assert (found.worst, found.tags) == (wanted.worst, wanted.tags)
-        for one, same in zip(
-            (*found.scores, *found.trials), (*wanted.scores, *wanted.trials), strict=True
-        ):
-            for name in (field.name for field in fields(one)):
-                assert _plain(getattr(one, name)) == _plain(getattr(same, name)), name
-
-
-def _plain(value: object) -> object:
-    listed = value.tolist() if hasattr(value, "tolist") else value
-    return repr(listed)
+    store.append([long])
+    with store.samples(RUN) as (_, samples):
+        ranking = Ranking(samples.trials("support", "small"), 1)
+        sample = samples.scores("support", "small", "exact_match")
+        ranking.add("exact_match", sample, sign=1.0)
+        ranking.means()
+        (worst,) = samples.worst(samples.pick("support", "small", ranking))
+    assert worst.output == "word " * 60
+    assert (worst.scorer, worst.value, worst.passed) == ("exact_match", 0.0, False)
 
 
 def test_reading_before_anything_is_there(store: Store) -> None:
-    for read in (store.resolve, store.load_run, store.samples, store.query):
+    def samples(run_id: str) -> None:
+        with store.samples(run_id):
+            pass
+
+    for read in (store.resolve, store.load_run, samples, store.query):
         with pytest.raises(UsageError, match="no run store yet"):
             read("latest")
     assert not store.path.exists()

@@ -32,7 +32,8 @@ from evalkit.model import (
 )
 from evalkit.report.page import ReportView
 from evalkit.report.page_build import Context, Past, report_view
-from evalkit.report.view import run_view
+from evalkit.report.view import RunView
+from evalkit.report.view_build import run_view
 from evalkit.store import Store
 
 START = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -175,6 +176,10 @@ def view_of(store: Store, *, alone: bool = False, room: int = 10_000_000) -> Rep
     def side(run_id: str) -> Stored:
         return Stored(run=store.load_run(run_id), sides=store.sides(run_id))
 
+    def run_alone(run_id: str) -> RunView:
+        with store.samples(run_id) as (run, samples):
+            return run_view(run, samples)
+
     new = side(AFTER)
     old = None if alone else side(BEFORE)
     past = [
@@ -193,11 +198,11 @@ def view_of(store: Store, *, alone: bool = False, room: int = 10_000_000) -> Rep
         verdict=None,
         compared=() if old is None else compare(new.run.suites, new, old)[0],
         run=replace(
-            run_view(new.run, store.samples(AFTER)),
+            run_alone(AFTER),
             attacks=attacked(new.run.suites, new, old),
             fairness=fair(new.run.suites, new, old),
         ),
-        before=None if old is None else run_view(old.run, store.samples(BEFORE)),
+        before=None if old is None else run_alone(BEFORE),
         tables=case_tables(new.run.suites, new, old),
         context=Context(past={"support": past}, releases={}),
         texts=lambda ids: store.cases(AFTER, ids),
