@@ -80,10 +80,13 @@ class Recorder:
             return
 
     def _ingest(self) -> None:
+        from evalkit.store.journal import give_back
+
         with self._guard:
             while self._sealed:
                 self._store.ingest(self._sealed[0], fresh=self._fresh)
                 self._sealed.popleft()
+                give_back()
 
     def settle(self) -> None:
         """Move everything recorded so far into the store, where it can be read."""

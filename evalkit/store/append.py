@@ -71,7 +71,8 @@ def append(connection: DuckDBPyConnection, columns: TrialColumns, *, fresh: bool
     ``fresh`` says that the store has none of them.
     """
     if not fresh:
-        with _registered(connection, "incoming_trials", columns.trials), frugal(connection):
+        rows = columns.trials
+        with _registered(connection, "incoming_trials", rows), frugal(connection, rows):
             if single(
                 connection,
                 f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
@@ -147,7 +148,7 @@ def _added(name: str) -> str:
 def _insert_cases(connection: DuckDBPyConnection, cases: pa.Table) -> None:
     with _registered(connection, "incoming_cases", cases):
         # the few that come are what is looked up, not the many that are stored
-        with frugal(connection):
+        with frugal(connection, cases):
             connection.execute(
                 "CREATE TEMP TABLE known_cases AS"
                 " SELECT case_id FROM cases SEMI JOIN incoming_cases USING (case_id)"

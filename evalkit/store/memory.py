@@ -1,7 +1,8 @@
 """How much DuckDB keeps of what it reads: by itself every block, in case it is asked for again.
 
 All that is read of a store to look for a few rows grows with the store. A limit is for statements
-that read short columns; what touches a text needs as much as the longest text, whatever that is.
+that read short columns into few groups; what touches texts needs as much as they do, whatever that
+is.
 """
 
 from __future__ import annotations
@@ -13,22 +14,26 @@ from typing import TYPE_CHECKING
 from evalkit.store.reads import single
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 FRUGAL = "24MB"
 """The limit of a connection that is frugal throughout."""
 _ROOM = 16_000_000
+"""Bytes for the blocks that are read."""
 
 
 @contextmanager
-def frugal(connection: DuckDBPyConnection) -> Iterator[None]:
-    """Keep at most 16 MB of what is read meanwhile, beside what is held already."""
+def frugal(connection: DuckDBPyConnection, rows: pa.Table) -> Iterator[None]:
+    """Keep little of what is read meanwhile to look for these rows, beside what is held already.
+
+    After an error the connection is closed, and keeps the limit until then.
+    """
     held = single(connection, "SELECT sum(memory_usage_bytes) FROM duckdb_memory()")
-    connection.execute(f"SET memory_limit = '{int(held or 0) + _ROOM} bytes'")
-    try:
-        yield
-    finally:
-        connection.execute("RESET memory_limit")
+    limit = int(held or 0) + _ROOM + 2 * rows.nbytes
+    connection.execute(f"SET memory_limit = '{limit} bytes'")
+    yield
+    connection.execute("RESET memory_limit")
 
 
 @contextmanager
@@ -38,7 +43,5 @@ def roomy(connection: DuckDBPyConnection) -> Iterator[None]:
         yield
         return
     connection.execute("RESET memory_limit")
-    try:
-        yield
-    finally:
-        connection.execute(f"SET memory_limit = '{FRUGAL}'")
+    yield
+    connection.execute(f"SET memory_limit = '{FRUGAL}'")

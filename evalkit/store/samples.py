@@ -23,6 +23,7 @@ from evalkit.stats.samples import (
     TrialSample,
     WorstCase,
 )
+from evalkit.store.memory import roomy
 from evalkit.store.numbering import KEY, Numbering, in_order
 from evalkit.store.reads import batches, fetch, numbers
 from evalkit.store.worst import pick, worst_cases
@@ -98,14 +99,17 @@ class StoredSamples:
             [self._run.id, CONFIRMING],
         )
         reasons: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
-        for row in fetch(
-            self._connection,
-            "SELECT * FROM (SELECT suite, target, name, left(coalesce(reason, ''), 200) AS why,"
-            " count(*) AS n FROM scores WHERE run_id = ? AND status <> 'scored' GROUP BY ALL)"
-            " QUALIFY row_number() OVER (PARTITION BY suite, target, name"
-            " ORDER BY n DESC, why) <= 3 ORDER BY n DESC, why",
-            [self._run.id],
-        ):
+        # every text may be another
+        with roomy(self._connection):
+            missing = fetch(
+                self._connection,
+                "SELECT * FROM (SELECT suite, target, name, left(coalesce(reason, ''), 200) AS why,"
+                " count(*) AS n FROM scores WHERE run_id = ? AND status <> 'scored' GROUP BY ALL)"
+                " QUALIFY row_number() OVER (PARTITION BY suite, target, name"
+                " ORDER BY n DESC, why) <= 3 ORDER BY n DESC, why",
+                [self._run.id],
+            )
+        for row in missing:
             key = (row["suite"], row["target"], row["name"])
             reasons.setdefault(key, []).append((row["why"], row["n"]))
         rows.sort(key=lambda one: (one["suite"], self._place(one["target"]), one.pop("place")))
@@ -293,7 +297,7 @@ class _Owners:
 def _rows_of_numbers(lists: pa.ListArray) -> Any:
     """Lists of numbers as the rows of an array, or as lists when they differ in length.
 
-    Counts take two or four bytes each: most of what is kept of a score that has any.
+    Counts take one to four bytes each: most of what is held of a score that has any.
     """
     import numpy as np
 
@@ -308,7 +312,7 @@ def _rows_of_numbers(lists: pa.ListArray) -> Any:
     flat = numbers(lists.values.slice(int(ends[0]), int(ends[-1] - ends[0])))
     if isinstance(flat, list):
         return lists.to_pylist()
-    for small in (np.int16, np.int32):
+    for small in (np.int8, np.int16, np.int32):
         if np.abs(flat).max(initial=0.0) <= np.iinfo(small).max:
             counts = flat.astype(small)
             flat = counts if (counts == flat).all() else flat
