@@ -43,6 +43,9 @@ _COSTLY = "zstd,alp,alprd,chimp,patas"
 
 _FRUGAL: dict[str, Any] = {**READER, "threads": 1, "memory_limit": FRUGAL}
 
+_KEPT_FOR = 16
+"""Writes after which DuckDB is started anew: it comes to hold tens of megabytes for nothing."""
+
 _process_locks: dict[Path, threading.RLock] = {}
 _process_locks_guard = threading.Lock()
 
@@ -76,6 +79,7 @@ class Access:
         self.path = path
         self._keeps = keeps
         self._kept: DuckDBPyConnection | None = None
+        self._writes = 0
         self._held: tuple[int, DuckDBPyConnection] | None = None
         self.lock_path = path.with_name(path.name + ".lock")
         self.patience_s = patience_s
@@ -99,8 +103,10 @@ class Access:
             read_through(connection)
 
     @contextmanager
-    def writing(self) -> Iterator[DuckDBPyConnection]:
+    def writing(self, *, last: bool = False) -> Iterator[DuckDBPyConnection]:
         """One transaction of the only writer: committed at the end, undone by an exception.
+
+        After the ``last`` one for a while nothing is kept for the next.
 
         Raises ``StoreError`` when others keep the store busy, when the disk is full or the file is
         damaged; nothing of the transaction is stored then.
@@ -124,7 +130,7 @@ class Access:
                 except BaseException:
                     connection.close()
                     raise
-                self._let_go(connection)
+                self._let_go(connection, last=last)
             except EvalkitError:
                 raise
             except failures() as error:
@@ -218,9 +224,10 @@ class Access:
             raise
         return connection
 
-    def _let_go(self, connection: DuckDBPyConnection) -> None:
+    def _let_go(self, connection: DuckDBPyConnection, *, last: bool) -> None:
         """Close the file: what was committed is in it, and others may open it."""
-        if self._keeps:
+        self._writes += 1
+        if self._keeps and not last and self._writes % _KEPT_FOR:
             try:
                 connection.execute("USE memory")
                 connection.execute("DETACH store")

@@ -189,7 +189,7 @@ class Store:
 
         ``settings`` are added to those of the run.
         """
-        with self._access.writing() as connection:
+        with self._access.writing(last=True) as connection:
             run = self._run(connection, run_id)
             if settings:
                 connection.execute(
