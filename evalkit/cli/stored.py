@@ -62,9 +62,9 @@ def print_run(
     from evalkit.report.screen import Screen
     from evalkit.report.view_build import run_view
 
-    with busy("adding up"), store.together(frugal=True):
-        with store.samples(run_id) as (run, samples):
-            view = None if run.kind == "load" else run_view(run, samples)
+    together = store.together(frugal=True)
+    with busy("adding up"), together, store.samples(run_id) as (run, samples):
+        view = None if run.kind == "load" else run_view(run, samples)
         sorts = store.has_sorts(run_id)
     screen = Screen.of(sys.stdout)
     if run.kind == "load" and (steps := store.load_steps(run_id)):

@@ -251,6 +251,9 @@ def _quantities(
     cases = trials.cases
     if count < len(known):
         data, cases = data[known], _those(cases, np.flatnonzero(known))
+    if count and isinstance(trials.cases, range):
+        # of one trial a case nothing depends on the order: sorted once, it is not for each quantile
+        data.sort()
     undecided = np.broadcast_to(np.int8(-1), count)
     note = ""
     if not count:

@@ -247,7 +247,7 @@ def _quantile(
     worth = float(n)
     if owner is not None:
         worth = effective_size(sorted(map(sorted, _grouped(values, owner, n))))
-    ordered = np.sort(values)
+    ordered = values if bool((values[1:] >= values[:-1]).all()) else np.sort(values)
     value = float(ordered[quantile_rank(len(values), metric.q) - 1])
     interval = quantile_interval(ordered, metric.q, level, effective_n=worth)
     return _estimate(value, interval, n, "order statistics", level)

@@ -43,7 +43,7 @@ _COSTLY = "zstd,alp,alprd,chimp,patas"
 
 _FRUGAL: dict[str, Any] = {**READER, "threads": 1, "memory_limit": FRUGAL}
 
-_KEPT_FOR = 16
+_KEPT_FOR = 5
 """Writes after which DuckDB is started anew: it comes to hold tens of megabytes for nothing."""
 
 _process_locks: dict[Path, threading.RLock] = {}

@@ -182,7 +182,6 @@ class StoredSamples:
         )
         given = [self._run.id, suite, target, name, CONFIRMING]
         values, passed = np.empty(rows), np.empty(rows, dtype=np.int8)
-        trials = np.empty(rows, dtype=np.int16)
         owners = _Owners(self._numbers_of(suite), rows)
         for at, batch in self._parts(
             f"SELECT {KEY} AS key, trial::SMALLINT AS trial, value,"
@@ -191,10 +190,13 @@ class StoredSamples:
             given,
         ):
             owners.add(at, numbers(batch.column("key")))
-            for column, into in (("trial", trials), ("value", values), ("passed", passed)):
-                into[at] = numbers(batch.column(column))
+            values[at] = numbers(batch.column("value"))
+            passed[at] = numbers(batch.column("passed"))
         cases, order = owners.cases(), None
         if not isinstance(cases, range):
+            trials = np.empty(rows, dtype=np.int16)
+            for at, batch in self._parts(f"SELECT trial::SMALLINT AS it {_SCORES}", given):
+                trials[at] = numbers(batch.column("it"))
             order = in_order(cases, trials)
             cases, values, passed = cases[order], values[order], passed[order]
         return ScoreSample(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalkit.stats.samples import Picked, WorstCase
@@ -18,41 +18,6 @@ if TYPE_CHECKING:
 
 WORST = 5
 """How many of the worst cases of each target are looked at more closely."""
-
-_DETAILS = """
-WITH asked AS (
-    SELECT unnest($suites) AS suite, unnest($targets) AS target, unnest($keys) AS key,
-        unnest($names) AS name, unnest($signs) AS sign, unnest($places) AS place
-),
-known AS (
-    SELECT DISTINCT suite, case_id, hash(case_id) AS key FROM trials
-    WHERE run_id = $run AND hash(case_id) IN (SELECT key FROM asked)
-),
-chosen AS (SELECT asked.*, case_id FROM asked JOIN known USING (suite, key)),
-answered AS (
-    SELECT suite, target, case_id, count(*) AS trials,
-        count(*) FILTER (status = 'error') AS failed_trials,
-        any_value(case_name) AS case_name,
-        any_value(left(concat_ws(': ', error_class, error), 300)) FILTER (status = 'error') AS error
-    FROM trials SEMI JOIN chosen USING (suite, target, case_id)
-    WHERE run_id = $run GROUP BY ALL
-),
-judged AS (
-    SELECT s.suite, s.target, s.case_id, min_by(s.trial, s.value * c.sign) AS trial
-    FROM scores AS s JOIN chosen AS c USING (suite, target, case_id, name)
-    WHERE s.run_id = $run AND s.status = 'scored' GROUP BY ALL
-)
-SELECT c.suite, c.target, c.case_id, a.case_name, a.trials, a.failed_trials, c.name AS scorer,
-    s.value, s.passed, left(s.reason, 300) AS reason, t.rowid AS output, a.error
-FROM chosen AS c JOIN answered AS a USING (suite, target, case_id)
-LEFT JOIN judged AS j USING (suite, target, case_id)
-LEFT JOIN scores AS s ON s.run_id = $run AND s.suite = c.suite AND s.target = c.target
-    AND s.case_id = c.case_id AND s.trial = j.trial AND s.name = c.name
-LEFT JOIN trials AS t ON t.run_id = $run AND t.suite = c.suite AND t.target = c.target
-    AND t.case_id = c.case_id AND t.trial = j.trial
-ORDER BY c.place
-"""
-
 
 _CASES = (
     # ids are hexadecimal; rows of several datasets may have the same place
@@ -103,26 +68,77 @@ def worst_cases(
     connection: DuckDBPyConnection, run_id: str, picked: Sequence[Picked]
 ) -> list[WorstCase]:
     """What is shown of picked cases, in their order."""
-    if not picked:
-        return []
-    rows = fetch(
+    groups: dict[tuple[str, str], list[Picked]] = {}
+    for one in picked:
+        groups.setdefault((one.suite, one.target), []).append(one)
+    found = {
+        (*group, key): case
+        for group, its in groups.items()
+        for key, case in _details(connection, [run_id, *group], its).items()
+    }
+    return [found[one.suite, one.target, one.key] for one in picked]
+
+
+def _details(
+    connection: DuckDBPyConnection, group: Sequence[str], picked: Sequence[Picked]
+) -> dict[int, WorstCase]:
+    """The picked cases of one target by their keys."""
+    keys = ", ".join(str(one.key) for one in picked)
+    where = f"WHERE run_id = ? AND suite = ? AND target = ? AND {KEY} IN ({keys})"
+    trials = fetch(
         connection,
-        _DETAILS,
-        {
-            "run": run_id,
-            "suites": [one.suite for one in picked],
-            "targets": [one.target for one in picked],
-            "keys": [one.key for one in picked],
-            "names": [one.scorer for one in picked],
-            "signs": [one.sign for one in picked],
-            "places": list(range(len(picked))),
-        },
+        f"SELECT {KEY} AS key, rowid, trial, status, case_id, case_name FROM trials {where}",  # noqa: S608 -- constant expressions and whole numbers
+        group,
     )
-    # texts may have any length: only those that are shown are read
-    places = ", ".join(str(row["output"]) for row in rows if row["output"] is not None)
-    sql = (
-        f"SELECT rowid, left(output, 300) AS output FROM trials WHERE rowid IN ({places or 'NULL'})"  # noqa: S608 -- whole numbers
+    scores = fetch(
+        connection,
+        f"SELECT {KEY} AS key, rowid, trial, name, value FROM scores {where} AND status = 'scored'",  # noqa: S608 -- constant expressions and whole numbers
+        group,
     )
+    found: dict[int, dict[str, Any]] = {}
+    for one in picked:
+        its = [row for row in trials if row["key"] == one.key]
+        failed = [row["rowid"] for row in its if row["status"] == "error"]
+        values = [row for row in scores if row["key"] == one.key and row["name"] == one.scorer]
+        worst = min(values, key=lambda row: row["value"] * one.sign, default=None)
+        answer = [row["rowid"] for row in its if worst and row["trial"] == worst["trial"]]
+        found[one.key] = {
+            "suite": one.suite,
+            "target": one.target,
+            "case_id": its[0]["case_id"],
+            "case_name": next((row["case_name"] for row in its if row["case_name"]), None),
+            "trials": len(its),
+            "failed_trials": len(failed),
+            "scorer": one.scorer,
+            "value": worst and worst["value"],
+            "passed": worst and worst["rowid"],
+            "reason": worst and worst["rowid"],
+            "output": answer[0] if answer else None,
+            "error": failed[0] if failed else None,
+        }
+    for table, column, sql in _TEXTS:
+        places = {row[column] for row in found.values() if row[column] is not None}
+        texts = _texts(connection, table, sql, places)
+        for shown in found.values():
+            shown[column] = texts.get(shown[column])
+    return {key: WorstCase(**shown) for key, shown in found.items()}
+
+
+_TEXTS = (
+    ("trials", "output", "left(output, 300)"),
+    ("trials", "error", "left(concat_ws(': ', error_class, error), 300)"),
+    ("scores", "passed", "passed"),
+    ("scores", "reason", "left(reason, 300)"),
+)
+"""What is read of the rows that are shown alone: a text may have any length."""
+
+
+def _texts(
+    connection: DuckDBPyConnection, table: str, sql: str, places: Collection[int]
+) -> dict[int | None, Any]:
+    if not places:
+        return {}
+    listed = ", ".join(map(str, sorted(places)))
+    select = f"SELECT rowid, {sql} AS it FROM {table} WHERE rowid IN ({listed})"  # noqa: S608 -- our names and whole numbers
     with roomy(connection):
-        texts = {row["rowid"]: row["output"] for row in fetch(connection, sql)}
-    return [WorstCase(**{**row, "output": texts.get(row["output"])}) for row in rows]
+        return {row["rowid"]: row["it"] for row in fetch(connection, select)}

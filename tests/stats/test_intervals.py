@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from evalkit.stats.intervals import (
     bootstrap_corpus,
     clopper_pearson,
     effective_size,
+    exact_sum,
     intraclass_correlation,
     mean_guarded,
     mean_t,
@@ -297,3 +299,20 @@ def test_the_normal_limit_of_a_corpus_interval_is_that_of_resampling(
     width = drawn.high - drawn.low
     assert limit.low == pytest.approx(drawn.low, abs=0.08 * width)
     assert limit.high == pytest.approx(drawn.high, abs=0.08 * width)
+
+
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), max_size=25), st.integers(1, 120))
+def test_values_are_sparse_when_fewer_than_twenty_are_off_the_commonest(others, times):
+    values = [*others, *[0.75] * times]
+    most = max(map(values.count, values))
+    for turn in range(3):
+        random.Random(turn).shuffle(values)
+        _, guarded = mean_guarded(values, (0.0, 1.0))
+        assert guarded == (len(values) - most < 20)
+
+
+@given(st.lists(st.floats(-1e9, 1e9), max_size=40))
+def test_a_sum_is_rounded_once_however_many_pieces_it_is_made_of(values):
+    many = values * 700
+    assert exact_sum(np.array(many)) == math.fsum(many)
+    assert exact_sum(np.array(many), around=0.5) == math.fsum((one - 0.5) ** 2 for one in many)

@@ -67,7 +67,7 @@ def test_duckdb_is_started_anew_now_and_then_and_after_a_run(
     connect = duckdb.connect
     monkeypatch.setattr(duckdb, "connect", lambda *a, **k: started.append(a) or connect(*a, **k))
     store.create_run(example_run())
-    for _ in range(15):
+    for _ in range(4):
         store.append(example_trials(cases=1))
     assert len(started) == 1
     store.append(example_trials(cases=1))
