@@ -184,7 +184,9 @@ def written_rules(path: Path) -> dict[str, Any]:
 def _file(project: Project, name_or_path: str) -> Path:
     if name_or_path.endswith(SUFFIXES) or "/" in name_or_path:
         given = Path(name_or_path)
-        for path in (given, project.root / given):
+        # also a suite with the name of its group, as group/suite
+        named = (project.suites_dir / f"{name_or_path}{one}" for one in SUFFIXES)
+        for path in (given, project.root / given, *named):
             if path.is_file():
                 return path.absolute()
         hint = nearest_file(project.root / given, project.root)

@@ -43,7 +43,8 @@ class Side:
 
     ``cases`` are ids, ``inputs`` the hashes of what is asked alone, ``names`` and ``tags`` as in
     the last run. ``runs`` are those that were pooled, oldest first. ``texts`` are hashes of the
-    answers, 0 for none; they tell apart answers of one reading of one store, and no others.
+    answers and their tool calls, 0 for none; they tell apart answers of one reading of one store,
+    and no others.
     """
 
     suite: str

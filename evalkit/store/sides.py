@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = ("latency_s", "ttft_s", "cost_usd", "input_tokens", "output_tokens")
 
+# of tool calls what was called, not the id that each has for itself
 _TRIALS = """
 SELECT t.suite, t.target, t.case_id, c.input_id, t.case_name, t.status = 'ok' AS ok,
     coalesce(t.provenance = 'live', false) AS live, t.model,
@@ -23,8 +24,13 @@ SELECT t.suite, t.target, t.case_id, c.input_id, t.case_name, t.status = 'ok' AS
     coalesce(t.cost_usd, 'nan') AS cost_usd,
     coalesce(t.input_tokens::DOUBLE, 'nan') AS input_tokens,
     coalesce(t.output_tokens::DOUBLE, 'nan') AS output_tokens, t.tags,
-    CASE WHEN t.output IS NULL THEN 0 WHEN t.turns IS NULL THEN md5_number_lower(t.output)
-        ELSE md5_number_lower(list_transform(t.turns, lambda one: one.output)::VARCHAR)
+    CASE WHEN t.output IS NULL THEN 0
+        WHEN t.turns IS NOT NULL THEN md5_number_lower(list_transform(t.turns, lambda one:
+            {'said': one.output, 'called':
+            list_transform(one.tool_calls, lambda call: [call.name, call.arguments])})::VARCHAR)
+        WHEN len(t.tool_calls) > 0 THEN md5_number_lower(t.output ||
+            list_transform(t.tool_calls, lambda call: [call.name, call.arguments])::VARCHAR)
+        ELSE md5_number_lower(t.output)
     END::UBIGINT AS text
 FROM trials AS t LEFT JOIN cases AS c USING (case_id)
 WHERE t.run_id = $run AND (t.trial >= $from) = $confirming

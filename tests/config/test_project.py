@@ -191,7 +191,8 @@ def test_a_folder_of_suites_is_a_group(write, project):
     assert suites_in(loaded, "attacks") == ["one", "two"]
     assert suites_in(loaded, "one") == ["one"]
     assert golden_names(loaded) == ["support", "two"]
-    assert load_suite(loaded, "one").path == project / "suites/attacks/one.yaml"
+    for name in ("one", "attacks/one", "suites/attacks/one.yaml"):
+        assert load_suite(loaded, name).path == project / "suites/attacks/one.yaml"
     with pytest.raises(UnknownName, match="did you mean 'attacks'"):
         load_suite(loaded, "atacks")
     with pytest.raises(UsageError, match="'attacks' is a group of 2 suites") as caught:

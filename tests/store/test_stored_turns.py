@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,28 @@ def test_what_goes_in_comes_back(full: Store) -> None:
     ).to_pylist()
     assert row["singles"] > 20
     assert row["talks"] == 2
+
+
+def test_another_tool_call_is_another_answer_and_another_id_of_it_is_not(store: Store) -> None:
+    def called(arguments: str, number: str) -> Output:
+        call = ToolCall(name="f", arguments=arguments, id=number)
+        return replace(FULL, tool_calls=(call,))
+
+    store.create_run(example_run(RUN))
+    answers = [called("{}", "c"), called("{}", "d"), called('{"a":1}', "c"), Output(text="said")]
+    talked = [replace(FULL, turns=(Turn(user="u", output=one),)) for one in answers]
+    store.append(
+        [
+            trial(place, status=TrialStatus.OK, output=one)
+            for place, one in enumerate([*answers, *talked])
+        ]
+    )
+    store.finish_run(RUN, "complete", START)  # type: ignore[arg-type]
+    texts = store.sides(RUN)["support", "small"].texts
+    assert texts is not None
+    for first, again, other, none in (texts[:4].tolist(), texts[4:].tolist()):
+        assert first == again
+        assert len({first, other, none}) == 3
 
 
 def test_a_journal_of_both_kinds_is_taken_in(store: Store) -> None:
