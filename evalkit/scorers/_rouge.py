@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Literal, TypeAlias
 
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score
-from evalkit.scorers._few import SHORT, few_word_matches
 from evalkit.scorers._text import references, words
 
 Measure: TypeAlias = Literal["fmeasure", "precision", "recall"]
@@ -35,6 +34,8 @@ MAX_WALK = 50_000_000_000
 
 _TOKEN = re.compile(r"[a-z0-9]+")
 _CACHED_TEXT = 20_000
+_SHORT = 60
+"""Words of both texts up to which looking for each is faster than counting all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def tokenize(text: str, *, stemmer: bool, tokenizer: Tokenizer) -> Tokens:
     return _tokenized.__wrapped__(text, stemmer, tokenizer)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1_024)
 def _tokenized(text: str, stemmer: bool, tokenizer: Tokenizer) -> Tokens:
     if tokenizer == "unicode":
         return words(text)
@@ -90,11 +91,28 @@ def rouge_n(target: Tokens, prediction: Tokens, n: int) -> Rouge:
     wanted, given = max(len(target) - n + 1, 0), max(len(prediction) - n + 1, 0)
     if not wanted or not given:
         return _ZERO
-    if len(target) + len(prediction) <= SHORT:
-        (hits,) = few_word_matches(prediction, [target], n, lowest=n)
-    else:
-        hits = (_ngrams(target, n) & _ngrams(prediction, n)).total()
+    hits = _shared(_ngrams(prediction, n), _ngrams(target, n))
     return Rouge(hits / given, hits / wanted)
+
+
+def _ngrams(tokens: Tokens, n: int) -> Sequence[Hashable]:
+    return tokens if n == 1 else list(zip(*[tokens[i:] for i in range(n)], strict=False))
+
+
+def _shared(given: Sequence[Hashable], wanted: Sequence[Hashable]) -> int:
+    """What both have, each counted as often as both have it."""
+    distinct = set(given)
+    shared = distinct.intersection(wanted)
+    if len(distinct) == len(given):
+        return len(shared)
+    if len(given) + len(wanted) > _SHORT:
+        mine, theirs = Counter(given), Counter(wanted)
+        return sum([min(mine[one], theirs[one]) for one in shared])
+    hits = 0
+    for one in shared:
+        times = given.count(one)
+        hits += 1 if times == 1 else min(times, wanted.count(one))
+    return hits
 
 
 def rouge_l(target: Tokens, prediction: Tokens) -> Rouge:
@@ -103,22 +121,13 @@ def rouge_l(target: Tokens, prediction: Tokens) -> Rouge:
         return _ZERO
     if len(target) * len(prediction) > MAX_CELLS:
         raise Unscorable(f"too long to compare: {len(prediction):,} against {len(target):,} words")
-    # one character a distinct word: rapidfuzz is fastest on text
-    ids: dict[str, str] = {}
-    left = "".join([ids.setdefault(one, chr(len(ids))) for one in target])
-    right = "".join([ids.setdefault(one, chr(len(ids))) for one in prediction])
-    length = _common_subsequence()(left, right)
+    # words are compared by their hashes of 64 bits
+    length = _common_subsequence()(target, prediction)
     return Rouge(length / len(prediction), length / len(target))
 
 
-def _ngrams(tokens: Tokens, n: int) -> Counter[Any]:
-    return (
-        Counter(tokens) if n == 1 else Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
-    )
-
-
 @cache
-def _common_subsequence() -> Callable[[str, str], int]:
+def _common_subsequence() -> Callable[[Tokens, Tokens], int]:
     from rapidfuzz.distance import LCSseq
 
     return LCSseq.similarity
@@ -235,4 +244,6 @@ def score_best(
 
 
 def _unseen(text: str) -> bool:
-    return _TOKEN.search(text.lower()) is None and any(map(str.isalnum, text))
+    return (
+        not text.isascii() and _TOKEN.search(text.lower()) is None and any(map(str.isalnum, text))
+    )

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.scorers import _ngrams
-from evalkit.scorers._few import few_word_matches
 from evalkit.scorers._ngrams import clipped_matches, matches_of_pairs
+from evalkit.scorers._rouge import rouge_n
 from evalkit.scorers._symbols import WordSymbols, symbols_of_characters
 
 
@@ -38,9 +38,21 @@ symbols = st.lists(st.integers(1, 4), max_size=30)
 
 @given(symbols, st.lists(symbols, min_size=1, max_size=4), st.integers(1, 6))
 def test_clipped_matches(one, references, order):
-    assert few_word_matches(one, references, order) == naive(one, references, order)
     first, *rest = ids(one, *references)
     assert clipped_matches(first, rest, order) == naive(one, references, order)
+
+
+@given(symbols, symbols, st.integers(1, 3), st.integers(1, 4))
+def test_n_grams_of_short_and_of_long_texts(one, wanted, n, times):
+    # the same words again and again: beyond a length they are counted in another way
+    one, wanted = [[str(each) for each in many * times] for many in (one, wanted)]
+    found = rouge_n(wanted, one, n)
+    hits = naive(one, [wanted], n)[-1]
+
+    assert found.precision * max(len(one) - n + 1, 0) == pytest.approx(hits)
+    assert found.recall * max(len(wanted) - n + 1, 0) == pytest.approx(
+        hits if found.precision else 0
+    )
 
 
 @given(symbols, symbols)
