@@ -103,6 +103,8 @@ class ScorerTally:
     def count(self, record: ScoreRecord) -> None:
         """Add one record."""
         self.asked += 1
+        if record.status is ScoreStatus.SCORED:
+            return
         self.unpaid += is_unpaid(record)
         if record.status is ScoreStatus.ERROR:
             self.failed += 1
@@ -408,55 +410,19 @@ class Engine:
             self.ledger.scored(scored_usd)
 
     def _score_and_write(self, batch: list[Finished]) -> tuple[float, float]:
-        """Score a batch suite by suite and scorer by scorer, then write it; runs in a thread.
+        """Score a batch and write it; runs in a thread.
 
         Returns, in US dollars, what scorers say that scoring cost, and what judges were measured to
         have taken.
         """
         said_usd = judged_usd = 0.0
-        scores: list[list[ScoreRecord]] = [[] for _ in batch]
-        for suite, scorers in self.scorers.items():
-            rows: list[int] = []
-            pairs: dict[int, tuple[Case, Output]] = {}
-            untried: dict[int, str] = {}
-            for row, one in enumerate(batch):
-                if one.job.suite == suite and one.answer.output is not None:
-                    rows.append(row)
-                    pairs[row] = (one.job.case, one.answer.output)
-                    if why := self._untried(one.target, one.job, one.answer.output):
-                        untried[row] = why
-            for position, scorer in enumerate(scorers if rows else ()):
-                unsaid = [
-                    row for row in rows if position not in batch[row].ready and row not in untried
-                ]
-                made = (
-                    dict(
-                        zip(unsaid, scorer.score_sync([pairs[row] for row in unsaid]), strict=True)
-                    )
-                    if unsaid
-                    else {}
-                )
-                records = [
-                    _unscored(scorer, untried[row])
-                    if row in untried
-                    else made.get(row) or batch[row].ready[position]
-                    for row in rows
-                ]
-                if scorer.wants_tools:
-                    records = [
-                        self._undecided(batch[row], record)
-                        for row, record in zip(rows, records, strict=True)
-                    ]
-                for row, record in zip(rows, records, strict=True):
-                    scores[row].append(record)
-                    self.scored.setdefault((suite, record.name), ScorerTally()).count(record)
-                cost = sum(
-                    batch[row].cost(position, one) for row, one in zip(rows, records, strict=True)
-                )
-                if scorer.asks:
-                    judged_usd += cost
-                else:
-                    said_usd += cost
+        scores: list[list[ScoreRecord]] = []
+        # in parts, so that what one scorer made of a text is still there for the next
+        for start in range(0, len(batch), BATCH):
+            made, said, judged = self._scores_of(batch[start : start + BATCH])
+            scores += made
+            said_usd += said
+            judged_usd += judged
         trials = [
             veiled(replace(one.stored, scores=tuple(given)), self.veil)
             if one.stored is not None
@@ -483,6 +449,54 @@ class Engine:
                 hint="free space or fix permissions",
             ) from error
         return said_usd, judged_usd
+
+    def _scores_of(self, batch: list[Finished]) -> tuple[list[list[ScoreRecord]], float, float]:
+        """Score suite by suite and scorer by scorer; the records, and what both kinds cost."""
+        said_usd = judged_usd = 0.0
+        scores: list[list[ScoreRecord]] = [[] for _ in batch]
+        for suite, scorers in self.scorers.items():
+            rows: list[int] = []
+            pairs: dict[int, tuple[Case, Output]] = {}
+            untried: dict[int, str] = {}
+            for row, one in enumerate(batch):
+                if one.job.suite == suite and one.answer.output is not None:
+                    rows.append(row)
+                    pairs[row] = (one.job.case, one.answer.output)
+                    if why := self._untried(one.target, one.job, one.answer.output):
+                        untried[row] = why
+            for position, scorer in enumerate(scorers if rows else ()):
+                unsaid = [
+                    row for row in rows if position not in batch[row].ready and row not in untried
+                ]
+                records = scorer.score_sync([pairs[row] for row in unsaid]) if unsaid else []
+                if len(unsaid) < len(rows):
+                    made = dict(zip(unsaid, records, strict=True))
+                    records = [
+                        _unscored(scorer, untried[row])
+                        if row in untried
+                        else made.get(row) or batch[row].ready[position]
+                        for row in rows
+                    ]
+                if scorer.wants_tools:
+                    records = [
+                        self._undecided(batch[row], record)
+                        for row, record in zip(rows, records, strict=True)
+                    ]
+                cost = 0.0
+                tally, named = ScorerTally(), ""
+                for row, record in zip(rows, records, strict=True):
+                    scores[row].append(record)
+                    if record.name != named:
+                        named = record.name
+                        tally = self.scored.setdefault((suite, named), ScorerTally())
+                    tally.count(record)
+                    if record.cost_usd is not None or batch[row].stored is not None:
+                        cost += batch[row].cost(position, record)
+                if scorer.asks:
+                    judged_usd += cost
+                else:
+                    said_usd += cost
+        return scores, said_usd, judged_usd
 
     def _undecided(self, one: Finished, record: ScoreRecord) -> ScoreRecord:
         """No call of a target that can make none says nothing: that is no pass."""

@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from evalkit.errors import Unscorable
 from evalkit.model import Case, Output, Score
@@ -38,8 +37,7 @@ _SHORT = 60
 """Words of both texts up to which looking for each is faster than counting all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rouge:
+class Rouge(NamedTuple):
     """Precision, recall and F1 against one reference, each from 0 to 1."""
 
     precision: float

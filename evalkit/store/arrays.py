@@ -54,7 +54,7 @@ def parameter(value: Any) -> Any:
 
 def as_json(value: Any) -> str:
     """JSON text of a value; NaN and infinities, which JSON lacks, become their names as text."""
-    if isinstance(value, Mapping) and not value:
+    if not value and isinstance(value, Mapping):
         return "{}"
     try:
         return _strict(value)
@@ -81,17 +81,22 @@ def _named(value: Any) -> Any:
     return value
 
 
+def _nothing(values: Sequence[object]) -> bool:
+    """Whether all are ``None``, as in most columns of most runs."""
+    return not values or (values[0] is None and values.count(None) == len(values))
+
+
 def text(values: Sequence[str | None], *, bits: int = 64) -> pa.Array:
     """VARCHAR; ``bits`` are those of the offsets, 32 holds 2 GB."""
     import pyarrow as pa
 
+    if _nothing(values):
+        return pa.nulls(len(values), pa.large_string() if bits == 64 else pa.string())
     try:
         return _text(values, bits=bits)  # type: ignore[arg-type]  # None among them is a TypeError
     except TypeError:
         missing = [one is None for one in values]
-    if all(missing):
-        return pa.nulls(len(values), pa.large_string() if bits == 64 else pa.string())
-    return _text([one or "" for one in values], missing, bits=bits)
+        return _text([one or "" for one in values], missing, bits=bits)
 
 
 def _text(values: Sequence[str], missing: Sequence[bool] | None = None, *, bits: int) -> pa.Array:
@@ -111,13 +116,14 @@ def _text(values: Sequence[str], missing: Sequence[bool] | None = None, *, bits:
     return _array(kind, len(values), missing, _ends(parts, bits=bits), content)
 
 
-def _ends(values: Sequence[Sized | None], *, bits: int = 64) -> Any:
+def _ends(values: Sequence[Sized], *, bits: int = 64) -> Any:
     """Where each of the values begins and the last ends, put one after the other."""
     import numpy as np
 
-    lengths = [len(one) if one else 0 for one in values]
-    ends = np.zeros(len(values) + 1, dtype=np.int64 if bits == 64 else np.int32)
-    np.cumsum(lengths, out=ends[1:])
+    kind: Any = np.int64 if bits == 64 else np.int32
+    ends = np.zeros(len(values) + 1, dtype=kind)
+    if any(values):
+        np.cumsum(np.fromiter(map(len, values), kind, len(values)), out=ends[1:])
     return ends
 
 
@@ -143,9 +149,17 @@ class Repeated:
     def __init__(self, values: Sequence[str | None]):
         import numpy as np
 
-        known = {one: code for code, one in enumerate(dict.fromkeys(values))}
+        # mostly all are one, and to hash an enumeration's member takes long
+        same = bool(values) and values.count(values[0]) == len(values)
+        known = {
+            one: code for code, one in enumerate(dict.fromkeys(values[:1] if same else values))
+        }
         self._distinct = list(known)
-        self._codes = np.array(list(map(known.__getitem__, values)), dtype=np.int32)
+        if same:
+            self._codes = np.zeros(len(values), dtype=np.int32)
+        else:
+            codes = map(known.__getitem__, values)
+            self._codes = np.fromiter(codes, np.int32, len(values))
         self._none = known.get(None)
 
     def array(self, rows: Any = None) -> pa.Array:
@@ -177,7 +191,7 @@ def lists(
     import pyarrow as pa
 
     # offsets and one flat array: a Python object a row would cost more than all the rest
-    elements = flat([each for one in values if one for each in one])
+    elements = flat([each for one in values if one for each in one] if any(values) else [])
     nulls = None
     if None in values:
         nulls = _array(
@@ -186,7 +200,9 @@ def lists(
             None,
             np.packbits([one is None for one in values], bitorder="little"),
         )
-    return pa.LargeListArray.from_arrays(numbers(_ends(values)), elements, mask=nulls)
+        values = [one or () for one in values]
+    ends = numbers(_ends(values))  # type: ignore[arg-type]  # no None is left
+    return pa.LargeListArray.from_arrays(ends, elements, mask=nulls)
 
 
 def texts(values: Sequence[Sequence[str] | None]) -> pa.Array:
@@ -240,12 +256,12 @@ def maps(values: Sequence[Mapping[str, str]]) -> pa.Array:
     """MAP(VARCHAR, VARCHAR)."""
     import pyarrow as pa
 
-    keys = [key for one in values for key in one]
+    keys = [key for one in values for key in one] if any(values) else []
     if not all(map(str.isascii, keys)):
         # two keys may become the same text, and a map has each key once
         values = [{storable(key): value for key, value in one.items()} for one in values]
         keys = [key for one in values for key in one]
-    items = [value for one in values for value in one.values()]
+    items = [value for one in values for value in one.values()] if keys else []
     return pa.MapArray.from_arrays(
         numbers(_ends(values, bits=32), bits=32), text(keys, bits=32), text(items, bits=32)
     )
@@ -257,9 +273,9 @@ def whole(values: Sequence[int | None], *, bits: int = 64) -> pa.Array:
     import pyarrow as pa
 
     kind = pa.int64() if bits == 64 else pa.int32()
-    missing = [one is None for one in values] if None in values else None
-    if not values or (missing is not None and all(missing)):
+    if _nothing(values):
         return pa.nulls(len(values), kind)
+    missing = [one is None for one in values] if None in values else None
     data = np.array(values if missing is None else [0 if one is None else one for one in values])
     limit = 1 << (bits - 1)
     if data.dtype.kind == "i" and -limit <= data.min(initial=0) <= data.max(initial=0) < limit:
@@ -276,6 +292,8 @@ def real(values: Sequence[float | None], *, finite: bool = True) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 
+    if _nothing(values):
+        return pa.nulls(len(values), pa.float64())
     # NumPy reads None as NaN
     data = np.array(values, dtype=np.float64)
     known = np.isfinite(data) if finite else ~np.isnan(data)
@@ -291,9 +309,9 @@ def flags(values: Sequence[bool | None]) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 
-    missing = [one is None for one in values]
-    if all(missing):
+    if _nothing(values):
         return pa.nulls(len(values), pa.bool_())
+    missing = [one is None for one in values]
     bits = np.packbits(np.array([bool(one) for one in values], dtype=bool), bitorder="little")
     return _array(pa.bool_(), len(values), missing, bits)
 
