@@ -4,9 +4,8 @@ import atexit
 import gc
 import os
 import sys
-import threading
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 COLLECT = (200_000, 20, 20)
 """When the collector looks for cycles; libraries make objects by the hundred thousand that stay."""
@@ -20,33 +19,19 @@ def main() -> NoReturn:
     gc.set_threshold(*COLLECT)
     # NumPy's helpers would wait for their first work in a busy loop, a fortieth of a second each
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+    atexit.register(_freeze)
     from evalkit.cli.app import main as run
 
-    try:
-        run()
-    except SystemExit as end:
-        _leave(end.code)
-        raise
+    run()
 
 
-def _leave(code: object) -> None:
-    """End the process as the interpreter does, without taking apart what is loaded.
+def _freeze() -> None:
+    """Spare the last collections: the memory is given back anyway.
 
-    That would take longer than many a command. Where code of the project ran it is left to the
-    interpreter: a file that such code left open is written then.
+    Not where code of the project ran: what it left, such as an open file, is closed by them.
     """
-    if not isinstance(code, int) or sys.flags.inspect or _runs_other_code():
-        return
-    waits: Any = threading
-    waits._shutdown()
-    atexit._run_exitfuncs()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        # the interpreter says what could not be written
-        return
-    os._exit(code)
+    if not _runs_other_code():
+        gc.freeze()
 
 
 def _runs_other_code() -> bool:
