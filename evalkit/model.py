@@ -17,7 +17,6 @@ from typing import Literal, Protocol, TypeAlias
 
 from evalkit.errors import ErrorClass
 from evalkit.hashing import content_id
-from evalkit.quick import quick
 from evalkit.script import JSON as JSON  # noqa: PLC0414 - the same name for everybody
 from evalkit.script import ScriptedTurn as ScriptedTurn  # noqa: PLC0414 - the same
 from evalkit.script import asked_of, identity_of, references_of
@@ -282,9 +281,11 @@ class Target(Protocol):
 
     async def send(self, request: Request) -> Output:
         """Answer one request once; raises ``TargetError``, never retries."""
+        ...
 
     async def aclose(self) -> None:
         """Release connections and processes; safe to call twice."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,10 +306,12 @@ class Ask(Protocol):
     @property
     def name(self) -> str:
         """Name of the target in ``evalkit.yaml``."""
+        ...
 
     @property
     def identity(self) -> str:
         """What answers, as ``gpt-5-mini#3f2a9c01d4e5``."""
+        ...
 
     async def __call__(
         self, messages: Sequence[Message], *, trial: int = 0, schema: AnswerSchema | None = None
@@ -319,6 +322,7 @@ class Ask(Protocol):
         one. Raises ``TargetError`` when there is no answer and
         ``Unscorable`` when the budget of judges is spent.
         """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -451,10 +455,6 @@ class Trial:
     def key(self) -> tuple[str, str, str, int]:
         """What identifies the trial within its run."""
         return (self.suite, self.target, self.case.id, self.index)
-
-
-for _of_every_call in (Message, Case, Usage, Output, Spend, Request, Score, ScoreRecord, Trial):
-    quick(_of_every_call)
 
 
 @dataclass(frozen=True, slots=True)
