@@ -102,12 +102,8 @@ def test_a_name_that_is_nearly_one_says_which_and_how_it_is_added(project, capsy
     assert hint("adversarial/jailbreak").startswith("'jailbreak' comes with evalkit; to add it")
     assert hint("exampel") == "did you mean 'example'?"
     assert run_command(["attack", "add", "-t", "span"]) == 0
-    for name in (
-        "adversarial/jailbreak",
-        "adversarial/jailbrek",
-        "jailbraek",
-        "adv/jailbreak.yaml",
-    ):
+    assert run_command(["run", "adversarial/jailbreak", "--dry-run"]) == 0
+    for name in ("adversarial/jailbrek", "jailbraek", "adv/jailbreak.yaml"):
         assert hint(name) == "did you mean 'jailbreak'?"
     for name in ("adverserial", "adversarial/", "suites/adversarial"):
         assert hint(name) == "did you mean 'adversarial'?"
