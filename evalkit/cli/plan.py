@@ -132,7 +132,7 @@ def _text(told: Planned, screen: Screen) -> str:
         notes.append("a fact is what the run itself shows: chance plays no part")
     cost = words.money(told.cost_usd)
     whole = (
-        f"a run is {words.counted(told.calls, 'call')} and costs {cost};"
+        f"a run such as {told.run} is {words.counted(told.calls, 'call')} and costs {cost};"
         f" of {words.count(told.runs)} gated runs a month at most"
         f" {words.number(told.false_alarms, 1)} fail by chance"
     )

@@ -27,7 +27,7 @@ from evalkit.gate.question import Question
 from evalkit.gate.record import Calibration
 from evalkit.gate.result import Attacks, Compared, Difference, GateResult
 from evalkit.gate.rules import CHANGES, FACT, rule_of
-from evalkit.gate.selection import Cases
+from evalkit.gate.selection import CLUSTERED, Cases
 from evalkit.gate.shown import shown
 from evalkit.gate.stored import Stored
 from evalkit.model import Run
@@ -337,6 +337,10 @@ class Bench:
             )
             if change and one.scorer and mine:
                 return one.text
+        if limit.kind != "must" and info.kind in CLUSTERED:
+            wrong = self.everything.unclustered(self.suite.policy)
+            if wrong:
+                return wrong
         if self.baseline is None and self.candidate.status != "complete":
             return f"the candidate {self.candidate.id} is not complete: {self.candidate.status}"
         if info.source == "pass" and not self.deciders:
@@ -397,6 +401,8 @@ class Bench:
             same=self._same(cases, kept),
         )
         result = rule_of(question)
+        if info.kind in CLUSTERED and (note := cases.loose(self.suite.policy, kept)):
+            result = replace(result, notes=(*result.notes, note))
         if self.interleaved:
             notes = (*result.notes, "asked side by side with the baseline")
             result = replace(result, notes=notes)

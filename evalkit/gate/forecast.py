@@ -16,7 +16,7 @@ from evalkit.gate.measure import Measured, deciding, measure
 from evalkit.gate.pairing import alone
 from evalkit.gate.question import POWER_Z
 from evalkit.gate.rules import CHANGES, FACT
-from evalkit.gate.selection import Cases
+from evalkit.gate.selection import CLUSTERED, Cases
 from evalkit.stats.clusters import MIN_CLUSTERS, can_prove
 from evalkit.stats.intervals import SPARSE
 from evalkit.stats.planning import (
@@ -161,6 +161,8 @@ def _limit(  # noqa: PLR0917 - one call, above
         mask &= measured.concerned
     if kind == "must":
         return [replace(row, kind="fact", cases=int(mask.sum()))]
+    if info.kind in CLUSTERED and (wrong := cases.unclustered(suite.policy)):
+        return [_unjudged(row, wrong)]
 
     def on(where: str, kept: Bools) -> Forecast:
         judged = info.kind in {"rate", "mean"}

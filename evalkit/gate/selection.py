@@ -12,6 +12,9 @@ from evalkit.errors import suggestion
 from evalkit.gate.pairing import Pairing
 from evalkit.stats.sides import Bools, Numbers, Side
 
+CLUSTERED = frozenset({"rate", "mean", "corpus"})
+"""Kinds of metrics that are judged by clusters where cases hang together."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cases:
@@ -70,6 +73,28 @@ class Cases:
         else:
             return None
         return found if len(np.unique(found)) < len(found) else None
+
+    def unclustered(self, policy: GatePolicy) -> str:
+        """What is wrong with a ``cluster`` that no case has; empty where some have it, or none is.
+
+        It would hold nothing together, and judge as if every case stood alone.
+        """
+        tag = policy.cluster
+        if not tag or any(one is not None for one in self.tag(tag)):
+            return ""
+        known = suggestion(tag, self.after.tags)
+        return f"no case has the tag {tag!r} that 'cluster' names; {known}"
+
+    def loose(self, policy: GatePolicy, kept: Bools) -> str:
+        """How many of the kept pairs have no ``cluster``; empty where none is named or lacks."""
+        if not policy.cluster:
+            return ""
+        mine = np.array([one is None for one in self.tag(policy.cluster)], dtype=np.bool_)[kept]
+        many = int(mine.sum())
+        if not many:
+            return ""
+        have = "has" if many == 1 else "have"
+        return f"{many:,} of {len(mine):,} cases {have} no {policy.cluster!r} and count alone"
 
     def _variants(self) -> Numbers:
         codes: dict[str, int] = {}

@@ -180,10 +180,12 @@ def plan_suite(
         if info.warnings > len(info.issues):
             warnings.append(f"{source}: and {info.warnings - len(info.issues):,} more of the kind")
     known = {name for _, info in scanned for name in info.tags}
+    named = [(one, "slices") for one in spec.slices]
+    named += [(one, "gate: cluster") for one in (spec.policy.cluster,) if one]
     warnings += [
-        f"suite {spec.name!r}: no case has the tag {one!r} that 'slices' names;"
+        f"suite {spec.name!r}: no case has the tag {one!r} that {place!r} names;"
         f" {suggestion(one, known)}"
-        for one in spec.slices
+        for one, place in named
         if one not in known
     ]
     return PlannedSuite(

@@ -17,11 +17,16 @@ _LATEST = re.compile(r"latest(?:~(\d+))?")
 def run_named(
     rows: Sequence[Mapping[str, Any]], name: str, *, kind: RunKind | None, where: Path
 ) -> str:
-    """The id that ``name`` means among rows of ``run_id`` and ``kind``, the newest first."""
+    """The id that ``name`` means among rows of ``run_id`` and ``kind``, the newest first.
+
+    ``latest`` counts runs of that kind; of any it counts evaluations, or all where there is none.
+    """
     ids = [str(row["run_id"]) for row in rows]
     relative = _LATEST.fullmatch(name)
     if relative:
-        ids = [str(row["run_id"]) for row in rows if kind is None or row["kind"] == kind]
+        of = RunKind.EVALUATION if kind is None else kind
+        counted = [str(row["run_id"]) for row in rows if row["kind"] == of]
+        ids = counted if counted or kind is not None else ids
         back = int(relative[1] or 0)
         if back < len(ids):
             return ids[back]

@@ -409,9 +409,9 @@ class Store:
     def resolve(self, name: str, *, kind: RunKind | None = None) -> str:
         """The id of the run that ``name`` means.
 
-        ``latest`` is the run started last, ``latest~1`` the one before, of this ``kind`` if one is
-        given; any other name is an id or a part of exactly one. Raises ``UnknownName``, or
-        ``UsageError`` with the candidates.
+        ``latest`` is the run started last, ``latest~1`` the one before, of this ``kind``; without
+        one they are evaluations, as long as there is any. Any other name is an id or a part of
+        exactly one. Raises ``UnknownName``, or ``UsageError`` with the candidates.
         """
         with self._reading() as connection:
             rows = fetch(

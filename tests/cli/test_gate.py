@@ -350,6 +350,9 @@ def test_a_load_test_is_neither_candidate_nor_baseline(repository, capsys):
     repository.store.finish_run(load.id, RunStatus.COMPLETE, START + timedelta(hours=6))
     assert run_command(["gate", load.id]) == ExitCode.USAGE
     assert "is a load test" in capsys.readouterr().err
+    # and the latest run is the one before it, whatever is done with it
+    assert run_command(["show", "latest", "--json"]) == ExitCode.PASS
+    assert json.loads(capsys.readouterr().out)["run_id"] == "20261121-100000-aaaa"
     assert run_command(["baseline", "promote", load.id]) == ExitCode.USAGE
     assert "it is a load test" in capsys.readouterr().err
     assert "--slo" in _last_error(capsys, load.id)

@@ -137,6 +137,9 @@ def test_of_cases_that_hang_together_only_what_holds_of_any_is_told():
     ]
     assert together[0].why == "it depends on how much the cases of one doc change together"
     assert together[3] == alone[3], "a quantile is judged over all cases"
+    (wrong,) = forecast(suite(gates[0], cluster="dox"), "bot", seen, INFOS)
+    assert (wrong.kind, wrong.power) == ("unjudged", 0.0)
+    assert wrong.note == "no case has the tag 'dox' that 'cluster' names; did you mean 'doc'?"
 
 
 def test_a_gate_on_some_cases_is_told_of_those():

@@ -416,6 +416,25 @@ def test_clusters():
     assert result.method == "clustered t"
 
 
+def test_a_cluster_that_no_case_has_is_no_verdict():
+    tags = {"document": [f"doc-{one // 10}" for one in range(400)], "lang": ["de"] * 400}
+    old, new = (side([[1.0]] * 400, tags=tags, run=run) for run in ("old", "new"))
+    gates = [gate(), gate("pass.rate", limit("min", 0.5)), gate("latency.p95", limit("max", 9.0))]
+    found = verdict(old, new, *gates, cluster="documnt")
+    said = "no case has the tag 'documnt' that 'cluster' names; did you mean 'document'?"
+    assert [one.reason for one in found.results[:2]] == [said] * 2
+    assert [one.status for one in found.results[:2]] == [Status.ERROR] * 2
+    assert found.results[2].status is Status.PASS, "a quantile is judged over all cases"
+    assert only(verdict(old, new, gate(), cluster="document")).notes == ()
+
+
+def test_cases_without_the_tag_of_a_cluster_are_counted():
+    tags = {"document": ["a"] * 30 + [None] * 70}
+    old, new = (side([[1.0]] * 100, tags=tags, run=run) for run in ("old", "new"))
+    (note,) = only(verdict(old, new, gate(), cluster="document")).notes
+    assert note == "70 of 100 cases have no 'document' and count alone"
+
+
 def test_the_bills_of_a_cluster_are_one_bill():
     rng = np.random.default_rng(3)
     before = rng.uniform(0.5, 1.5, 30)

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from evalkit.cli.app import run_command
+from evalkit.config import load_project
 from evalkit.errors import ExitCode
 from evalkit.gate.beside import beside
 from evalkit.model import CONFIRMING
+from evalkit.runner.planning import planned
 from tests.runner.projects import asked, rows, wire
 from tests.servers import Fault, Reply, Trouble
 
@@ -263,3 +265,19 @@ def test_a_query_that_cannot_be_run_is_refused_before_the_first_call(
     shown = capsys.readouterr().err
     assert "the query of gate 'rows' cannot be run: " in shown
     assert f"at {place}\n" in shown
+
+
+def test_the_plan_is_of_the_targets_that_the_suite_still_names(project, server):
+    targets = {name: wire(server.openai, api_key="none") for name in ("t", "u")}
+    suite = {"targets": ["t", "u"], "gates": [{"metric": "pass.rate", "max_drop": "5%"}]}
+    project.write(targets, rows(6), suite=suite)
+    project.run()
+
+    def told():
+        loaded = load_project(project.folder / "evalkit.yaml")
+        found = planned(loaded, project.store, "latest", runs=10)
+        return [one.target for one in found.forecasts], found.calls
+
+    assert told() == (["t", "u"], 12)
+    project.write(targets, rows(6), suite={**suite, "targets": ["t"]})
+    assert told() == (["t"], 6)
