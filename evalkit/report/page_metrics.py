@@ -97,7 +97,7 @@ def _because(metrics: Sequence[str], reason: str) -> str:
 
 def _tally(rows: Sequence[MetricChange]) -> str:
     worse, better = sum(one.worse for one in rows), sum(one.better for one in rows)
-    return f"▼ {worse} worse, ▲ {better} better, {len(rows) - worse - better} not told apart"
+    return f"{worse} worse ▼, {better} better ▲, {len(rows) - worse - better} not told apart"
 
 
 def _compared(view: ReportView, one: MetricChange) -> Shown:
