@@ -179,7 +179,7 @@ def _trial_json(trial: Trial) -> dict[str, JSON]:
 
 
 def why_text(both: Sequence[Sides], baseline: Run, candidate: Run, screen: Screen) -> str:
-    """The case for a terminal; texts of models and files are cleaned."""
+    """The case for a terminal; of texts of models and files all is seen, and none steers."""
     from rich.text import Text
 
     case = (both[0].after or both[0].before)[0].case
@@ -256,7 +256,7 @@ def prompt_changes(
     seen.add(f"{old.version} {new.version}")
     return [
         field(f"line {one.new_line}", _pieces(one.pieces, screen), screen)
-        for one in diff_words(old.text, new.text)
+        for one in diff_words(*words.apart(old.text, new.text))
     ]
 
 
@@ -295,9 +295,15 @@ def _difference(label: str, old: str, new: str, screen: Screen) -> list[Renderab
     """Two texts word by word, or one after the other where a diff would say nothing."""
     from rich.text import Text
 
-    pieces = words_between(words.clean(old), words.clean(new))
+    written = words.apart(old, new)
+    pieces = words_between(*written)
+    if words.alike(old, new):
+        return [
+            field(label, Text("the same but for what cannot be seen"), screen),
+            field("", _pieces(pieces, screen), screen),
+        ]
     same = sum(len(one.text) for one in pieces if one.kind == "same")
-    if 2 * same < ALIKE * (len(old) + len(new)):
+    if 2 * same < ALIKE * sum(map(len, written)):
         return [
             field(label, Text("hardly a word is shared: both are shown"), screen),
             field("base", Text(shown(old)), screen),
@@ -417,12 +423,12 @@ def _trials(both: Sides, screen: Screen) -> RenderableType:
 
 
 def _pieces(pieces: Sequence[Piece], screen: Screen) -> Text:
-    """A word diff: colours where there are any, else signs."""
+    """A word diff of texts safe to show: colours where there are any, else signs."""
     from rich.text import Text
 
     found = Text()
     for one in pieces:
-        text = words.clean(one.text)
+        text = one.text
         if one.kind == "same":
             found.append(text)
         elif screen.colour:

@@ -243,9 +243,26 @@ def test_hostile_outputs_do_nothing(tmp_path: Path) -> None:
     )
     view = view_of(tmp_path, example_run(), [trial])
     stored = Store(tmp_path / "s.duckdb").trial(RUN, base.case.id)
-    for text in (terminal(view, unicode=True), case_text(stored, Screen(unicode=True))):
+    shown = case_text(stored, Screen(unicode=True))
+    assert "\\u{1b}]0;owned\\u{7}\\u{1b}[2J[red]markup" in shown
+    assert "\\u{202e}gnp.exe" in shown
+    for text in (terminal(view, unicode=True), shown):
         assert "\x1b" not in text
         assert "\x07" not in text
         assert "\u202e" not in text
         assert "[red]markup[/red] :smile:" in text
-        assert "owned" not in text
+
+
+def test_what_nobody_sees_floods_nothing() -> None:
+    base = rich_trial()
+    assert base.output is not None
+
+    def output(text: str) -> str:
+        output = dataclasses.replace(base.output, text=text)
+        trial = dataclasses.replace(base, output=output, scores=())
+        said = case_text([trial], Screen(width=100_000)).partition("output    ")[2]
+        return said.partition("tool call")[0]
+
+    assert output("red" + "\u200b" * 15_000).endswith("[14,992 more that cannot be seen]\n")
+    assert len(output("a\u200b" * 15_000)) < 5_000
+    assert output("a\0" * 1_000).splitlines()[-1].strip() == "[2,000 more characters: --json]"

@@ -437,5 +437,5 @@ def _worst_line(worst: WorstView, screen: Screen, *, several: bool) -> str:
         said.append(screen.say(f"{worst.scorer} {words.quantity(worst.value, worst.unit)}"))
         why = worst.reason or worst.output
         if why is not None:
-            said.append(f'"{words.cut(words.clean(why, lines=False), 80)}"')
+            said.append(f'"{words.cut(words.seen(why, lines=False), 80)}"')
     return "  ".join(said)
