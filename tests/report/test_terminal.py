@@ -23,6 +23,7 @@ from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
 from evalkit.errors import ErrorClass
+from evalkit.gate.result import AttackRate, Attacks
 from evalkit.model import (
     Run,
     RunStatus,
@@ -78,6 +79,16 @@ def test_two_targets_side_by_side(view: RunView, width: int, snapshot: SnapshotA
 @pytest.mark.parametrize("width", [80, 110])
 def test_one_target(single: RunView, width: int, snapshot: SnapshotAssertion) -> None:
     assert terminal(single, width=width, unicode=True) == snapshot
+
+
+def test_the_rates_of_an_attacked_suite_say_that_they_are_of_what_passed(single: RunView) -> None:
+    rate = AttackRate(hits=0, n=20, rate=0.0, upper=0.14)
+    attacks = Attacks(suite=single.suites[0].name, target="small", compared=False, attacks=rate)
+    text = terminal(dataclasses.replace(single, attacks=(attacks,)))
+    assert re.search(r"^exact_match\.rate \(passed\) +\d", text, re.MULTILINE)
+    assert re.search(r"^error\.rate +\d", text, re.MULTILINE)
+    assert text.count("(passed)") == terminal(single).count("exact_match.rate") == 1
+    assert "(passed)" not in terminal(single)
 
 
 def values(text: str) -> list[str]:
