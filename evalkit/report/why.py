@@ -123,10 +123,11 @@ def _answers(trial: Trial) -> tuple[str, ...] | None:
     """Every answer of a trial, several in a conversation; ``None`` when it failed."""
     if trial.output is None:
         return None
-    return tuple(_said(one.output) for one in trial.turns) or (_said(trial.output),)
+    return tuple(answer_of(one.output) for one in trial.turns) or (answer_of(trial.output),)
 
 
-def _said(output: Output) -> str:
+def answer_of(output: Output) -> str:
+    """An answer with its tool calls, as it is compared."""
     return words.answered(
         output.text, (f"{one.name}({one.arguments})" for one in output.tool_calls)
     )
@@ -277,7 +278,8 @@ def _outputs(both: Sides, changes: Sequence[ScoreChange], screen: Screen) -> lis
             first or next(iter(both.before), None), second or next(iter(both.after), None), screen
         )
     old, new = (
-        None if one is None or one.output is None else _said(one.output) for one in (first, second)
+        None if one is None or one.output is None else answer_of(one.output)
+        for one in (first, second)
     )
     if old is None or new is None or old == new:
         return [
@@ -323,7 +325,7 @@ def _turns(old: Trial | None, new: Trial | None, screen: Screen) -> list[Rendera
         turns = [one.turns[place] if place < len(one.turns) else None for one in both]
         asked = dict.fromkeys(one.user for one in turns if one is not None)
         parts += [field(f"user {number}", Text(shown(text)), screen) for text in asked]
-        said = [None if one is None else _said(one.output) for one in turns]
+        said = [None if one is None else answer_of(one.output) for one in turns]
         texts = [one for one in said if one is not None]
         if len(texts) == 2 and texts[0] != texts[1]:
             parts += _difference(f"answer {number}", texts[0], texts[1], screen)
