@@ -109,7 +109,7 @@ def seen(text: str, *, lines: bool = True, whole: bool = False) -> str:
     texts apart that look alike.
     """
     text = text if whole else _spaced(text)
-    if whole or not text.isprintable() or _BLANK.search(text):
+    if whole or not text.replace("\n", "").isprintable() or _BLANK.search(text):
         text = _written(text, whole=whole)
     return text if lines else " ".join(text.split())
 
