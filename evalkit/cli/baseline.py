@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,17 +109,20 @@ def diff_(
     from evalkit.report.screen import Screen
     from evalkit.report.verdict import diff_text
     from evalkit.runner.gating import difference
+    from evalkit.secrets import redact
 
-    found = load_project(find_project(file=project))
+    found, store = load_project(find_project(file=project)), open_store(project)
     if (found.root / "baselines" / f"{other}.json").is_file() or other.endswith(".json"):
         other = f"file:{_file(other)}"
-    differs = difference(found, open_store(project), f"file:{_file(name)}", other)
+    differs = difference(found, store, f"file:{_file(name)}", other)
     if as_json:
         emit(json.dumps(differs.to_json(), indent=2, ensure_ascii=False) + "\n")
     else:
         compared, attacks, runs = differs
         screen = Screen.of(sys.stdout)
-        emit(diff_text(compared, screen, attacks=attacks, runs=runs, limit=limit))
+        texts = partial(store.cases, runs[1].id)
+        text = diff_text(compared, screen, attacks=attacks, runs=runs, limit=limit, texts=texts)
+        emit(redact(text))
     return ExitCode.PASS
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from typing import Annotated, Literal
 
 import typer
@@ -44,6 +45,7 @@ def diff(
     from evalkit.report.screen import Screen
     from evalkit.report.verdict import diff_text
     from evalkit.runner.gating import difference
+    from evalkit.secrets import redact
 
     store = open_store(project, allow_code=allow_code)
     found = load_project(find_project(file=project), allow_code=allow_code)
@@ -60,5 +62,14 @@ def diff(
         screen = Screen.of(sys.stdout)
         compared, attacks, runs = differs
         shown = only or ""
-        emit(diff_text(compared, screen, attacks=attacks, runs=runs, outcome=shown, limit=limit))
+        text = diff_text(
+            compared,
+            screen,
+            attacks=attacks,
+            runs=runs,
+            outcome=shown,
+            limit=limit,
+            texts=partial(store.cases, new.id),
+        )
+        emit(redact(text))
     return ExitCode.PASS

@@ -16,7 +16,8 @@ MAX_WORDS = 4_000
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 # a number is one word, with its decimals, as is a date
 _NUMBER = r"\d+(?:[.,:/-]\d+)*(?!\w)"
-_WORD = re.compile(rf"\n|[^\S\n]+|{_NUMBER}|[{_CJK}]|[^\W{_CJK}]+|[^\w\s]")
+_UNSEEN = r"\\u\{[0-9a-f]+\}"  # a character written out
+_WORD = re.compile(rf"\n|{_UNSEEN}|[^\S\n]+|{_NUMBER}|[{_CJK}]|[^\W{_CJK}]+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def floor_or_ceiling(question: Question) -> GateResult:
     after, limit = question.after, question.limit.value
     n = after.cases
     if not n:
-        return question.error("no case has this metric")
+        return question.error(question.nobody)
     gone = after.incomplete()
     missing = int(gone.sum())
     value = after.observed()

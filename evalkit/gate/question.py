@@ -92,6 +92,16 @@ class Question:
             return ""
         return f"fewer than {MIN_CLUSTERS} clusters prove nothing"
 
+    @property
+    def nobody(self) -> str:
+        """Why there is nothing to judge where no case has the metric."""
+        if self.info.source != "overrefusal":
+            return "no case has this metric"
+        if self.gate.cases or self.look is not None:
+            return "no case here is a harmless twin"
+        makes = "evalkit attack expand --twins makes them from those of the suite"
+        return f"the data have no harmless twins: {makes}"
+
     def units(self, rows: Floats, kept: Bools | None = None) -> Floats:
         """A row a case (those ``kept``) as they are independent: the rows of a cluster summed."""
         if self.clusters is None or not len(rows):

@@ -20,7 +20,7 @@ SHOWN = 4_000
 """Characters of one text that are shown; ``--json`` has it whole."""
 MORE = "--json"
 _READ = 5
-"""How many times as many are looked at: cleaning may leave most of them out."""
+"""How many times as many are looked at: writing may shorten most of them."""
 
 
 def case_json(trials: Sequence[Trial]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def case_json(trials: Sequence[Trial]) -> dict[str, Any]:
 
 
 def case_text(trials: Sequence[Trial], screen: Screen) -> str:
-    """The case and its trials for a terminal; texts of models and files are cleaned and quoted."""
+    """The case and its trials for a terminal; of texts of others all is seen, and none steers."""
     from rich.text import Text
 
     case = trials[0].case
@@ -80,28 +80,27 @@ def _one_line(text: str) -> str:
 
 
 def shown(value: JSON, limit: int = SHOWN, more: str = MORE) -> str:
-    """A text, a list of texts or any value, cleaned and cut to what a screen takes."""
+    """A text, a list of texts or any value, safe to show and cut to what a screen takes."""
     if isinstance(value, str):
         text = words.quoted(value)
     elif isinstance(value, list) and all(isinstance(one, str) for one in value):
         text = "\n".join(str(one) for one in value)
     else:
         text = json.dumps(value, ensure_ascii=False)
-    return _limited(words.clean(text[: _READ * limit]), len(text), limit, more)
+    seen = words.seen(text[: _READ * limit])
+    rest = _rest(len(seen), len(text), limit)
+    return f"{seen[:limit]}\n[{words.count(rest)} more characters: {more}]" if rest else seen
 
 
-def _limited(cleaned: str, length: int, limit: int, more: str) -> str:
-    """The first characters of a cleaned text, and how many of the ``length`` there were follow."""
-    if len(cleaned) <= limit and length <= _READ * limit:
-        return cleaned
-    kept = cleaned[:limit]
-    return f"{kept}\n[{words.count(length - len(kept))} more characters: {more}]"
+def _rest(written: int, length: int, limit: int) -> int:
+    """How many characters are not shown: of those written, and of the ``length`` not looked at."""
+    return max(0, written - limit) + max(0, length - _READ * limit)
 
 
 def field(
     label: str, value: JSON | Text, screen: Screen, *, limit: int = SHOWN, more: str = MORE
 ) -> RenderableType:
-    """A text of others under its label, cleaned; ``more`` says how to see what is cut."""
+    """A text of others under its label, safe to show; ``more`` says how to see what is cut."""
     from rich.text import Text
 
     text = value if isinstance(value, Text) else Text(shown(value, limit, more))
@@ -174,7 +173,7 @@ def _output(output: Output, trial: Trial, screen: Screen) -> list[RenderableType
 def highlighted(
     text: str, pieces: Sequence[Evidence], *, limit: int = SHOWN, more: str = MORE
 ) -> Text:
-    """The output with the evidence underlined; positions count characters of the uncleaned text."""
+    """The output with the evidence underlined; positions count characters of the stored text."""
     from rich.text import Text
 
     length, text = len(text), text[: _READ * limit]
@@ -186,11 +185,10 @@ def highlighted(
     start = 0
     for end in range(1, len(text) + 1):
         if end == len(text) or marks[end] != marks[start]:
-            found.append(words.clean(text[start:end]), style="underline" if marks[start] else "")
+            found.append(words.seen(text[start:end]), style="underline" if marks[start] else "")
             start = end
-    if len(found) > limit or length > len(text):
+    if rest := _rest(len(found), length, limit):
         found = found[:limit]
-        rest = length - len(found)
         found.append(f"\n[{words.count(rest)} more characters: {more}]")
     return found if text.strip() else Text(words.quoted(text))
 
@@ -289,12 +287,12 @@ def _why(record: ScoreRecord, screen: Screen) -> list[RenderableType]:
     reason = record.reason if record.score is None else record.score.reason
     parts = []
     if reason:
-        parts.append(field("why", f"{_one_line(record.name)}: {words.clean(reason)}", screen))
+        parts.append(field("why", f"{_one_line(record.name)}: {reason}", screen))
     if record.score is not None:
         for one in record.score.evidence:
             # what a judge said stands in no text, and has no place in one
             place = f" {one.start}–{one.end}" if has_place(one) else ""
-            said = f'{one.source}{place}: "{_one_line(words.cut(one.text, 300))}"'
+            said = f'{one.source}{place}: "{words.seen(words.cut(one.text, 300), lines=False)}"'
             if is_verdict_of_turn(one):
                 value = "" if one.value is None else f" {words.number(one.value)}"
                 turn = one.source.replace(":", " ")

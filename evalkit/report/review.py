@@ -122,7 +122,7 @@ def verdicts_text(trial: Trial, screen: Screen, mine: Label | None) -> str:
         )
     ]
     for one in _pieces(trial)[:DOUBTFUL]:
-        quote = f'"{_clean(words.cut(one.text, 300))}"'
+        quote = f'"{words.seen(words.cut(one.text, 300), lines=False)}"'
         if one.reason:
             quote += f" ({_clean(one.reason)})"
         parts.append(labelled("evidence", screen.say(quote), LABEL))

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.gate.result import Attacks, CaseChange, Compared, GateResult, Status, Verdict
-from evalkit.model import Run
+from evalkit.model import Run, Trial
 from evalkit.report import gate_words, words
 from evalkit.report.attacks import attack_lists, attack_parts, first_new, longest, named
 from evalkit.report.bars import bar_of
 from evalkit.report.fairness import fairness_parts
-from evalkit.report.screen import Column, Screen, flow, grid, labelled
-from evalkit.report.why import prompt_changes
+from evalkit.report.screen import GAP, Column, Screen, flow, grid, labelled
+from evalkit.report.why import answer_of, prompt_changes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from evalkit.report.page_cases import Fetch
 
 LABEL = 7
 BAR = 26
@@ -23,6 +25,10 @@ LIMIT = 40
 """Cases of one list that a difference names, unless more are asked for."""
 WIDE = 104
 """Columns from which intervals are drawn; below they are printed."""
+LEAST, ANSWER = 24, 72
+"""Columns that an answer has at least, and at most, beside its case."""
+READ = 2_000
+"""Characters of an answer that are looked at for that."""
 
 
 def verdict_text(
@@ -323,11 +329,13 @@ def diff_text(
     runs: tuple[Run, Run] | None = None,
     outcome: str = "",
     limit: int = LIMIT,
+    texts: Fetch | None = None,
 ) -> str:
     """Two runs case by case: what differs, the counts, and the cases that moved, worst first.
 
     Of several targets those in which nothing moved have one line. With the ``runs`` the prompts are
-    compared word by word, and the next command is said.
+    compared word by word, and the next command is said. ``texts`` brings the candidate's trials of
+    cases by their ids: where there is room, the answers stand beside the cases.
     """
     from rich.text import Text
 
@@ -355,7 +363,10 @@ def diff_text(
             parts.append(Text("nothing to compare: the two runs share no case here"))
         moved = [case for case in one.moved if not outcome or case.outcome == outcome]
         if moved:
-            parts += ["", grid(_moved(moved[:limit], screen), screen)]
+            columns = _moved(moved[:limit], screen)
+            if texts is not None:
+                columns += _answers(one, moved[:limit], columns, screen, texts)
+            parts += ["", grid(columns, screen)]
         if len(moved) > limit:
             more = f"and {len(moved) - limit} more"
             parts.append(Text(f"{more}: {_differ(runs, len(moved), outcome)}" if runs else more))
@@ -376,6 +387,51 @@ def diff_text(
         command = f"evalkit why {named} {runs[0].id} {runs[1].id}"
         parts += ["", labelled("next", command, LABEL)]
     return screen.render(parts)
+
+
+def _answers(
+    compared: Compared,
+    moved: Sequence[CaseChange],
+    beside: Sequence[Column],
+    screen: Screen,
+    texts: Fetch,
+) -> list[Column]:
+    """What the candidate said, cut to the room that other columns leave; none where that is little.
+
+    Of several trials the first that fails, else the first.
+    """
+    room = screen.width - sum(one.width + GAP for one in beside)
+    if room < LEAST:
+        return []
+    stored = texts([one.case_id for one in moved])
+
+    def cell(case: CaseChange) -> str:
+        here = (compared.suite, compared.target)
+        trials = [one for one in stored.get(case.case_id, ()) if (one.suite, one.target) == here]
+        failing = [one for one in trials if case.outcome == "regressed" and _fails(one)]
+        first = next(iter(failing or trials), None)
+        if first is None:
+            return ""
+        text = str(first.error_class) if first.output is None else answer_of(first.output)
+        return _fitted(
+            words.seen(words.quoted(text)[:READ], lines=False), min(room, ANSWER), screen
+        )
+
+    return [Column(head="the candidate's answer", cells=[cell(one) for one in moved], drop=2)]
+
+
+def _fails(trial: Trial) -> bool:
+    return trial.output is None or any(
+        one.score is not None and one.score.passed is False for one in trial.scores
+    )
+
+
+def _fitted(text: str, room: int, screen: Screen) -> str:
+    """The text in at most so many columns of the screen."""
+    from rich.cells import cell_len, set_cell_size
+
+    end = screen.say("…")
+    return text if cell_len(text) <= room else set_cell_size(text, room - len(end)).rstrip() + end
 
 
 def _still(one: Compared) -> str:

@@ -123,10 +123,11 @@ def _answers(trial: Trial) -> tuple[str, ...] | None:
     """Every answer of a trial, several in a conversation; ``None`` when it failed."""
     if trial.output is None:
         return None
-    return tuple(_said(one.output) for one in trial.turns) or (_said(trial.output),)
+    return tuple(answer_of(one.output) for one in trial.turns) or (answer_of(trial.output),)
 
 
-def _said(output: Output) -> str:
+def answer_of(output: Output) -> str:
+    """An answer with its tool calls, as it is compared."""
     return words.answered(
         output.text, (f"{one.name}({one.arguments})" for one in output.tool_calls)
     )
@@ -179,7 +180,7 @@ def _trial_json(trial: Trial) -> dict[str, JSON]:
 
 
 def why_text(both: Sequence[Sides], baseline: Run, candidate: Run, screen: Screen) -> str:
-    """The case for a terminal; texts of models and files are cleaned."""
+    """The case for a terminal; of texts of models and files all is seen, and none steers."""
     from rich.text import Text
 
     case = (both[0].after or both[0].before)[0].case
@@ -256,7 +257,7 @@ def prompt_changes(
     seen.add(f"{old.version} {new.version}")
     return [
         field(f"line {one.new_line}", _pieces(one.pieces, screen), screen)
-        for one in diff_words(old.text, new.text)
+        for one in diff_words(*words.apart(old.text, new.text))
     ]
 
 
@@ -277,7 +278,8 @@ def _outputs(both: Sides, changes: Sequence[ScoreChange], screen: Screen) -> lis
             first or next(iter(both.before), None), second or next(iter(both.after), None), screen
         )
     old, new = (
-        None if one is None or one.output is None else _said(one.output) for one in (first, second)
+        None if one is None or one.output is None else answer_of(one.output)
+        for one in (first, second)
     )
     if old is None or new is None or old == new:
         return [
@@ -295,9 +297,15 @@ def _difference(label: str, old: str, new: str, screen: Screen) -> list[Renderab
     """Two texts word by word, or one after the other where a diff would say nothing."""
     from rich.text import Text
 
-    pieces = words_between(words.clean(old), words.clean(new))
+    written = words.apart(old, new)
+    pieces = words_between(*written)
+    if words.alike(old, new):
+        return [
+            field(label, Text("the same but for what cannot be seen"), screen),
+            field("", _pieces(pieces, screen), screen),
+        ]
     same = sum(len(one.text) for one in pieces if one.kind == "same")
-    if 2 * same < ALIKE * (len(old) + len(new)):
+    if 2 * same < ALIKE * sum(map(len, written)):
         return [
             field(label, Text("hardly a word is shared: both are shown"), screen),
             field("base", Text(shown(old)), screen),
@@ -317,7 +325,7 @@ def _turns(old: Trial | None, new: Trial | None, screen: Screen) -> list[Rendera
         turns = [one.turns[place] if place < len(one.turns) else None for one in both]
         asked = dict.fromkeys(one.user for one in turns if one is not None)
         parts += [field(f"user {number}", Text(shown(text)), screen) for text in asked]
-        said = [None if one is None else _said(one.output) for one in turns]
+        said = [None if one is None else answer_of(one.output) for one in turns]
         texts = [one for one in said if one is not None]
         if len(texts) == 2 and texts[0] != texts[1]:
             parts += _difference(f"answer {number}", texts[0], texts[1], screen)
@@ -417,12 +425,12 @@ def _trials(both: Sides, screen: Screen) -> RenderableType:
 
 
 def _pieces(pieces: Sequence[Piece], screen: Screen) -> Text:
-    """A word diff: colours where there are any, else signs."""
+    """A word diff of texts safe to show: colours where there are any, else signs."""
     from rich.text import Text
 
     found = Text()
     for one in pieces:
-        text = words.clean(one.text)
+        text = one.text
         if one.kind == "same":
             found.append(text)
         elif screen.colour:

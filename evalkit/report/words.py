@@ -56,6 +56,19 @@ _TERMINAL_SEQUENCES = re.compile(
     re.DOTALL,
 )
 _JOINERS = {"\u200c", "\u200d"}  # Persian, Hindi and emoji need them
+_SELECTORS = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_NEEDED = re.compile(
+    "(?<=[^\0-\x7f\u200c\u200d])[\u200c\u200d](?=[^\0-\x7f\u200c\u200d])"
+    f"|(?<=[^\0-\x7f{_SELECTORS}])[{_SELECTORS}](?![{_SELECTORS}])"
+    "|(?<=[0-9#*])\ufe0f(?=\u20e3)"
+)
+"""Joiners and selectors where writing has them: one of them, between letters or behind a sign."""
+_BLANK = re.compile(
+    f"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c\u200d\u3164\uffa0{_SELECTORS}]"
+)
+"""What shows nothing, though the standard counts it among letters and marks."""
+WRITTEN = 8
+"""Characters of one run that are written out, when none of them can be seen."""
 
 
 def plain(text: str) -> str:
@@ -69,11 +82,14 @@ def clean(text: str, *, lines: bool = True) -> str:
     Terminal sequences, control and bidirectional characters and invisible ones are left out, lone
     surrogates become U+FFFD. With ``lines=False`` any white space becomes one space.
     """
-    text = _TERMINAL_SEQUENCES.sub("", text)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = text.replace("\u2028", "\n").replace("\u2029", "\n").replace("\t", "    ")
+    text = _spaced(_TERMINAL_SEQUENCES.sub("", text))
     text = "".join(map(_shown, text)) if not text.isascii() or not text.isprintable() else text
     return text if lines else " ".join(text.split())
+
+
+def _spaced(text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\u2028", "\n").replace("\u2029", "\n").replace("\t", "    ")
 
 
 def _shown(character: str) -> str:
@@ -83,6 +99,67 @@ def _shown(character: str) -> str:
     if category == "Cs":
         return "\N{REPLACEMENT CHARACTER}"
     return "" if category in {"Cc", "Cf"} else character
+
+
+def seen(text: str, *, lines: bool = True, whole: bool = False) -> str:
+    r"""Text of others as ``clean`` makes it safe, with what that leaves out written in its place.
+
+    ``red\u{202e}``, as the raw view of the page has it; of a long run the first are written, and
+    how many follow. ``whole`` writes out blanks and accents of their own too: what may tell two
+    texts apart that look alike.
+    """
+    text = text if whole else _spaced(text)
+    if whole or not text.replace("\n", "").isprintable() or _BLANK.search(text):
+        text = _written(text, whole=whole)
+    return text if lines else " ".join(text.split())
+
+
+def _written(text: str, *, whole: bool) -> str:
+    needed = {one.start() for one in _NEEDED.finditer(text)}
+    inside = range(len(text) - len(text.lstrip()), len(text.rstrip()))
+    found: list[str] = []
+    run = 0
+    for place, one in enumerate(text):
+        written = _BLANK.match(one) or (one != "\n" and _shown(one) != one)
+        if whole:
+            written = written or place not in inside or _odd(text[place : place + 2])
+        elif place in needed:
+            written = False
+        if not written:
+            found += [_more(run), one]
+            run = 0
+            continue
+        run += 1
+        if run <= WRITTEN:
+            found.append(f"\\u{{{ord(one):x}}}")
+    return "".join([*found, _more(run)])
+
+
+def _more(run: int) -> str:
+    return f"[{count(run - WRITTEN)} more that cannot be seen]" if run > WRITTEN else ""
+
+
+def _odd(pair: str) -> bool:
+    """Whether another character than the first, or none, looks the same before the second."""
+    one = pair[0]
+    if one.isspace():
+        return one not in " \n" or pair == " \n"
+    return unicodedata.combining(one) > 0 or unicodedata.normalize("NFC", one) != one
+
+
+def alike(one: str, two: str) -> bool:
+    """Whether two texts differ in nothing that a reader sees."""
+    return _bare(one) == _bare(two)
+
+
+def _bare(text: str) -> str:
+    return unicodedata.normalize("NFC", _BLANK.sub("", clean(text, lines=False)))
+
+
+def apart(old: str, new: str) -> tuple[str, str]:
+    """Two texts as ``seen``, with all that tells them apart where they look alike."""
+    whole = alike(old, new)
+    return seen(old, whole=whole), seen(new, whole=whole)
 
 
 def quoted(text: str) -> str:

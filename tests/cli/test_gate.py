@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -201,6 +202,7 @@ def test_diff_names_the_cases_worst_first(repository, capsys):
     shown = capsys.readouterr().out
     assert "refund-004" in shown
     assert "-2 regressed" in shown
+    assert re.search(r"-  refund-004 .* {2}It gives a month", shown)
     assert run_command(["diff", "--json", "latest", "latest~1"]) == ExitCode.PASS
     (compared,) = json.loads(capsys.readouterr().out)
     assert (compared["regressed"], compared["improved"]) == (0, 2)

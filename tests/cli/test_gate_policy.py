@@ -195,7 +195,9 @@ def test_a_baseline_is_compared(repository, capsys):
     repository.run(CAND, repository.change, worse=[4, 5])
     capsys.readouterr()
     assert run_command(["baseline", "diff", "main"]) == ExitCode.PASS
-    assert "-2 regressed" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "-2 regressed" in shown
+    assert "the candidate's answer" in shown
     assert run_command(["baseline", "diff", "main", "other", "--json"]) == ExitCode.PASS
     assert json.loads(capsys.readouterr().out)[0]["same"] == 90
     assert run_command(["baseline", "diff", "none"]) == ExitCode.USAGE

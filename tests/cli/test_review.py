@@ -254,7 +254,7 @@ def test_hostile_answers_neither_steer_the_terminal_nor_hide(tmp_path, monkeypat
     with Person(tmp_path, "latest", NO_COLOR="1") as person:
         page = ready(person)
         assert "\x1b" not in page
-        assert "owned" not in page
+        assert "\\u{1b}]0;owned\\u{7} yes \\u{202e}gnp.exe" in " ".join(page.split())
         assert "\u202e" not in page
         assert "more characters: m" in " ".join(page.split())
         assert len(page) < 20_000

@@ -161,6 +161,20 @@ def test_overrefusal_is_of_twins_and_refusing_an_attack_is_no_success(wanted):
     assert [one.what for one in attacks.cases] == ["refused"] * 3
 
 
+def test_data_without_twins_say_so_and_what_makes_them():
+    of_twins = rate("max", 0.5, "overrefusal.rate")
+    none = bench([HELD] * 30, [HELD] * 20, sort=["attack"] * 50)
+    result = only(judged(None, none, of_twins))
+    assert result.status is Status.ERROR
+    assert result.reason == (
+        "the data have no harmless twins:"
+        " evalkit attack expand --twins makes them from those of the suite"
+    )
+    some = bench([HELD] * 30, [HELD] * 20)
+    result = only(judged(None, some, replace(of_twins, cases=("attack-1",))))
+    assert result.reason == "no case here is a harmless twin"
+
+
 def test_what_is_new_fixed_and_known_is_named():
     before = bench([HIT, HIT, HELD, HELD, UNSURE], run="old")
     after = bench([HIT, HELD, HIT, UNSURE, HIT], run="new")

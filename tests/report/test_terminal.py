@@ -23,6 +23,7 @@ from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
 from evalkit.errors import ErrorClass
+from evalkit.gate.result import AttackRate, Attacks
 from evalkit.model import (
     Run,
     RunStatus,
@@ -78,6 +79,16 @@ def test_two_targets_side_by_side(view: RunView, width: int, snapshot: SnapshotA
 @pytest.mark.parametrize("width", [80, 110])
 def test_one_target(single: RunView, width: int, snapshot: SnapshotAssertion) -> None:
     assert terminal(single, width=width, unicode=True) == snapshot
+
+
+def test_the_rates_of_an_attacked_suite_say_that_they_are_of_what_passed(single: RunView) -> None:
+    rate = AttackRate(hits=0, n=20, rate=0.0, upper=0.14)
+    attacks = Attacks(suite=single.suites[0].name, target="small", compared=False, attacks=rate)
+    text = terminal(dataclasses.replace(single, attacks=(attacks,)))
+    assert re.search(r"^exact_match\.rate \(passed\) +\d", text, re.MULTILINE)
+    assert re.search(r"^error\.rate +\d", text, re.MULTILINE)
+    assert text.count("(passed)") == terminal(single).count("exact_match.rate") == 1
+    assert "(passed)" not in terminal(single)
 
 
 def values(text: str) -> list[str]:
@@ -243,9 +254,26 @@ def test_hostile_outputs_do_nothing(tmp_path: Path) -> None:
     )
     view = view_of(tmp_path, example_run(), [trial])
     stored = Store(tmp_path / "s.duckdb").trial(RUN, base.case.id)
-    for text in (terminal(view, unicode=True), case_text(stored, Screen(unicode=True))):
+    shown = case_text(stored, Screen(unicode=True))
+    assert "\\u{1b}]0;owned\\u{7}\\u{1b}[2J[red]markup" in shown
+    assert "\\u{202e}gnp.exe" in shown
+    for text in (terminal(view, unicode=True), shown):
         assert "\x1b" not in text
         assert "\x07" not in text
         assert "\u202e" not in text
         assert "[red]markup[/red] :smile:" in text
-        assert "owned" not in text
+
+
+def test_what_nobody_sees_floods_nothing() -> None:
+    base = rich_trial()
+    assert base.output is not None
+
+    def output(text: str) -> str:
+        output = dataclasses.replace(base.output, text=text)
+        trial = dataclasses.replace(base, output=output, scores=())
+        said = case_text([trial], Screen(width=100_000)).partition("output    ")[2]
+        return said.partition("tool call")[0]
+
+    assert output("red" + "\u200b" * 15_000).endswith("[14,992 more that cannot be seen]\n")
+    assert len(output("a\u200b" * 15_000)) < 5_000
+    assert output("a\0" * 1_000).splitlines()[-1].strip() == "[2,000 more characters: --json]"

@@ -7,6 +7,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
+from example_runs import example_case, example_trial, scored
+from rich.cells import cell_len
 
 from evalkit.gate.result import Difference, Fairness, GroupRate, Place
 from evalkit.report import gate_words
@@ -208,6 +210,62 @@ def test_targets_in_which_nothing_moved_have_one_line_in_a_difference(failed):
     alone = diff_text((still,), Screen(width=100))
     assert "nothing moved" not in alone
     assert "=500 same" in alone
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+def test_where_there_is_room_a_difference_shows_what_the_candidate_said(failed, unicode):
+    (compared,) = failed.compared
+    asked = []
+
+    def answer(case_id, text, index, value):
+        base = example_trial("new", example_case(1), compared.target, quality=value)
+        return replace(
+            base,
+            case=replace(base.case, id=case_id),
+            suite=compared.suite,
+            index=index,
+            output=replace(base.output, text=text),
+            scores=(scored("exact_match", value, passed=value > 0),),
+        )
+
+    def texts(case_ids):
+        asked.append(list(case_ids))
+        first, second, third, *_ = case_ids
+        return {
+            first: (answer(first, "right", 0, 1.0), answer(first, "wrong\u202e\n" * 90, 1, 0.0)),
+            second: (replace(answer(second, "", 0, 0.0), suite="another"),),
+            third: (answer(third, "", 0, 0.0),),
+        }
+
+    def shown(width):
+        screen = Screen(width=width, unicode=unicode)
+        text = diff_text((compared,), screen, limit=4, texts=texts)
+        assert max(map(cell_len, text.splitlines())) <= width
+        return text.splitlines()
+
+    end = "…" if unicode else "..."
+    for width in (80, 140):
+        lines = shown(width)
+        (head,) = [place for place, one in enumerate(lines) if "the candidate's answer" in one]
+        at = lines[head].index("the candidate's answer")
+        first, second, third, fourth = (one[at:] for one in lines[head + 1 : head + 5])
+        assert first.startswith("wrong\\u{202e} wrong\\u{202e}")
+        assert first.endswith(end)
+        assert (second, third, fourth) == ("", '""', "")
+    assert asked == [[one.case_id for one in compared.moved[:4]]] * 2
+    assert not [one for one in shown(50) if "the candidate's answer" in one]
+    assert len(asked) == 2
+
+
+def test_an_answer_beside_its_case_is_cut_to_columns_of_the_screen(failed):
+    (compared,) = failed.compared
+    base = example_trial("new", example_case(1), compared.target, quality=0.0)
+    wide = replace(base, suite=compared.suite, output=replace(base.output, text="三十天内" * 90))
+    text = diff_text(
+        (compared,), Screen(width=80, unicode=True), limit=3, texts=lambda ids: {ids[0]: (wide,)}
+    )
+    assert "三十天内三十天内…" in text
+    assert max(map(cell_len, text.splitlines())) <= 80
 
 
 def test_fairness_is_in_the_junit_file_gates_on_gaps_and_axes_alike(failed):

@@ -115,6 +115,42 @@ def test_all_trials_are_listed_and_json_has_everything():
     assert target["scores"][0]["before"] != target["scores"][0]["after"]
 
 
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        ("red\u202e", "red{+\\u{202e}+}"),
+        ("red\0", "red{+\\u{0}+}"),
+        ("red\x1b[0m", "red{+\\u{1b}[0m+}"),
+        ("re\u200bd", "[-red-]{+re\\u{200b}d+}"),
+        ("red\u200d", "red{+\\u{200d}+}"),
+        ("red\n", "red{+\\u{a}+}"),
+    ],
+)
+def test_what_nobody_sees_is_told_where_the_texts_look_alike(after, told):
+    text = shown([trial(OLD, 1.0, "red")], [trial(NEW, 0.0, after)])
+    assert f"output    the same but for what cannot be seen\n          {told}\n" in text
+
+
+def test_what_nobody_sees_is_written_out_among_other_changes():
+    text = shown(
+        [trial(OLD, 1.0, "It is fourteen days after the purchase.")],
+        [trial(NEW, 0.0, "It is\u2060 thirty days after the purchase.")],
+    )
+    assert "It is[- fourteen-]{+\\u{2060} thirty+} days" in text
+    assert "the same but" not in text
+    text = shown([trial(OLD, 1.0, "Fourteen")], [trial(NEW, 0.0, "Ask\u202e the desk, please")])
+    assert "cand      Ask\\u{202e} the desk, please" in text
+
+
+def test_a_prompt_shows_what_nobody_sees():
+    old, new = runs()
+    hidden = replace(old.prompts[0], version="1" * 12, text=f"{old.prompts[0].text}\u200b")
+    target = replace(new.targets[0], prompt_version=hidden.version)
+    new = replace(new, prompts=(hidden,), targets=(target, new.targets[1]))
+    both = sides([trial(OLD, 1.0)], [trial(NEW, 0.0)])
+    assert "{+\\u{200b}+}" in why_text(both, old, new, Screen())
+
+
 def test_a_hostile_answer_steers_nothing():
     bad = "\x1b]0;title\x07\x1b[31mred\u202e [bold]x[/bold] {{7*7}}"
     text = shown([trial(OLD, 0.9, "fine")], [trial(NEW, 0.2, bad)], unicode=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -93,6 +94,69 @@ def test_money_without_a_price_is_unknown_and_never_free() -> None:
 )
 def test_hostile_text_is_made_harmless(hostile: str, harmless: str) -> None:
     assert words.clean(hostile) == harmless
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", "\\u{1b}[31mred\\u{1b}[0m"),
+        ("safe\u202etxt.exe", "safe\\u{202e}txt.exe"),
+        ("hid\u200bden \U000e0041", "hid\\u{200b}den \\u{e0041}"),
+        ("nul\0 half \ud83d", "nul\\u{0} half \\u{d83d}"),
+        ("one\r\ntwo\tthree", "one\ntwo    three"),
+        ("\u200b" * 8, "\\u{200b}" * 8),
+        ("a" + "\u200b" * 9_008 + "b", "a" + "\\u{200b}" * 8 + "[9,000 more that cannot be seen]b"),
+        ("می\u200cخواهم क्\u200dष", "می\u200cخواهم क्\u200dष"),
+        (
+            "\u2764\ufe0f\u200d\U0001f525 1\ufe0f\u20e3",
+            "\u2764\ufe0f\u200d\U0001f525 1\ufe0f\u20e3",
+        ),
+        ("no\u200d joiner\ufe0f", "no\\u{200d} joiner\\u{fe0f}"),
+        ("\u2764\ufe0f\U000e0101\U000e0102", "\u2764\\u{fe0f}\\u{e0101}\\u{e0102}"),
+        ("é\u200d\u200cé", "é\\u{200d}\\u{200c}é"),
+    ],
+)
+def test_what_cannot_be_seen_is_written_in_its_place(text: str, shown: str) -> None:
+    assert words.seen(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "written"),
+    [
+        ("a b", "a\u00a0b", ("a b", "a\\u{a0}b")),
+        ("café", "cafe\u0301", ("café", "cafe\\u{301}")),
+        ("Å", "\u212b", ("Å", "\\u{212b}")),
+        ("one\ntwo", " one\r\ntwo\n", ("one\ntwo", "\\u{20}one\\u{d}\ntwo\\u{a}")),
+        ("a \nb", "a\nb", ("a\\u{20}\nb", "a\nb")),
+        ("a\tb", "a    b", ("a\\u{9}b", "a    b")),
+        ("می\u200cخ", "میخ", ("می\\u{200c}خ", "میخ")),
+    ],
+)
+def test_two_texts_that_look_alike_are_told_apart(
+    one: str, two: str, written: tuple[str, str]
+) -> None:
+    assert words.alike(one, two)
+    assert words.apart(one, two) == written
+
+
+def test_two_texts_that_differ_keep_their_blanks() -> None:
+    assert not words.alike("red", "rod")
+    assert words.apart("a\tcafe\u0301\n", "b\0") == ("a    cafe\u0301\n", "b\\u{0}")
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=())), st.booleans())
+@example("\u202a\u200d\u202a", False)
+def test_nothing_written_out_steers_or_hides(text: str, whole: bool) -> None:
+    kept = words.seen(text, whole=whole)
+    assert words.clean(kept) == kept
+    assert words.seen(text, lines=False) == " ".join(words.seen(text).split())
+    kept.encode("utf-8")
+    if len(text) <= words.WRITTEN:
+        read = re.sub(r"\\u\{([0-9a-f]+)\}", lambda one: chr(int(one[1], 16)), kept)
+        spaced = text.replace("\r\n", "\n").replace("\t", "    ")
+        assert (
+            read == (text if whole else re.sub("[\r\u2028\u2029]", "\n", spaced)) or "\\u" in text
+        )
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=())))

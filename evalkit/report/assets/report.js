@@ -444,15 +444,15 @@
   function answers(old, now, head = "") {
     const output = head ? `${head}output` : "Output";
     if (!old || !now) return section(`${output}${index.baseline ? (now ? " (candidate)" : " (baseline)") : ""}`, box(full(now ?? old)));
-    const one = full(old), two = full(now);
-    let because = "";
+    let one = full(old), two = full(now), because = "";
     if (how === "diff") {
-      const was = clean(one), is = clean(two), pieces = diff(was, is);
-      if (was === is) return section(`${output}, the same ${one === two ? "on both sides" : "but for what cannot be seen"}`, box(one));
+      if (one === two) return section(`${output}, the same on both sides`, box(one));
+      if (clean(one) === clean(two)) [one, two, because] = [raw(one), raw(two), ", the same but for what cannot be seen"];
+      const was = clean(one), is = clean(two), pieces = because ? null : diff(was, is);
       const shared = (pieces ?? []).reduce((sum, [kind, piece]) => sum + (kind === "same" ? 2 * piece.length : 0), 0);
       if (pieces && shared >= SHARED * (was.length + is.length))
         return section(`${output}, word by word`, boxed(...pieces.map(([kind, piece]) => (kind === "same" ? piece : make(kind, {}, piece)))));
-      because = pieces ? " (rewritten: under 35 % shared, so shown side by side)" : " (too long to compare word by word)";
+      because ||= pieces ? " (rewritten: under 35 % shared, so shown side by side)" : " (too long to compare word by word)";
     }
     /** @param {string} label @param {string} text */
     const side = (label, text) => make("div", {}, make("h3", {}, label), box(text));

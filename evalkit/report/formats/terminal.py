@@ -52,9 +52,8 @@ def terminal(
         parts += ["", labelled("", said, 0)]
     for suite in view.suites:
         if suite.name not in brief and suite.name not in idle:
-            # of attacks those that succeeded are listed below: to refuse one is not bad
-            plain = replace(suite, worst=()) if suite.name in attacked else suite
-            parts += ["", *_suite(plain, screen, whole)]
+            its = _attacked(suite) if suite.name in attacked else suite
+            parts += ["", *_suite(its, screen, whole)]
     if view.attacks:
         from evalkit.report.attacks import attack_parts
 
@@ -81,6 +80,21 @@ def terminal(
         for place, command in enumerate(view.next)
     ]
     return screen.render(parts)
+
+
+def _attacked(suite: SuiteView) -> SuiteView:
+    """A suite of attacks, whose rates of what passed say so: they are no shares of hits.
+
+    Its worst cases are left out: those that succeeded are listed, and to refuse one is not bad.
+    """
+    passing = {one.metric for one in suite.rows if one.unit == "%" and one.direction == "higher"}
+    told = {one: f"{one} (passed)" for one in passing}
+    return replace(
+        suite,
+        worst=(),
+        rows=tuple(replace(one, metric=told.get(one.metric, one.metric)) for one in suite.rows),
+        slices=tuple(replace(one, metric=told.get(one.metric, one.metric)) for one in suite.slices),
+    )
 
 
 def headline(view: RunView) -> tuple[str, str, str, str]:
@@ -437,5 +451,5 @@ def _worst_line(worst: WorstView, screen: Screen, *, several: bool) -> str:
         said.append(screen.say(f"{worst.scorer} {words.quantity(worst.value, worst.unit)}"))
         why = worst.reason or worst.output
         if why is not None:
-            said.append(f'"{words.cut(words.clean(why, lines=False), 80)}"')
+            said.append(f'"{words.cut(words.seen(why, lines=False), 80)}"')
     return "  ".join(said)

@@ -279,13 +279,14 @@ CHANGED = {
     "lines": ("one\ntwo\nthree", "one\n\ntwo three\n"),
     "chinese": ("三十天内可以退货", "六十天内可以退货吗"),
 }
+ALIKE = {"unseen": ("so\u200b it is", "so it is\u202e"), "equal": ("so\u200b", "so\u200b")}
 
 
 @pytest.fixture(scope="module")
 def changed(chromium, tmp_path_factory):
     """Answers in other words, an empty question and answer, a tool call that changed."""
     trials = {BEFORE: [], AFTER: []}
-    for name, answers in {**CHANGED, "silent": ("", "so"), "tool": ("so", "so")}.items():
+    for name, answers in {**CHANGED, "silent": ("", "so"), "tool": ("so", "so"), **ALIKE}.items():
         case = Case.of({"question": "" if name == "silent" else name}, expected="x", name=name)
         for run, text in zip((BEFORE, AFTER), answers, strict=True):
             one = trial_of(run, case, text, passed=run == BEFORE)
@@ -334,6 +335,17 @@ def test_an_empty_question_and_answer_are_quoted(changed):
     found = panel(changed, "silent")
     assert found["Input: question"][0] == '""'
     assert next(texts for head, texts in found.items() if "Output" in head)[0] == '""'
+
+
+def test_what_cannot_be_seen_is_written_out_where_nothing_else_differs(changed):
+    found = panel(changed, "unseen")
+    head = "Output, baseline | candidate, the same but for what cannot be seen"
+    assert head in found
+    both = changed.tab.eval_on_selector_all(
+        "#panel .two .box", "all => all.map((a) => a.textContent)"
+    )
+    assert both == ["so\\u{200b} it is", "so it is\\u{202e}"]
+    assert "Output, the same on both sides" in panel(changed, "equal")
 
 
 def test_a_tool_call_that_changed_is_an_output_that_changed(changed):
