@@ -1,9 +1,11 @@
-"""Secrets are taken out of every text, however they are written in it."""
+"""Secrets are taken out of every text in the forms in which they are realistically written."""
 
 from __future__ import annotations
 
 import base64
+import itertools
 import json
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -82,6 +84,108 @@ def test_hexadecimal_and_the_escapes_of_other_languages() -> None:
         "a/b\\u0026c\\u003cd\\u003ee\\\\f",
     ):
         assert redactor.text(f"said '{form}'") == f"said '{REDACTED}'"
+
+
+TOKEN = "sk-proj-A1b2C3d4E5f6G7h8"
+QUOTED = "pa\"ss\\wo'rd<&>12"
+
+escapes = {
+    "JSON": lambda char: f"\\u{ord(char):04x}",
+    "JSON in capitals": lambda char: f"\\u{ord(char):04X}",
+    "JSON in JSON": lambda char: f"\\\\u{ord(char):04x}",
+    "decimal": lambda char: f"&#{ord(char)};",
+    "padded": lambda char: f"&#{ord(char):07};",
+    "hexadecimal": lambda char: f"&#x{ord(char):x};",
+    "hexadecimal in capitals": lambda char: f"&#X{ord(char):X};",
+}
+
+
+@pytest.mark.parametrize("escape", escapes.values(), ids=escapes)
+@pytest.mark.parametrize("secret", [TOKEN, QUOTED, KEY, "abc-def"])
+def test_escapes_of_all_or_some_characters(secret: str, escape: Callable[[str], str]) -> None:
+    redactor = Redactor([secret])
+    whole = "".join(map(escape, secret))
+    some = [*secret]
+    for place in range(0, len(some), 3):
+        # no writer leaves a backslash as it is before an escape
+        if "\\" not in secret[max(0, place - 1) : place + 1]:
+            some[place] = escape(some[place])
+    last = secret[:-1] + escape(secret[-1])
+    for form in (whole, "".join(some), last, escape(secret[0]) + secret[1:]):
+        assert redactor.text(f"said {form}, {form}.") == f"said {REDACTED}, {REDACTED}."
+    other = "".join(map(escape, secret[:-1] + "#"))
+    assert redactor.text(f"said {other}.") == f"said {other}."
+
+
+def test_entities_with_names() -> None:
+    redactor = Redactor([QUOTED])
+    for mark in ("&quot;", "&#34;"):
+        for quote_ in ("'", "&apos;", "&#39;", "&#x27;"):
+            form = f"pa{mark}ss\\wo{quote_}rd&lt;&amp;&gt;12"
+            assert redactor.text(f"<td>{form}</td>") == f"<td>{REDACTED}</td>"
+
+
+def test_json_in_json() -> None:
+    for secret in (QUOTED, '"quoted"', "a\\b\\c\\d"):
+        redactor = Redactor([secret])
+        twice = json.dumps(json.dumps({"key": secret}))
+        assert json.loads(redactor.text(twice)) == json.dumps({"key": REDACTED})
+
+
+@pytest.mark.parametrize(
+    "line_break", ["\n", "\r\n", " \n", "\n    ", " \r\n\t", "\n\n", "\\n", "\\\\n"]
+)
+def test_a_value_that_goes_over_lines(line_break: str) -> None:
+    redactor = Redactor([TOKEN])
+    coded = base64.b64encode(f"user:{TOKEN}".encode()).decode()
+    for at in range(1, len(TOKEN)):
+        text = f"key: {TOKEN[:at]}{line_break}{TOKEN[at:]} is wrong"
+        assert redactor.text(text) == f"key: {REDACTED} is wrong"
+        assert REDACTED in redactor.text(f"{coded[:at]}{line_break}{coded[at:]}")
+    text = f"a{line_break}{line_break.join(TOKEN)}{line_break}b"
+    assert redactor.text(text) == f"a{line_break}{REDACTED}{line_break}b"
+    both = line_break.join(f"&#{ord(one)};" for one in TOKEN)
+    assert redactor.text(f"a {both} b") == f"a {REDACTED} b"
+
+
+def test_a_value_with_blanks_is_wrapped_at_them() -> None:
+    redactor = Redactor(["correct horse battery"])
+    for text in ("correct\nhorse battery", "correct horse\n  battery", "cor\nrect horse battery"):
+        assert redactor.text(f"it is {text}.") == f"it is {REDACTED}."
+
+
+def test_a_value_of_several_lines_may_be_indented() -> None:
+    secret = "-----BEGIN KEY-----\nMIIabcdef\nghijklmnop\n-----END KEY-----"
+    redactor = Redactor([secret])
+    for form in (secret, secret.replace("\n", "\n  "), secret.replace("\n", "\r\n")):
+        assert redactor.text(f"key: {form}.") == f"key: {REDACTED}."
+
+
+def test_what_only_looks_like_a_broken_value_stays() -> None:
+    redactor = Redactor(["password", "abcd", "therapists", "in\n\n\nit", "postgres://u:pw@db"])
+    for text in (
+        "the\nrapists",
+        "a pass\nword is",
+        "ab\ncd",
+        "in it, init\n",
+        "we use postgres\n",
+        "&#97;bcd",
+        "\\u0061bcd",
+        "no value here:\n&amp; \\u00e9 \\n &#9999999; &#xffffff; \ud800\n",
+    ):
+        assert redactor.text(text) is text
+
+
+@given(text=st.text(st.sampled_from("a\\nru0061&#x;9 \n\r\tlt"), max_size=60))
+def test_a_plain_text_knows_where_each_part_was(text: str) -> None:
+    redactor = Redactor(["aaaaaaaa", "a a a a a a a", "\\a\\a\\a\\a"])
+    spans = redactor.spans(text)
+    assert spans == sorted(spans)
+    assert all(0 <= start < end <= len(text) for start, end in spans)
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans))
+    around_it = f"{text} {TOKEN[:9]}&#{ord(TOKEN[9])};{TOKEN[10:]} {text}"
+    clean = Redactor([TOKEN]).text(around_it)
+    assert clean == f"{text} {REDACTED} {text}"
 
 
 def test_spans_are_where_the_values_stand() -> None:

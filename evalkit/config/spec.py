@@ -20,8 +20,9 @@ from evalkit.pii import PiiKind
 class Limits:
     """How hard a target may be driven; times in seconds, ``None`` is no limit.
 
-    ``deadline_s`` bounds a trial over all its attempts, ``patience_s`` an outage of a target that
-    has answered. ``concurrency`` is the most; ``adaptive`` finds out what is good below it.
+    ``deadline_s`` bounds a trial over all its attempts, ``patience_s`` an outage, and up to half a
+    minute of it the start of a target that is slow at first. ``concurrency`` is the most;
+    ``adaptive`` finds out what is good below it.
     """
 
     concurrency: int = 16

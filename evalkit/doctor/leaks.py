@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evalkit.store import Store
 
 _CHUNK = 8_000_000
+_LINES_AT_ONCE = 1_000_000
 _OVERLAP = 8_192
 _LINES = frozenset({".csv", ".html", ".json", ".jsonl", ".log", ".md", ".txt", ".xml", ".yaml"})
 
@@ -39,15 +40,13 @@ class Search:
         """Look through one text, and through the texts inside it when it is JSON."""
         for name, redactor in self.values.items():
             if any(redactor.spans(one) for one in _inside(text)):
-                self.found[name, place] = self.found.get((name, place), 0) + 1
+                self._count(name, place)
 
     def file(self, path: Path, place: str) -> None:
         """Look through one file, by lines where it has any and as bytes."""
         self.files += 1
         if path.suffix in _LINES:
-            with path.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    self.text(line.rstrip("\n"), place)
+            self._lines(path, place)
             return
         forms = {
             name: [one.encode("utf-8", "surrogatepass") for one in redactor.forms()]
@@ -57,10 +56,30 @@ class Search:
             rest = b""
             while chunk := content.read(_CHUNK):
                 part = rest + chunk
-                for name, looked_for in forms.items():
-                    if any(one in part for one in looked_for):
-                        self.found[name, place] = self.found.get((name, place), 0) + 1
+                text = part.decode("latin-1")
+                for name, redactor in self.values.items():
+                    if any(one in part for one in forms[name]) or redactor.spans(text):
+                        self._count(name, place)
                 rest = part[-_OVERLAP:]
+
+    def _lines(self, path: Path, place: str) -> None:
+        """Look through a file line by line, and for values that go over several lines."""
+        with path.open(encoding="utf-8", errors="replace") as content:
+            before = ""
+            while lines := content.readlines(_LINES_AT_ONCE):
+                for line in lines:
+                    self.text(line.rstrip("\n"), place)
+                text = before + "".join(lines)
+                for name, redactor in self.values.items():
+                    if any(
+                        end > len(before) and "\n" in text[start:end]
+                        for start, end in redactor.spans(text)
+                    ):
+                        self._count(name, place)
+                before = text[-_OVERLAP:]
+
+    def _count(self, name: str, place: str) -> None:
+        self.found[name, place] = self.found.get((name, place), 0) + 1
 
 
 def _inside(text: str) -> Iterator[str]:

@@ -22,12 +22,13 @@ class Breaker:
     """Tells whether a target may be asked; all times are seconds of one monotonic clock.
 
     ``threshold`` failures in a row open it. Open for longer than ``patience_s`` it has given up,
-    with the failure of the probe after that. ``probes`` counts those that failed.
+    with the failure of the probe after that, of ``least_probes`` or more. ``probes`` counts those
+    that failed.
     """
 
     __slots__ = (
         "_failures",
-        "_patience_s",
+        "_least_probes",
         "_probing",
         "_rest_s",
         "_threshold",
@@ -35,12 +36,14 @@ class Breaker:
         "gave_up",
         "open",
         "opened_at",
+        "patience_s",
         "probes",
     )
 
-    def __init__(self, threshold: int, *, patience_s: float):
+    def __init__(self, threshold: int, *, patience_s: float, least_probes: int = LEAST_PROBES):
         self._threshold = threshold
-        self._patience_s = patience_s
+        self._least_probes = least_probes
+        self.patience_s = patience_s
         self._failures = 0
         self.opened_at = 0.0
         self._rest_s = FIRST_REST_S
@@ -72,17 +75,17 @@ class Breaker:
             self.probes = 0
             self.opened_at = now
             self._rest_s = FIRST_REST_S
-            self.due = now + min(self._rest_s, self._patience_s)
+            self.due = now + min(self._rest_s, self.patience_s)
 
     def _probe_failed(self, now: float) -> None:
         self._probing = False
         self.probes += 1
-        if now >= self.opened_at + self._patience_s and self.probes >= LEAST_PROBES:
+        if now >= self.opened_at + self.patience_s and self.probes >= self._least_probes:
             self.gave_up = True
             return
         self._rest_s = min(2 * self._rest_s, LONGEST_REST_S)
         # the last probe comes when the patience ends
-        self.due = max(now, min(now + self._rest_s, self.opened_at + self._patience_s))
+        self.due = max(now, min(now + self._rest_s, self.opened_at + self.patience_s))
 
     def begin(self, now: float) -> bool:
         """Whether an attempt may begin now; in an outage the one that may is the probe."""

@@ -1,7 +1,8 @@
 """Whether a target is worth asking further: one that never answers is given up early.
 
 One that has answered and stops is in an outage: a breaker tries it now and then, and gives it up
-only at the end of its patience.
+only at the end of its patience. One that lets its first calls run out of time may be slow at first:
+a breaker with less patience tries it a call at a time.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ FIRST_UNREACHABLE = 5
 """Trials that fail as unreachable, retries included, before a target that never answered ends."""
 FIRST_FAILURES = 25
 """The same for failures of any kind but refusals."""
+FIRST_TIMEOUTS = 3
+"""Attempts that run out of time in a row, after which one that never answered is only tried."""
+FIRST_PROBES = 2
+"""Probes of it, at the least: with the calls before them they are three in a row."""
+FIRST_PATIENCE_S = 30.0
+"""How long it may take to answer at all, when it has more patience than that."""
 OUTAGE = 10
 """Attempts in a row, at the least, whose failure is an outage of a target that has answered."""
 
@@ -43,9 +50,14 @@ class Health:
         self.given_up = False
         self.error_class = ErrorClass.CONNECTION
         self.reason = ""
-        self.breaker = Breaker(max(OUTAGE, concurrency), patience_s=patience_s)
+        self.ever_answered = False
+        self.breaker = Breaker(
+            FIRST_TIMEOUTS,
+            patience_s=min(patience_s, FIRST_PATIENCE_S),
+            least_probes=FIRST_PROBES,
+        )
+        self._then = Breaker(max(OUTAGE, concurrency), patience_s=patience_s)
         self._last: TargetError | None = None
-        self._ever = False
         self._unreachable = 0
         self._failures = 0
         # calls that were in flight together fail together
@@ -58,21 +70,33 @@ class Health:
 
     def answered(self) -> bool:
         """One attempt was answered; true when that ends an outage."""
-        self._ever = True
         self._unreachable = self._failures = 0
-        return self.breaker.answered()
+        ended = self.breaker.answered()
+        if not self.ever_answered:
+            self.ever_answered = True
+            self.breaker = self._then
+        return ended
 
     def attempt_failed(self, error: TargetError, sent: float, now: float) -> bool:
         """One attempt that was sent then failed; true when that ends an outage all the same."""
-        if error.error_class not in PASSING or not error.retryable:
+        kind, breaker = error.error_class, self.breaker
+        if kind not in PASSING or not error.retryable:
             # whoever turns a call away is there
-            return self.breaker.answered()
+            return breaker.answered()
         self._last = error
-        if self._ever:
-            self.breaker.failed(sent, now)
-            if self.breaker.gave_up:
-                lasted = f"for {now - self.breaker.opened_at:.0f} s"
-                self._give_up(error, f"no answer {lasted}, tried {self.breaker.probes} times")
+        if not self.ever_answered:
+            if kind is ErrorClass.SERVER:
+                return breaker.answered()
+            if kind is ErrorClass.CONNECTION and not breaker.open:
+                # there is nothing to wait for: its trials decide
+                return False
+        breaker.failed(sent, now)
+        if breaker.gave_up:
+            lasted, tried = f"{now - breaker.opened_at:.0f} s", breaker.probes
+            why = f"no answer for {lasted}, tried {tried} times"
+            if not self.ever_answered:
+                why = f"the first calls were not answered, nor {tried} tries in {lasted} after them"
+            self._give_up(error, why)
         return False
 
     def failed(self, error: TargetError) -> None:
@@ -81,19 +105,23 @@ class Health:
             return
         self._failures += 1
         self._unreachable = self._unreachable + 1 if error.error_class in UNREACHABLE else 0
-        if not self._ever:
+        if not self.ever_answered:
             ended = self._unreachable >= FIRST_UNREACHABLE or self._failures >= FIRST_FAILURES
         else:
             lasting = error.error_class not in PASSING or not error.retryable
             ended = lasting and self._unreachable >= self._most_in_a_row
         if ended:
             count = self._unreachable or self._failures
-            when = "in a row failed" if self._ever else "failed and none was answered"
+            when = "in a row failed" if self.ever_answered else "failed and none was answered"
             self._give_up(error, f"{count} trials {when}")
 
     def rests(self, now: float) -> bool:
-        """Whether a call that comes now is not made; in an outage the one that is due is."""
-        return self.given_up or (self.breaker.open and not self.breaker.is_due(now))
+        """Whether a call that comes now is not made; in an outage the one that is due is.
+
+        One that may be slow at first is waited for.
+        """
+        away = self.ever_answered and self.breaker.open and not self.breaker.is_due(now)
+        return self.given_up or away
 
     def error(self) -> TargetError:
         """What happens to a call that is not made."""

@@ -163,13 +163,14 @@ class Lane:
     account: Account | None = None
     cache: LaneCache | None = None
     note: Callable[[str], object] = lambda _: None
-    in_flight: int = 0
     health: Health = field(init=False)
     window: Window = field(init=False)
     _slots: Slots = field(init=False)
     _limiter: Limiter = field(init=False)
     _estimate: TokenEstimate = field(init=False)
     _begun: int = field(init=False, default=0)
+    # attempts under way by number, the first sent first, with the instant of it
+    _sent: dict[int, float] = field(init=False, default_factory=dict)
     _waiting: set[asyncio.Task[object]] = field(init=False, default_factory=set)
     _deadlines: Deadlines = field(init=False, default_factory=Deadlines)
     _stopping: bool = field(init=False, default=False)
@@ -293,8 +294,7 @@ class Lane:
                 course.begin()
             course.attempts += 1
             self._begun = number = self._begun + 1
-            course.sent = sent = self.clock()
-            self.in_flight += 1
+            course.sent = sent = self._sent[number] = self.clock()
             try:
                 output, error = await self._attempt(request)
             except BaseException:
@@ -302,7 +302,7 @@ class Lane:
                     self.account.cut_off(hold, request)
                 raise
             finally:
-                self.in_flight -= 1
+                del self._sent[number]
             course.ended = ended = self.clock()
             if output is not None:
                 output = self._completed(output, ended - sent)
@@ -377,18 +377,20 @@ class Lane:
         """Learn from a failed attempt."""
         if error.error_class in _PUSHED_BACK or error.http_status in _TOO_MUCH:
             self.window.pushed_back(sent, self._slots.taken, now)
-        waited_for = self.health.in_outage
-        if self.health.attempt_failed(error, sent, now):
+        health = self.health
+        waited_for = health.in_outage
+        if health.attempt_failed(error, sent, now):
             self._recovered(now)
-        elif self.health.in_outage and not waited_for:
+        elif health.in_outage and not waited_for:
+            more = "any more" if health.ever_answered else "its first calls"
             self.note(
-                f"target {self.name!r} does not answer any more; it is tried now and then for"
-                f" {self.limits.patience_s:g} s"
+                f"target {self.name!r} does not answer {more}; it is tried now and then for"
+                f" {health.breaker.patience_s:g} s"
             )
 
     def _recovered(self, now: float) -> None:
         self.window.restart(now)
-        self.note(f"target {self.name!r} answers again")
+        self.note(f"target {self.name!r} answers now")
 
     async def _limited(self, request: Request) -> float:
         """Wait for the turn of one attempt; the tokens that were taken for it."""
@@ -472,6 +474,15 @@ class Lane:
             answer.error.unbilled &= not spend.assumed_tokens
             raise answer.error
         return answer.output
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return len(self._sent)
+
+    def longest_s(self) -> float:
+        """How long the first sent of the attempts under way has taken by now."""
+        return next((self.clock() - sent for sent in self._sent.values()), 0.0)
 
     @property
     def takes_schema(self) -> bool:

@@ -6,12 +6,18 @@ additions a trial; drawing happens a few times a second, whatever the speed of t
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
+
+LONG_S = 10.0
+"""Seconds from which on it is worth saying how long a call has been under way."""
+STILL = 2
+"""Looks at which nothing has moved, after which that is said too."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,25 +54,33 @@ class Tally:
 
 @dataclass(slots=True, kw_only=True)
 class Board:
-    """Every tally of a run, and what a display needs beside them."""
+    """Every tally of a run, and what a display needs beside them.
+
+    By target: how many calls are under way, and for how long the longest of them.
+    """
 
     tallies: Sequence[Tally]
     in_flight: Callable[[str], int] = field(default=lambda _: 0)
+    longest_s: Callable[[str], float] = field(default=lambda _: 0.0)
     clock: Callable[[], float] = time.monotonic
     started: float = 0.0
 
     def line(self, tally: Tally) -> tuple[str, ...]:
         """Name, done, errors, cost, in flight and remaining time of one tally, as texts."""
         errors = f"{tally.errors:,} error{'s' if tally.errors != 1 else ''}" if tally.errors else ""
-        flying = "" if tally.done >= tally.planned else f"{self.in_flight(tally.target)} in flight"
         return (
             f"{tally.suite} \N{MULTIPLICATION SIGN} {tally.target}",
             f"{tally.done:,}/{tally.planned:,}",
             errors,
             _money(tally),
-            flying,
+            "" if tally.done >= tally.planned else self._flying(tally.target),
             "given up" if tally.given_up else self._remaining(tally),
         )
+
+    def _flying(self, target: str) -> str:
+        longest_s = self.longest_s(target)
+        long = f", the longest for {longest_s:.0f} s" if longest_s >= LONG_S else ""
+        return f"{self.in_flight(target)} in flight{long}"
 
     def _remaining(self, tally: Tally) -> str:
         made = tally.done - tally.kept
@@ -74,7 +88,7 @@ class Board:
         elapsed = self.clock() - self.started
         if left <= 0:
             return "done"
-        if made < 1 or elapsed < 1:
+        if not tally.answered or elapsed < 1:
             return ""
         return f"{_duration(left * elapsed / made)} left"
 
@@ -135,30 +149,41 @@ class Silent:
 
 
 class Plain(Silent):
-    """One plain line per unfinished suite and target now and then, for logs and pipes."""
+    """One plain line per unfinished suite and target now and then, for logs and pipes.
+
+    Also while nothing moves: who reads it is to see what is waited for.
+    """
 
     def __init__(self, stream: TextIO | None = None, *, interval_s: float = 10.0):
         super().__init__(stream)
         self.interval_s = interval_s
         self._board: Board | None = None
         self._said: dict[int, int] = {}
+        self._looks: dict[int, int] = {}
 
     def start(self, board: Board) -> None:
         """Remember what to show."""
         self._board = board
 
     def refresh(self) -> None:
-        """Print a line for every tally that moved since the last look."""
-        if self._board is None or self._board.clock() - self._board.started < self.interval_s / 2:
+        """Print a line for every tally that moved since the last look, or not for some looks."""
+        self._look(STILL)
+
+    def _look(self, still: float) -> None:
+        board = self._board
+        if board is None or board.clock() - board.started < self.interval_s / 2:
             return
-        for number, tally in enumerate(self._board.tallies):
-            if self._said.get(number) != tally.done and tally.done:
+        for number, tally in enumerate(board.tallies):
+            looks = self._looks[number] = self._looks.get(number, 0) + 1
+            waits = looks >= still and tally.done < tally.planned and not tally.given_up
+            if waits or self._said.get(number, tally.kept) != tally.done:
                 self._said[number] = tally.done
-                self.note("  ".join(part for part in self._board.line(tally) if part))
+                self._looks[number] = 0
+                self.note("  ".join(part for part in board.line(tally) if part))
 
     def stop(self) -> None:
         """Print the last state of what moved."""
-        self.refresh()
+        self._look(math.inf)
         self._board = None
 
 

@@ -431,7 +431,11 @@ def _engine(
         scorers={one.name: one.scorers for one in plan.suites},
         shown=shown_by(plan.fleet, [one.spec for one in plan.suites]),
         sink=sink,
-        board=Board(tallies=tallies, in_flight=lambda target: plan.fleet.lanes[target].in_flight),
+        board=Board(
+            tallies=tallies,
+            in_flight=lambda target: plan.fleet.lanes[target].in_flight,
+            longest_s=lambda target: plan.fleet.lanes[target].longest_s(),
+        ),
         display=display,
         veil=veil,
         ledger=ledger,

@@ -219,6 +219,10 @@ class TestSecrets:
             KEY.encode().hex(),
             f"{KEY[:14]}…",
             f"…{KEY[6:]} was refused",
+            f"key: {KEY[:9]}\n    {KEY[9:]}",
+            "".join(f"&#x{ord(one):x};" for one in KEY),
+            "".join(f"\\u{ord(one):04x}" for one in KEY),
+            json.dumps(json.dumps(f"{KEY[:3]}\n{KEY[3:]}")),
         ],
     )
     @pytest.mark.parametrize(
@@ -250,13 +254,22 @@ class TestSecrets:
     @pytest.mark.parametrize(
         "name", [".evalkit/journal/x.y-1.segment", "reports/run.html", "baselines/b.json"]
     )
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f"<p>\n<p>{quote(KEY)}\n",
+            f"<p>\n<p>{KEY[:5]}\n  {KEY[5:9]}\n  {KEY[9:]}\n",
+            "".join(f"&#{ord(one)};" for one in KEY),
+        ],
+        ids=["encoded", "broken", "entities"],
+    )
     def test_it_is_found_beside_the_store(
-        self, small: SmallProject, said: Said, stored: Path, name: str
+        self, small: SmallProject, said: Said, stored: Path, name: str, text: str
     ) -> None:
         shutil.copytree(stored, small.folder, dirs_exist_ok=True)
         path = small.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"<p>\n<p>{quote(KEY)}\n")
+        path.write_text(text)
         code, out, _ = said("--secrets", "--json")
         assert code == 1
         assert f"the value of SMALL_KEY is in {name}" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import random
@@ -194,6 +195,104 @@ def test_when_nothing_is_answered_the_run_fails(
     assert len(stored(small)) == outcome.errors
 
 
+@contextmanager
+def accepting() -> Iterator[tuple[str, list[socket.socket]]]:
+    """A server that accepts connections and says nothing: its address, and who came."""
+    came: list[socket.socket] = []
+
+    def accept() -> None:
+        # until it is closed
+        with contextlib.suppress(OSError):
+            while True:
+                came.append(listening.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1", came
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for one in came:
+                one.close()
+
+
+HANGS = {"concurrency": 16, "timeout": "500ms", "patience": "600ms"}
+ROUNDS = 16 + 2
+"""The calls that were under way together, and two tries after them."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Fault(trouble=Trouble.SILENT), Reply(pieces=("on ",) * 10_000, gap_s=0.05)],
+    ids=["silent", "endless"],
+)
+def test_a_target_that_hangs_from_the_start_is_given_up_after_one_round_and_two_tries(
+    small: SmallProject, answer: Answer
+) -> None:
+    with ModelServer(answer) as server:
+        small.write({"t": wire(server.openai, limits=HANGS)}, questions(good(60)))
+        first = small.run()
+        # a call may come again before the third has run out of time
+        assert ROUNDS - 1 <= len(server.seen) <= ROUNDS + 2
+        assert first.exit_code is ExitCode.INFRASTRUCTURE
+        assert first.status is RunStatus.FAILED
+        assert first.given_up["t"].startswith("the first calls were not answered, nor 2 tries in")
+        assert "target 't' does not answer its first calls; it is tried" in small.said.getvalue()
+        server.answer = Reply()
+        second = small.resume()
+    assert (second.kept, second.answered, second.exit_code) == (0, 60, ExitCode.PASS)
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up_as_soon(small: SmallProject) -> None:
+    with accepting() as (url, came):
+        small.write({"t": wire(url, limits=HANGS)}, questions(good(60)))
+        outcome = small.run()
+        assert ROUNDS - 1 <= len(came) <= ROUNDS + 2
+    assert outcome.exit_code is ExitCode.INFRASTRUCTURE
+    assert {row["error_class"] for row in stored(small).values()} == {"timeout"}
+
+
+def test_a_target_that_is_slow_at_first_is_waited_for(small: SmallProject) -> None:
+    def answer(seen: Seen) -> Answer:
+        return Fault(trouble=Trouble.SILENT) if len(server.seen) < ROUNDS else Reply()
+
+    with ModelServer(answer) as server:
+        limits = {**HANGS, "timeout": "2s", "patience": "1m"}
+        small.write({"t": wire(server.openai, limits=limits)}, questions(good(60)))
+        outcome = small.run()
+        assert len(server.seen) <= 60 + ROUNDS + 2
+    assert (outcome.answered, outcome.errors, outcome.given_up) == (60, 0, {})
+    assert "target 't' answers now" in small.said.getvalue()
+
+
+def test_a_target_that_only_asks_to_come_again_is_waited_for(small: SmallProject) -> None:
+    busy = [
+        Fault(trouble=trouble, headers={"Retry-After": "1"})
+        for trouble in (Trouble.RATE_LIMIT, Trouble.OVERLOADED)
+    ]
+    with ModelServer([*busy * 8, Reply()]) as server:
+        small.write({"t": wire(server.openai, limits=HANGS)}, questions(good(60)))
+        outcome = small.run()
+        assert len(server.seen) == 60 + 16
+    assert (outcome.answered, outcome.errors, outcome.given_up) == (60, 0, {})
+    assert "does not answer" not in small.said.getvalue()
+
+
+def test_a_route_passes_a_target_that_hangs_from_the_start(small: SmallProject) -> None:
+    with accepting() as (url, came), ModelServer(Reply(text="second")) as two:
+        targets = {
+            "both": {"kind": "fallback", "targets": ["a", "b"], "limits": {"concurrency": 16}},
+            "a": wire(url, limits=HANGS),
+            "b": wire(two.openai),
+        }
+        small.write(targets, questions(good(60)))
+        outcome = small.run()
+        assert len(came) <= ROUNDS + 2
+    assert (outcome.answered, outcome.errors) == (60, 0)
+
+
 def test_an_outage_is_waited_for_and_costs_only_what_was_under_way(small: SmallProject) -> None:
     begun: list[float] = []
 
@@ -213,7 +312,7 @@ def test_an_outage_is_waited_for_and_costs_only_what_was_under_way(small: SmallP
     assert outcome.answered == 120 - outcome.errors
     said = small.said.getvalue()
     assert "target 't' does not answer any more; it is tried now and then for 120 s" in said
-    assert "target 't' answers again" in said
+    assert "target 't' answers now" in said
     (row,) = small.sql("SELECT max(queue_s) AS q, max(latency_s) AS s FROM trials")
     assert row["q"] > 0.9, "the outage is waiting"
     assert row["s"] < 0.9

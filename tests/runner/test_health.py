@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from evalkit.errors import ErrorClass, TargetError
 from evalkit.runner.breaker import FIRST_REST_S, LEAST_PROBES, LONGEST_REST_S, Breaker
-from evalkit.runner.health import FIRST_FAILURES, FIRST_UNREACHABLE, Health
+from evalkit.runner.health import (
+    FIRST_FAILURES,
+    FIRST_PATIENCE_S,
+    FIRST_PROBES,
+    FIRST_TIMEOUTS,
+    FIRST_UNREACHABLE,
+    Health,
+)
+
+TIMEOUT = TargetError(ErrorClass.TIMEOUT, "why")
 
 
 def fail(health: Health, error_class: ErrorClass, times: int, now: float = 1.0) -> None:
@@ -69,6 +78,84 @@ def test_in_the_end_of_its_patience_it_is_given_up() -> None:
         assert health.breaker.begin(now)
         fail(health, ErrorClass.CONNECTION, 1, now=now)
     assert health.reason == "no answer for 30 s, tried 5 times; the last: connection: why"
+
+
+def test_one_whose_first_calls_run_out_of_time_is_tried_a_call_at_a_time() -> None:
+    health = Health(16, patience_s=120.0)
+    for _ in range(FIRST_TIMEOUTS - 1):
+        health.attempt_failed(TIMEOUT, 0.0, 60.0)
+    assert not health.in_outage
+    for _ in range(14):
+        health.attempt_failed(TIMEOUT, 0.0, 60.0)
+    assert health.in_outage
+    assert not health.rests(60.0), "it may be slow at first: a route waits for it"
+    tries = 0
+    now = 60.0
+    while not health.given_up:
+        now = health.breaker.due
+        assert health.breaker.begin(now)
+        assert not health.breaker.begin(now)
+        now, sent = now + 60.0, now
+        health.attempt_failed(TIMEOUT, sent, now)
+        tries += 1
+    assert (tries, now) == (FIRST_PROBES, 60 + 1 + 60 + 60)
+    assert health.reason == (
+        "the first calls were not answered, nor 2 tries in 121 s after them; the last: timeout: why"
+    )
+
+
+@pytest.mark.parametrize("patience_s", [2.0, 120.0])
+def test_short_calls_are_tried_for_half_a_minute_or_as_long_as_its_patience(
+    patience_s: float,
+) -> None:
+    health = Health(16, patience_s=patience_s)
+    for _ in range(FIRST_TIMEOUTS):
+        health.attempt_failed(TIMEOUT, 0.0, 0.0)
+    now = 0.0
+    while not health.given_up:
+        sent = health.breaker.due
+        assert health.breaker.begin(sent)
+        now = sent + 1.0
+        health.attempt_failed(TIMEOUT, sent, now)
+    limit = min(patience_s, FIRST_PATIENCE_S)
+    assert limit <= now <= max(limit, FIRST_PROBES * 2.0) + 1.0
+
+
+def test_its_first_answer_ends_that_and_then_it_has_all_its_patience() -> None:
+    health = Health(16, patience_s=120.0)
+    for _ in range(FIRST_TIMEOUTS):
+        health.attempt_failed(TIMEOUT, 0.0, 60.0)
+    assert health.breaker.begin(61.0)
+    assert health.answered()
+    assert not health.in_outage
+    assert health.breaker.patience_s == 120.0
+    fail(health, ErrorClass.TIMEOUT, FIRST_TIMEOUTS, now=70.0)
+    assert not health.in_outage, "three in a row are no outage of one that answers"
+
+
+@pytest.mark.parametrize("busy", [ErrorClass.RATE_LIMIT, ErrorClass.SERVER])
+def test_one_that_turns_first_calls_away_is_not_taken_for_one_that_hangs(busy: ErrorClass) -> None:
+    health = Health(16)
+    for _ in range(20):
+        for _ in range(FIRST_TIMEOUTS - 1):
+            health.attempt_failed(TIMEOUT, 0.0, 5.0)
+        health.attempt_failed(TargetError(busy, "later"), 0.0, 5.0)
+    assert not health.in_outage
+    for _ in range(FIRST_TIMEOUTS):
+        health.attempt_failed(TIMEOUT, 0.0, 5.0)
+    assert health.in_outage
+    assert health.attempt_failed(TargetError(busy, "later"), 6.0, 6.0), "it is there after all"
+
+
+def test_a_try_that_cannot_connect_is_a_try() -> None:
+    health = Health(16, patience_s=5.0)
+    for _ in range(FIRST_TIMEOUTS):
+        health.attempt_failed(TIMEOUT, 0.0, 5.0)
+    while not health.given_up:
+        now = health.breaker.due
+        assert health.breaker.begin(now)
+        health.attempt_failed(TargetError(ErrorClass.CONNECTION, "gone"), now, now)
+    assert health.breaker.probes >= FIRST_PROBES
 
 
 def test_whoever_turns_a_call_away_is_there() -> None:

@@ -89,6 +89,34 @@ def test_plain_lines_come_now_and_then_and_only_of_what_moved() -> None:
     assert said == ["a note", "s × t  2/4  $2.00  0 in flight  0:10 left"]
 
 
+def test_while_nothing_moves_a_line_says_what_is_waited_for() -> None:
+    clock, out = Clock(), io.StringIO()
+    waits = Tally(suite="s", target="t", planned=60)
+    done = Tally(suite="s", target="done", planned=2, kept=2)
+    over = Tally(suite="s", target="over", planned=60, given_up="no answer")
+    shown = Board(
+        tallies=[waits, done, over],
+        in_flight=lambda _: 16,
+        longest_s=lambda _: clock.now - 100.0,
+        clock=clock,
+        started=clock.now,
+    )
+    display = Plain(out, interval_s=10)
+    display.start(shown)
+    for _ in range(4):
+        clock.now += 10
+        display.refresh()
+    waits.count(answered=False, cost_usd=None)
+    clock.now += 10
+    display.refresh()
+    display.stop()
+    assert out.getvalue().splitlines() == [
+        "s × t  0/60  16 in flight, the longest for 20 s",
+        "s × t  0/60  16 in flight, the longest for 40 s",
+        "s × t  1/60  1 error  16 in flight, the longest for 50 s",
+    ], "and no time left is guessed from failures"
+
+
 def test_moving_lines_are_drawn_in_place_and_leave_the_terminal_as_it_was() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
