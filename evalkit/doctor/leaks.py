@@ -1,8 +1,8 @@
-"""Proof that no secret is in a store: all its texts, and every file beside it, are searched.
+"""The search of a store for secrets: all its texts, and every file beside it.
 
 The values looked for are those of the environment variables that the project's targets refer to,
-and of others that are named. Each is looked for as the redactor does, in every form in which it may
-be written, cut or encoded; and as bytes in the database's file, where deleted rows may linger.
+and of others that are named. Each is looked for as the redactor does, in every form it knows, cut
+or encoded; and as bytes in the database's file, where deleted rows may linger.
 """
 
 from __future__ import annotations

@@ -273,7 +273,7 @@ def test_a_target_that_only_asks_to_come_again_is_waited_for(small: SmallProject
         for trouble in (Trouble.RATE_LIMIT, Trouble.OVERLOADED)
     ]
     with ModelServer([*busy * 8, Reply()]) as server:
-        small.write({"t": wire(server.openai, limits=HANGS)}, questions(good(60)))
+        small.write({"t": wire(server.openai, limits={"concurrency": 16})}, questions(good(60)))
         outcome = small.run()
         assert len(server.seen) == 60 + 16
     assert (outcome.answered, outcome.errors, outcome.given_up) == (60, 0, {})
