@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from evalkit.stats.evidence import Both, Pivot, Unseen
 from evalkit.stats.intervals import SPARSE, Floats
-from evalkit.stats.paired_means import checked
+from evalkit.stats.paired_means import checked, forgiven
 
 MIN_CLUSTERS = 8
 """Fewer clusters than this cannot prove anything: a gate in mode ``prove`` is refused."""
@@ -165,13 +165,8 @@ class _Sums:
 
 
 def _forgiving(sums: _Sums, spread: float, *, sign: int) -> tuple[Pivot, ...]:
-    """The guarded test with all but the largest losses of clusters (of ``sign``) set to 0."""
-    facing = sign * sums.totals
-    kept = SPARSE - 1 - int((facing > 0).sum())
-    if kept < 0:
+    """The guarded test of what is ``forgiven``, a cluster taking the place of a case."""
+    kept = forgiven(sums.totals, sign=sign)
+    if kept is None:
         return ()
-    better = np.maximum(facing, 0.0)
-    worst = np.argsort(facing, kind="stable")[:kept]
-    better[worst] = facing[worst]
-    forgiven = replace(sums, totals=sign * better)
-    return (forgiven.between(-spread, spread).t(sums.mean),)
+    return (replace(sums, totals=kept).between(-spread, spread).t(sums.mean),)

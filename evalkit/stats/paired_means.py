@@ -85,15 +85,24 @@ def _with_pseudo_pairs(data: Floats, value: float, spread: float) -> Pivot:
 
 
 def _forgiving(data: Floats, value: float, spread: float, *, sign: int) -> tuple[Pivot, ...]:
-    """The guarded test with all but the largest losses (of ``sign`` × data) set to 0."""
-    facing = sign * data
+    """The guarded test of what is ``forgiven``."""
+    kept = forgiven(data, sign=sign)
+    return () if kept is None else (_with_pseudo_pairs(kept, value, spread),)
+
+
+def forgiven(differences: Floats, *, sign: int) -> Floats | None:
+    """The differences with the smallest losses (of ``sign`` × them) set to 0 until 19 are left.
+
+    ``None`` where as many gain.
+    """
+    facing = sign * differences
     kept = SPARSE - 1 - int((facing > 0).sum())
     if kept < 0:
-        return ()
+        return None
     better = np.maximum(facing, 0.0)
     worst = np.argsort(facing, kind="stable")[:kept]
     better[worst] = facing[worst]
-    return (_with_pseudo_pairs(sign * better, value, spread),)
+    return sign * better
 
 
 def checked(differences: Sequence[float] | Floats) -> Floats:
