@@ -71,7 +71,7 @@ def test_the_page_counts_a_case_once_and_names_targets_and_trials(view):
 def test_the_page_shows_baseline_candidate_and_change(view):
     page = page_html(view)
     assert "Metrics of support / bot" in page
-    assert "▼ 1 worse, ▲ 0 better" in page
+    assert "1 worse ▼, 0 better ▲" in page
     assert "▼ −25.0 pt" in page
 
 
