@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from evalkit.cli.options import AsJson, ProjectFile, examples, new_app
-from evalkit.cli.stored import emit, open_store, shown_path
+from evalkit.cli.stored import emit, open_store, print_difference, shown_path
 from evalkit.errors import EvalkitError, ExitCode
 
 app = new_app(
@@ -106,23 +105,13 @@ def diff_(
 ) -> ExitCode:
     """Show what differs between a baseline and a run, or between two baselines, worst first."""
     from evalkit.config import find_project, load_project
-    from evalkit.report.screen import Screen
-    from evalkit.report.verdict import diff_text
     from evalkit.runner.gating import difference
-    from evalkit.secrets import redact
 
     found, store = load_project(find_project(file=project)), open_store(project)
     if (found.root / "baselines" / f"{other}.json").is_file() or other.endswith(".json"):
         other = f"file:{_file(other)}"
     differs = difference(found, store, f"file:{_file(name)}", other)
-    if as_json:
-        emit(json.dumps(differs.to_json(), indent=2, ensure_ascii=False) + "\n")
-    else:
-        compared, attacks, runs = differs
-        screen = Screen.of(sys.stdout)
-        texts = partial(store.cases, runs[1].id)
-        text = diff_text(compared, screen, attacks=attacks, runs=runs, limit=limit, texts=texts)
-        emit(redact(text))
+    print_difference(store, differs, as_json=as_json, limit=limit)
     return ExitCode.PASS
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from functools import partial
 from typing import Annotated, Literal
 
 import typer
 
 from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app
-from evalkit.cli.stored import emit, open_store
+from evalkit.cli.stored import open_store, print_difference
 from evalkit.errors import ExitCode, UsageError
 
 app = new_app()
@@ -42,10 +39,7 @@ def diff(
     fixed ones are listed.
     """
     from evalkit.config import find_project, load_project
-    from evalkit.report.screen import Screen
-    from evalkit.report.verdict import diff_text
     from evalkit.runner.gating import difference
-    from evalkit.secrets import redact
 
     store = open_store(project, allow_code=allow_code)
     found = load_project(find_project(file=project), allow_code=allow_code)
@@ -56,20 +50,5 @@ def diff(
             f"both are the run {new.id}, and nothing of a run differs from itself",
             hint="name two, the older one first: evalkit diff latest~1 latest",
         )
-    if as_json:
-        emit(json.dumps(differs.to_json(), indent=2, ensure_ascii=False) + "\n")
-    else:
-        screen = Screen.of(sys.stdout)
-        compared, attacks, runs = differs
-        shown = only or ""
-        text = diff_text(
-            compared,
-            screen,
-            attacks=attacks,
-            runs=runs,
-            outcome=shown,
-            limit=limit,
-            texts=partial(store.cases, new.id),
-        )
-        emit(redact(text))
+    print_difference(store, differs, as_json=as_json, limit=limit, outcome=only or "")
     return ExitCode.PASS

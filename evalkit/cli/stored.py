@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from evalkit.errors import EvalkitError, UnknownName
 
 if TYPE_CHECKING:
     from evalkit.report.view import RunView
+    from evalkit.runner.gating import Differs
     from evalkit.store import Store
 
 
@@ -64,7 +66,7 @@ def print_run(
 
     together = store.together(frugal=True)
     with busy("adding up"), together, store.samples(run_id) as (run, samples):
-        view = None if run.kind == "load" else run_view(run, samples)
+        view = run_view(run, samples)
         sorts = store.has_sorts(run_id)
     screen = Screen.of(sys.stdout)
     if run.kind == "load" and (steps := store.load_steps(run_id)):
@@ -74,9 +76,6 @@ def print_run(
         load = load_view(run, steps)
         emit(dumps(load.to_json()) if as_json else load_text(load, screen))
         return
-    if view is None:
-        with store.samples(run_id) as (_, samples):
-            view = run_view(run, samples)
     if sorts:
         from evalkit.gate.decide import attacked
         from evalkit.gate.fairness import fair
@@ -96,6 +95,35 @@ def print_run(
         emit(json(view))
         return
     emit(terminal(view, width=screen.width, colour=screen.colour, unicode=screen.unicode))
+
+
+def print_difference(
+    store: Store, differs: Differs, *, as_json: bool, limit: int, outcome: str = ""
+) -> None:
+    """Print what differs between two runs on standard output, as text or as JSON.
+
+    Of cases that moved at most ``limit``, and those of one ``outcome`` only if it is named.
+    """
+    import json
+
+    from evalkit.report.screen import Screen
+    from evalkit.report.verdict import diff_text
+    from evalkit.secrets import redact
+
+    if as_json:
+        emit(json.dumps(differs.to_json(), indent=2, ensure_ascii=False) + "\n")
+        return
+    compared, attacks, runs = differs
+    text = diff_text(
+        compared,
+        Screen.of(sys.stdout),
+        attacks=attacks,
+        runs=runs,
+        outcome=outcome,
+        limit=limit,
+        texts=partial(store.cases, runs[1].id),
+    )
+    emit(redact(text))
 
 
 def _of_suite(view: RunView, suite: str) -> RunView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,12 +53,10 @@ class Cases:
 
     def clusters(self, name: str) -> Numbers:
         """The cluster of every pair; a case without the tag is a cluster of its own."""
-        codes: dict[str, int] = {}
-        keys = [
-            f"case {case}" if value is None else f"tag {value}"
-            for case, value in zip(self.pairing.ids, self.tag(name), strict=True)
-        ]
-        return np.array([codes.setdefault(one, len(codes)) for one in keys], dtype=np.intp)
+        pairs = zip(self.pairing.ids, self.tag(name), strict=True)
+        return _numbered(
+            f"case {case}" if value is None else f"tag {value}" for case, value in pairs
+        )
 
     def hanging(self, policy: GatePolicy, kept: Bools) -> Numbers | None:
         """The cluster of every pair that is kept; ``None`` where each of them stands alone.
@@ -79,8 +77,8 @@ class Cases:
 
         It would hold nothing together, and judge as if every case stood alone.
         """
-        tag = policy.cluster
-        if not tag or any(one is not None for one in self.tag(tag)):
+        tag, sides = policy.cluster, [one for one in (self.after, self.before) if one is not None]
+        if not tag or any(x is not None for one in sides for x in one.tags.get(tag, ())):
             return ""
         known = suggestion(tag, self.after.tags)
         return f"no case has the tag {tag!r} that 'cluster' names; {known}"
@@ -97,10 +95,8 @@ class Cases:
         return f"{many:,} of {len(mine):,} cases {have} no {policy.cluster!r} and count alone"
 
     def _variants(self) -> Numbers:
-        codes: dict[str, int] = {}
         pairs = zip(self.tag("base"), self.pairing.names, strict=True)
-        keys = [name if base is None else base for base, name in pairs]
-        return np.array([codes.setdefault(one, len(codes)) for one in keys], dtype=np.intp)
+        return _numbered(name if base is None else base for base, name in pairs)
 
     def chosen(self, wanted: Sequence[str]) -> tuple[Bools, str]:
         """The mask of the cases with these names, ids or tags, and what is wrong with them."""
@@ -138,3 +134,9 @@ class Cases:
 
 
 _NO = {"no", "false", "0", ""}
+
+
+def _numbered(keys: Iterable[str]) -> Numbers:
+    """A number for every key from 0, equal ones for equal keys."""
+    codes: dict[str, int] = {}
+    return np.array([codes.setdefault(one, len(codes)) for one in keys], dtype=np.intp)

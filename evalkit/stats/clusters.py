@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.stats.evidence import Both, Pivot, Unseen
-from evalkit.stats.intervals import SPARSE, Floats
+from evalkit.stats.intervals import SPARSE, Floats, off_commonest
 from evalkit.stats.paired_means import checked, forgiven
 
 MIN_CLUSTERS = 8
@@ -76,8 +76,7 @@ def clustered_level(
     value, careful = sums.mean, sums.careful()
     if not (math.isfinite(bounds[0]) and math.isfinite(bounds[1])):
         return Both(value=value, above=careful, below=careful)
-    _, alike = np.unique(sums.totals / sums.sizes, return_counts=True)
-    if len(sums.sizes) - int(alike.max()) < SPARSE:
+    if off_commonest(sums.totals / sums.sizes) < SPARSE:
         guarded = (sums.between(*bounds).t(value),)
         return Both(value=value, above=guarded, below=guarded)
     unseen = Unseen(value=value, n=len(sums.sizes), low=bounds[0], high=bounds[1])

@@ -126,7 +126,7 @@ def mean_guarded(
         return NOTHING, False
     if not (math.isfinite(low) and math.isfinite(high)):
         return clipped(mean_t(data, level), bounds), False
-    if _off_commonest(data) >= SPARSE:
+    if off_commonest(data) >= SPARSE:
         return clipped(mean_t(data, level), bounds), False
     centre = exact_sum(data) / len(data)
     wide = mean_t(np.append(data, (low, high)), level)
@@ -136,7 +136,7 @@ def mean_guarded(
     return clipped(inside, bounds), True
 
 
-def _off_commonest(data: Floats) -> int:
+def off_commonest(data: Floats) -> int:
     """How many values differ from the commonest one; from 20 on, only that it is 20 or more."""
     # where fewer than 20 differ from it, it is the commonest of any 39 of them too
     values, counts = np.unique(data[: 2 * SPARSE - 1], return_counts=True)

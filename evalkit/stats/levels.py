@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.stats.evidence import Both, Pivot, Unseen
-from evalkit.stats.intervals import SPARSE, Floats, Interval
+from evalkit.stats.intervals import SPARSE, Floats, Interval, off_commonest
 from evalkit.stats.paired_means import careful_t, checked, mean_and_se
 from evalkit.stats.single_rates import ExactRate
 
@@ -26,8 +26,7 @@ def guarded_level(values: Sequence[float] | Floats, bounds: tuple[float, float])
     careful = careful_t(data)
     if not (math.isfinite(bounds[0]) and math.isfinite(bounds[1])):
         return careful
-    _, counts = np.unique(data, return_counts=True)
-    if len(data) - int(counts.max()) < SPARSE:
+    if off_commonest(data) < SPARSE:
         centre, wider = mean_and_se(np.append(data, bounds))
         guarded = Pivot(value=careful.value, centre=centre, se=wider, df=len(data) + 1)
         return Both(value=careful.value, above=(guarded,), below=(guarded,))
