@@ -261,20 +261,20 @@ def test_stopping_does_not_wait_for_an_answer_that_does_not_come() -> None:
         return one.sink.trials, loop.time() - begun  # type: ignore[attr-defined]
 
     trials, took = asyncio.run(main())
-    assert took < 2.0
+    assert took < 20, "a call under way takes ten minutes"
     assert trials == [], "a dropped call is missing, so that a resumed run makes it"
 
 
 def test_stopping_wakes_up_who_waits_for_a_rate_limit() -> None:
     async def main() -> float:
-        one = engine(numbered(50), Echo(), limits=Limits(concurrency=8, requests_per_minute=6))
+        one = engine(numbered(50), Echo(), limits=Limits(concurrency=8, requests_per_minute=1))
         loop = asyncio.get_running_loop()
         loop.call_later(0.1, one.stop)
         begun = loop.time()
         await one.run()
         return loop.time() - begun
 
-    assert asyncio.run(main()) < 0.25
+    assert asyncio.run(main()) < 20, "the limit lets one through in a minute"
 
 
 def test_a_target_that_never_answers_is_given_up_early() -> None:

@@ -79,9 +79,8 @@ def test_what_the_server_asks_to_wait_is_waited_and_is_no_latency(small: SmallPr
         small.run()
     (row,) = small.sql("SELECT attempts, latency_s, total_s, queue_s FROM trials")
     assert row["attempts"] == 2
-    assert row["total_s"] >= 1.0
-    assert row["latency_s"] < 0.5
-    assert row["queue_s"] < 0.5
+    assert row["total_s"] - row["latency_s"] >= 1.0
+    assert row["queue_s"] < row["total_s"] - 1.0, "waiting for a retry is not queueing"
 
 
 def test_a_rate_limit_of_ours_is_queueing(small: SmallProject) -> None:
@@ -91,9 +90,11 @@ def test_a_rate_limit_of_ours_is_queueing(small: SmallProject) -> None:
         outcome = small.run()
     # 5 at once, then one every 0.2 s
     assert outcome.elapsed_s >= 0.9
-    (row,) = small.sql("SELECT max(queue_s) AS most, max(latency_s) AS latency FROM trials")
+    (row,) = small.sql(
+        "SELECT max(queue_s) AS most, max(queue_s + latency_s - total_s) AS twice FROM trials"
+    )
     assert row["most"] > 0.3
-    assert row["latency"] < 0.3
+    assert row["twice"] < 0.01, "no time is counted as both"
 
 
 def test_a_refused_connection_ends_early_with_what_is_stored(small: SmallProject) -> None:

@@ -178,4 +178,4 @@ def test_stopping_wakes_up_who_waits_in_an_outage() -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         return time.perf_counter() - begun
 
-    assert run(main()) < 0.5
+    assert run(main()) < 20, "and not the minute of its patience"

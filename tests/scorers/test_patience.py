@@ -39,7 +39,7 @@ def test_after_a_few_no_more_calls_are_made():
 
     started = time.monotonic()
     found = patience.results([hang] * 50)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 5, "not as long as one of them"
     assert len(made) == MOST_HANGS
     assert "asked no more" in str(found[-1])
     assert isinstance(patience.results([sleeper(0, 1)])[0], Hung)
