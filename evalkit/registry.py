@@ -10,7 +10,6 @@ are the configuration schema.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import json
 import pkgutil
@@ -28,6 +27,7 @@ from evalkit.cards import ScorerCard
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.hashing import content_id
 from evalkit.model import Direction, Metric, mean
+from evalkit.own_code import load_module
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -498,12 +498,9 @@ def load_file(path: Path) -> list[Plugin]:
 
     The caller has asked the user: this runs code. Raises ``ConfigError`` when there is none.
     """
-    spec = importlib.util.spec_from_file_location(f"evalkit_plugin_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if not path.is_file():
         raise ConfigError(f"no Python file {str(path)!r}", hint="check the path under 'plugins:'")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module = load_module(path, "plugin")
     found = [one for kind in Kind for one in _marked(module, kind).values()]
     if not found:
         raise ConfigError(

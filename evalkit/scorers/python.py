@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from evalkit.cards import ScorerCard
 from evalkit.hashing import bytes_id
 from evalkit.model import Case, Evidence, Output, Score, mean, rate
+from evalkit.own_code import load_module
 from evalkit.registry import scorer
 from evalkit.scorers._bind import ProjectCode
 
@@ -29,16 +28,9 @@ def _load(reference: str) -> Callable[..., Any]:
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"there is no Python file {path!r}")
-    module_name = f"evalkit_scorer_{bytes_id(path.encode())}"
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{file.name!r} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses and pickling look their module up
     try:
-        spec.loader.exec_module(module)
+        module = load_module(file, "scorer")
     except (Exception, SystemExit) as error:
-        del sys.modules[module_name]
         raise ValueError(f"{file.name} failed to load: {type(error).__name__}: {error}") from error
     function = getattr(module, name, None)
     if not callable(function):

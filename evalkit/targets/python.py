@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import importlib
-import importlib.util
 import inspect
 import sys
 import threading
@@ -18,8 +17,8 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from evalkit.errors import ErrorClass, TargetError
-from evalkit.hashing import bytes_id
 from evalkit.model import Output, Request
+from evalkit.own_code import load_module, module_name
 from evalkit.registry import target
 from evalkit.targets._answer import invalid, output_of
 from evalkit.targets._setting import OptionError, Setting
@@ -168,18 +167,5 @@ def _load(root: Path, function: str) -> Callable[[Request], Any]:
 def _file(path: Path) -> ModuleType:
     if not path.is_file():
         raise OptionError("function", f"'function': there is no file {str(path)!r}")
-    # Two files of the same name must not replace each other.
-    name = f"evalkit_target_{path.stem}_{bytes_id(str(path).encode())}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise OptionError("function", f"'function': {str(path)!r} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    loaded = sys.modules.get(module_name(path, "target"))
+    return loaded or load_module(path, "target")

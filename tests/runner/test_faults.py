@@ -141,7 +141,7 @@ def test_every_fault_of_an_answer_has_its_class_and_the_others_are_answered(
     kinds = [*good(), *ANSWERS, *[f"{one}-late" for one in good()]]
     with ModelServer(moody) as server:
         # as long as a busy machine needs for the good ones
-        limits = {"concurrency": 24, "timeout": "2s", "max_retries": 1}
+        limits = {"concurrency": 24, "timeout": "4s", "max_retries": 1}
         target = wire(server.openai, stream=stream, limits=limits, max_answer_bytes=MOST)
         small.write({"t": target}, questions(kinds))
         outcome = small.run()
@@ -155,7 +155,8 @@ def test_every_fault_of_an_answer_has_its_class_and_the_others_are_answered(
         assert (rows[kind]["status"] == "ok") is (error_class is None)
         assert (rows[kind]["error"] is None) is (error_class is None)
         if error_class is not None:
-            assert "127.0.0.1" in rows[kind]["error"]
+            # one whose own timer had no turn is ended by the lane, which knows no address
+            assert "127.0.0.1" in rows[kind]["error"] or error_class == "timeout"
             assert len(rows[kind]["error"]) < 500
     failed = sum(one is not None for one, _ in ANSWERS.values())
     assert (outcome.errors, outcome.answered) == (failed, len(kinds) - failed)

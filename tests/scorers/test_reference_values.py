@@ -302,7 +302,7 @@ def test_scorers_without_a_library_are_the_same_with_reference():
 def test_a_text_that_would_stall_the_library_is_unscored(name):
     one = bind(ScorerSpec(name=name, scorer=name), reference=True)
     found = record(one, "a b c d e " * 200_000, "b a d c " * 10_000)
-    assert found.elapsed_s < 5
+    assert found.elapsed_s < 20  # a hang, not a benchmark
     if name != "rouge_1" and name != "rouge_2":
         assert "too long" in found.reason
 
@@ -312,4 +312,4 @@ def test_a_text_that_would_stall_the_library_is_unscored(name):
 def test_a_very_long_answer_is_scored_or_refused_and_not_waited_for(name, words):
     found = record(bound(name), "one two three four five " * (words // 5), "two one four three")
     assert found.score is not None or "too long" in found.reason
-    assert found.elapsed_s < 10  # a hang, not a benchmark
+    assert found.elapsed_s < 20  # a hang, not a benchmark
