@@ -105,7 +105,7 @@ def test_a_catastrophic_pattern_is_unscored_in_a_second(pattern):
     started = time.perf_counter()
     reason = unscored("regex", text, None, pattern=pattern)
     assert "took longer than 1 s on 10,001 characters" in reason
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 20
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
