@@ -1,9 +1,9 @@
 """What is under way in a run, for whoever continues it after a kill.
 
-Every call is written down when it begins, and every answer when it came, until the trial that they
-belong to is recorded. The run that continues takes the answers as they were, and asks what was
-under way again: that may be paid already, and is marked. A run that ends in order leaves nothing
-behind.
+Every call is written down when it begins, with what was reserved for it, and every answer when it
+came, until the trial that they belong to is recorded. The run that continues takes the answers as
+they were, and asks what was under way again: that may be paid already, and is marked. A run that
+ends in order leaves nothing behind.
 
 Calls stand in a small file of slots, which are used again; answers in the files of ``arrivals``.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -31,10 +32,15 @@ if TYPE_CHECKING:
 Key: TypeAlias = tuple[str, str, str, int]
 """Suite, target, case and index of a trial."""
 
-_BYTES = 16
+_NAME = 16
+_SLOT = struct.Struct(f"<{_NAME}sdQ")
+"""The name of a call, and what was reserved for it: US dollars and tokens."""
+_BYTES = _SLOT.size
 _PIECE = 4_096
 """Bytes by which the file grows; a slot without a call is zeros."""
 _FREE = bytes(_BYTES)
+SUFFIX = ".flight"
+_ANSWERS = ".answers"
 
 
 class Came(NamedTuple):
@@ -97,9 +103,9 @@ class Call:
         """The answer that was there already when the run was killed; given once."""
         return self._trial.flight.take(self._name)
 
-    def begins(self) -> None:
-        """The first attempt is about to be made."""
-        self.again = self._trial.flight.begins(self._trial, self._name)
+    def begins(self, reserved: Spend) -> None:
+        """The first attempt is about to be made, for which this is reserved."""
+        self.again = self._trial.flight.begins(self._trial, self._name, reserved)
 
     def keep(self, answer: Answer, *, judge: bool) -> None:
         """Write down what was answered, before anything else is waited for."""
@@ -121,7 +127,9 @@ class Flight:
         self._clean = clean
         self._path = path
         self._asked = _read(path)
-        self._arrivals = Arrivals(path.with_suffix(".answers"))
+        # calls of which is known by now what they took
+        self._told: set[bytes] = set()
+        self._arrivals = Arrivals(path.with_suffix(_ANSWERS))
         self._left: dict[bytes, list[Left]] = {}
         for line in self._arrivals.left():
             with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -135,7 +143,8 @@ class Flight:
         self._map: mmap.mmap | None = None
         with contextlib.suppress(OSError, ValueError):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            os.pwrite(self._file, b"".join(sorted(self._asked)), 0)
+            slots = [_SLOT.pack(name, *most) for name, most in sorted(self._asked.items())]
+            os.pwrite(self._file, b"".join(slots), 0)
             os.ftruncate(self._file, self._end * _BYTES)
             self._grow()
 
@@ -151,6 +160,7 @@ class Flight:
             if kept:
                 self._left[name] = kept
             else:
+                self._told.add(name)
                 del self._left[name]
 
     def enter(self, key: Key) -> None:
@@ -163,9 +173,19 @@ class Flight:
         found = self._left.get(name)
         if not found:
             return None
+        self._told.add(name)
         return found.pop(0).came
 
-    def begins(self, trial: _Trial, name: bytes) -> bool:
+    @property
+    def untold(self) -> Spend:
+        """What the calls may have cost that were under way at the kill, and were not made again."""
+        told = self._told | self._left.keys()
+        rest = [most for name, most in self._asked.items() if name not in told]
+        return Spend(
+            assumed_usd=sum(usd for usd, _ in rest), assumed_tokens=sum(count for _, count in rest)
+        )
+
+    def begins(self, trial: _Trial, name: bytes, reserved: Spend) -> bool:
         """A call is about to be made; whether it was under way when the run was killed."""
         if self._file is not None:
             if self._free:
@@ -179,10 +199,13 @@ class Flight:
                     self._grow()
                 assert self._map is not None
                 # no call of the system, which would let other threads go first
-                self._map[at : at + _BYTES] = name
+                most = (reserved.assumed_usd, reserved.assumed_tokens)
+                self._map[at : at + _BYTES] = _SLOT.pack(name, *most)
             except (OSError, ValueError):  # ValueError: it could not be written to its whole length
                 self._close()
         again = name in self._asked
+        if again:
+            self._told.add(name)
         trial.again |= again
         return again
 
@@ -244,13 +267,29 @@ class Flight:
             os.close(file)
 
 
+def outstanding_usd(path: Path, is_recorded: Callable[[Key], bool]) -> float:
+    """The most, in US dollars, that calls of a run took whose trials are not recorded.
+
+    ``path`` is what its ``Flight`` writes. Answers count with what they cost, calls under way with
+    what was reserved for them.
+    """
+    asked, usd = _read(path), 0.0
+    for line in Arrivals(path.with_suffix(_ANSWERS)).left():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            one = _from_line(line)
+            asked.pop(one.name, None)
+            if not is_recorded(one.key):
+                usd += (one.came.spend.usd or 0.0) + one.came.spend.assumed_usd
+    return usd + sum(most for most, _ in asked.values())
+
+
 def _name(key: Key, lane: str, request: Request) -> bytes:
     """What names a call: its trial, whom it asks, and what."""
     suite, target, case, index = key
     parts = [suite, target, case, str(index), lane, str(request.trial), *request.answers]
     for one in request.messages:
         parts += (one.role, one.content)
-    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest()
+    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=_NAME).digest()
 
 
 def _head(key: Key, lane: str, name: bytes, answer: Answer, judge: bool) -> bytes:
@@ -300,10 +339,11 @@ def _from_line(line: bytes) -> Left:
     )
 
 
-def _read(path: Path) -> frozenset[bytes]:
+def _read(path: Path) -> dict[bytes, tuple[float, int]]:
     try:
         content = path.read_bytes()
     except OSError:
-        return frozenset()
+        return {}
     whole = len(content) - len(content) % _BYTES
-    return frozenset(content[at : at + _BYTES] for at in range(0, whole, _BYTES)) - {_FREE}
+    slots = _SLOT.iter_unpack(content[:whole])
+    return {name: (usd, tokens) for name, usd, tokens in slots if any(name)}

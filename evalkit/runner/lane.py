@@ -123,10 +123,10 @@ class _Course:
         self.error: TargetError | None = None
         self.spend = NOTHING_SPENT
 
-    def begin(self) -> None:
+    def begin(self, hold: Hold) -> None:
         """The first attempt is about to be made."""
         if self.call is not None:
-            self.call.begins()
+            self.call.begins(Spend(assumed_usd=hold.usd, assumed_tokens=hold.tokens))
         if self.begins is not None:
             self.begins()
 
@@ -307,7 +307,7 @@ class Lane:
             reserved = 0.0 if self._limiter.idle else await self._limited(request)
             hold = await self._reserve(request)
             if course.attempts == 0:
-                course.begin()
+                course.begin(hold)
             course.attempts += 1
             self._begun = number = self._begun + 1
             course.sent = sent = self._sent[number] = self.clock()
