@@ -57,11 +57,15 @@ class Came(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An answer that waits for its trial: who gave it, and whether as a judge."""
+    """An answer that waits for its trial: who gave it, and whether as a judge.
+
+    It may have been asked for ``again``, after an earlier kill.
+    """
 
     key: Key
     lane: str
     judge: bool
+    again: bool
     name: bytes
     came: Came
 
@@ -101,7 +105,7 @@ class Call:
 
     def came(self) -> Came | None:
         """The answer that was there already when the run was killed; given once."""
-        return self._trial.flight.take(self._name)
+        return self._trial.flight.take(self._trial, self._name)
 
     def begins(self, reserved: Spend) -> None:
         """The first attempt is about to be made, for which this is reserved."""
@@ -168,12 +172,13 @@ class Flight:
         trial = self._trials[key] = _Trial(self, key)
         _TRIAL.set(trial)
 
-    def take(self, name: bytes) -> Came | None:
+    def take(self, trial: _Trial, name: bytes) -> Came | None:
         """An answer that was left, by the name of its call."""
         found = self._left.get(name)
         if not found:
             return None
         self._told.add(name)
+        trial.again |= any(one.again for one in found)
         return found.pop(0).came
 
     @property
@@ -215,7 +220,7 @@ class Flight:
         if output is None or not self._clean(output):
             return
         try:
-            line = _head(trial.key, lane, name, answer, judge) + self._line(output)
+            line = _head(trial, lane, name, answer, judge) + self._line(output)
         except (TypeError, ValueError, AttributeError):
             # a user's own target may put anything into an answer
             return
@@ -292,12 +297,13 @@ def _name(key: Key, lane: str, request: Request) -> bytes:
     return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=_NAME).digest()
 
 
-def _head(key: Key, lane: str, name: bytes, answer: Answer, judge: bool) -> bytes:
+def _head(trial: _Trial, lane: str, name: bytes, answer: Answer, judge: bool) -> bytes:
     """The first line of what is kept of an answer; the second is its output."""
-    suite, target, case, index = key
+    suite, target, case, index = trial.key
     spend = answer.spend
     text = (
         f"[{quoted(suite)},{quoted(target)},{quoted(case)},{index},{quoted(lane)},{int(judge)}"
+        f",{int(trial.again)}"
         f',"{name.hex()}","{answer.started_at.isoformat()}",{answer.attempts}'
         f",{answer.queue_s!r},{answer.total_s!r},{_or_null(spend.usd)},{_or_null(spend.tokens)}"
         f",{spend.assumed_usd!r},{spend.assumed_tokens!r},{_or_null(spend.saved_usd)}]\n"
@@ -314,12 +320,14 @@ def _from_line(line: bytes) -> Left:
 
     head, _, output = line.partition(b"\n")
     values: list[Any] = from_line(head)
-    suite, target, case, index, lane, judge, name, started, attempts, queue_s, total_s = values[:11]
-    usd, tokens, assumed_usd, assumed_tokens, saved_usd = values[11:]
+    suite, target, case, index, lane, judge, again = values[:7]
+    name, started, attempts, queue_s, total_s = values[7:12]
+    usd, tokens, assumed_usd, assumed_tokens, saved_usd = values[12:]
     return Left(
         (suite, target, case, index),
         lane,
         bool(judge),
+        bool(again),
         bytes.fromhex(name),
         Came(
             datetime.fromisoformat(started),

@@ -51,8 +51,8 @@ class RunRow:
     """One stored run at a glance.
 
     ``cost_usd`` is what the run spent on its targets as far as it is known, ``None`` when nothing
-    is; ``assumed_usd`` of it is the most that calls without an answer can have taken; ``unpriced``
-    counts answers without a cost; ``saved_usd`` is what the cache saved.
+    is; ``assumed_usd`` of it is the most that calls can have taken whose tokens nobody told;
+    ``unpriced`` counts answers without any cost, ``saved_usd`` is what the cache saved.
     ``scores`` has, target by target, the mean of the run's first scorer, named ``scorer``.
     """
 

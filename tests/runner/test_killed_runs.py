@@ -279,5 +279,12 @@ def test_the_same_question_of_two_trials_has_two_answers(tmp_path: Path) -> None
     assert second.again
     assert resumed.asked_again(keys[1])
     assert not resumed.asked_again(keys[0])
+    second.keep(answer, judge=False)
+    resumed.close(ended=False)
+
+    resumed = Flight(tmp_path / "run.flight")
+    _, second = calls(resumed)
+    assert second.came() is not None
+    assert resumed.asked_again(keys[1]), "it was asked for twice, whenever it is recorded"
     resumed.close(ended=True)
     assert list(tmp_path.iterdir()) == []
