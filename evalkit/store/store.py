@@ -105,14 +105,21 @@ class Recovered:
 class Store:
     """The run store at ``path``; nothing is created before the first write.
 
-    ``patience_s`` is how long an operation waits for other processes, in seconds. Every method
+    ``patience_s`` is how long an operation waits for other processes, in seconds; ``note`` is told
+    of a long wait. Every method
     raises ``StoreError`` when the file is busy for longer, damaged or on a full disk, and
     ``StoreVersionError`` when a newer evalkit wrote it; what was stored before stays stored.
     """
 
-    def __init__(self, path: Path, *, patience_s: float = 60.0):
+    def __init__(
+        self,
+        path: Path,
+        *,
+        patience_s: float = 60.0,
+        note: Callable[[str], object] = lambda _: None,
+    ):
         self.path = path
-        self._access = Access(path, patience_s=patience_s, keeps=True)
+        self._access = Access(path, patience_s=patience_s, keeps=True, note=note)
 
     @property
     def journal_directory(self) -> Path:

@@ -71,6 +71,8 @@ def test_a_case_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["show", "nothing-like-it"], "unknown run 'nothing-like-it'"),
         (["show", "2026"], "could be 2 runs"),
+        (["show", ""], "unknown run ''"),
+        (["show", "latest", ""], "unknown case ''"),
         (["show", "latest", "refnd-002"], "did you mean 'refund-002'?"),
         (["show", "latest", "refund"], "could be 6 cases"),
         (["show", "latest~7"], "no run 'latest~7'"),
