@@ -205,6 +205,11 @@ class Made(Protocol):
         ...
 
     @property
+    def error_class(self) -> ErrorClass | None:
+        """Why there was no answer, ``None`` when there was one."""
+        ...
+
+    @property
     def cost_usd(self) -> float | None:
         """What the call cost, ``None`` when unknown."""
         ...
@@ -218,7 +223,8 @@ class TargetError(Exception):
     its content and a timeout may be billed, for providers charge for work and not for delivery; a
     server that says by its status that it broke does not charge. ``usage`` is what the provider
     counted although there is no answer. ``cost_usd`` is written by the runner, ``legs`` by routes:
-    the calls they made before they failed.
+    the calls they made before they failed. ``unasked`` says that nobody was called, because all who
+    could be are in an outage or given up.
     """
 
     def __init__(
@@ -243,6 +249,7 @@ class TargetError(Exception):
             broke = error_class is ErrorClass.SERVER and (http_status or 0) >= 500
             unbilled = broke or error_class in UNBILLED
         self.unbilled = unbilled
+        self.unasked = False
         self.cost_usd: float | None = None
         self.legs: tuple[Made, ...] = ()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app, seconds
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, dollars, examples, new_app, seconds
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def load(
     max_requests: Annotated[int, typer.Option(min=1, help="Send no more than N.")] = 50_000,
     max_usd: Annotated[
         float | None,
-        typer.Option(min=0, metavar="USD", help="Spend no more; 1 where a price is known."),
+        typer.Option(
+            parser=dollars, metavar="USD", help="Spend no more; 1 where a price is known."
+        ),
     ] = None,
     max_in_flight: Annotated[
         int, typer.Option(min=1, help="Stop when N requests wait for an answer.")
@@ -144,8 +146,8 @@ def load(
     )
     with offline_if(offline):
         found = load_project(find_project(file=project), allow_code=allow_code)
-        store = Store(found.store)
         display = choose_display(sys.stderr, lines=not no_progress, notes=True)
+        store = Store(found.store, note=display.note)
         outcome = start_load(found, options, store, display=display)
     print_run(store, outcome.run.id, as_json=as_json)
     if outcome.not_live:

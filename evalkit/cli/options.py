@@ -71,6 +71,17 @@ def load_plugins(project: Path | None) -> None:
     load_project(path, allow_code=True)
 
 
+def dollars(text: str) -> float:
+    """An amount given to a flag, with or without the sign that files have, in US dollars."""
+    try:
+        value = float(text.removeprefix("$"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise typer.BadParameter("must be an amount of US dollars, as 5 or 0.50")
+    return value
+
+
 def seconds(flag: str, text: str) -> float:
     """A duration given to a flag, in seconds."""
     from evalkit.config.target import seconds as read

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from evalkit.cli.options import AllowCode, AsJson, ProjectFile, examples, new_app, seconds
+from evalkit.cli.options import AllowCode, AsJson, ProjectFile, dollars, examples, new_app, seconds
 from evalkit.cli.untrusted import Untrusted, enter
 from evalkit.errors import ExitCode, UsageError
 
@@ -80,7 +80,7 @@ def run(
     ] = None,
     max_usd: Annotated[
         float | None,
-        typer.Option("--max-usd", min=0, metavar="USD", help="Spend at most so many dollars."),
+        typer.Option(parser=dollars, metavar="USD", help="Spend at most so many dollars."),
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=0, help="Spend at most so many tokens.")
@@ -225,11 +225,11 @@ def run(
         raise UsageError("--max-time must be longer than nothing", hint="as 30m")
     with offline_if(offline):
         found = load_project(find_project(file=project), allow_code=allow_code)
-        store = Store(found.store)
+        display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
+        store = Store(found.store, note=display.note)
         if baseline is not None and ":" not in baseline and baseline not in _NAMED:
             # "latest" is the run before this one, not this one
             baseline = f"run:{store.resolve(baseline, kind=RunKind.EVALUATION)}"
-        display = choose_display(sys.stderr, lines=not (quiet or no_progress), notes=not quiet)
         options = RunOptions(
             suites=tuple(suites or ()),
             targets=tuple(target or ()),

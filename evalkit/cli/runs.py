@@ -126,10 +126,10 @@ def _score(row: RunRow, *, named: bool) -> str:
 def _cost(row: RunRow) -> str:
     from evalkit.report import words
 
-    if row.trials == row.errors:
+    if row.trials == row.errors and not row.cost_usd:
         return words.NONE
     text = words.money(row.cost_usd)
     if row.cost_usd is not None and row.unpriced:
         return f"≥ {text}"
-    # the most that calls whose answer was lost can have taken is in it
+    # the most that calls can have taken whose tokens nobody told is in it
     return f"≤ {text}" if row.assumed_usd else text

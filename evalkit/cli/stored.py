@@ -29,7 +29,8 @@ def open_store(project: Path | None, *, allow_code: bool = False) -> Store:
     from evalkit.config import find_project, load_project
     from evalkit.store import Store
 
-    store = Store(load_project(find_project(file=project), allow_code=allow_code).store)
+    found = load_project(find_project(file=project), allow_code=allow_code)
+    store = Store(found.store, note=partial(typer.echo, err=True))
     try:
         recovered = store.recover()
     except EvalkitError as error:

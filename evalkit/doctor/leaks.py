@@ -8,7 +8,7 @@ or encoded; and as bytes in the database's file, where deleted rows may linger.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,17 +29,29 @@ _LINES = frozenset({".csv", ".html", ".json", ".jsonl", ".log", ".md", ".txt", "
 
 @dataclass(slots=True)
 class Search:
-    """What is looked for by name, and how much was looked through."""
+    """What is looked for by name, and how much was looked through.
 
-    values: Mapping[str, Redactor]
+    All values are looked for at once, so that many take no longer than one; then whose was found.
+    """
+
+    given: Mapping[str, str]
     texts: int = 0
     files: int = 0
     found: dict[tuple[str, str], int] = field(default_factory=dict)
+    values: Mapping[str, Redactor] = field(init=False)
+    _any: Redactor = field(init=False)
+    _forms: Sequence[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.values = {name: Redactor([value]) for name, value in self.given.items()}
+        self._any = Redactor(self.given.values())
+        self._forms = _bytes_of(self._any)
 
     def text(self, text: str, place: str) -> None:
         """Look through one text, and through the texts inside it when it is JSON."""
-        for name, redactor in self.values.items():
-            if any(redactor.spans(one) for one in _inside(text)):
+        held = [one for one in _inside(text) if self._any.spans(one)]
+        for name, redactor in self.values.items() if held else ():
+            if any(map(redactor.spans, held)):
                 self._count(name, place)
 
     def file(self, path: Path, place: str) -> None:
@@ -48,18 +60,16 @@ class Search:
         if path.suffix in _LINES:
             self._lines(path, place)
             return
-        forms = {
-            name: [one.encode("utf-8", "surrogatepass") for one in redactor.forms()]
-            for name, redactor in self.values.items()
-        }
         with path.open("rb") as content:
             rest = b""
             while chunk := content.read(_CHUNK):
                 part = rest + chunk
                 text = part.decode("latin-1")
-                for name, redactor in self.values.items():
-                    if any(one in part for one in forms[name]) or redactor.spans(text):
-                        self._count(name, place)
+                if any(one in part for one in self._forms) or self._any.spans(text):
+                    for name, redactor in self.values.items():
+                        whole = any(one in part for one in _bytes_of(redactor))
+                        if whole or redactor.spans(text):
+                            self._count(name, place)
                 rest = part[-_OVERLAP:]
 
     def _lines(self, path: Path, place: str) -> None:
@@ -70,7 +80,8 @@ class Search:
                 for line in lines:
                     self.text(line.rstrip("\n"), place)
                 text = before + "".join(lines)
-                for name, redactor in self.values.items():
+                held = self._any.spans(text)
+                for name, redactor in self.values.items() if held else ():
                     if any(
                         end > len(before) and "\n" in text[start:end]
                         for start, end in redactor.spans(text)
@@ -80,6 +91,10 @@ class Search:
 
     def _count(self, name: str, place: str) -> None:
         self.found[name, place] = self.found.get((name, place), 0) + 1
+
+
+def _bytes_of(redactor: Redactor) -> list[bytes]:
+    return [one.encode("utf-8", "surrogatepass") for one in redactor.forms()]
 
 
 def _inside(text: str) -> Iterator[str]:
@@ -122,7 +137,7 @@ def secrets(
     missing = sorted(name for name in wanted if not environ.get(name))
     given = {name: environ[name] for name in sorted(wanted - set(missing))}
     short = [name for name, value in given.items() if len(value.strip()) < SHORTEST]
-    search = Search({name: Redactor([value]) for name, value in given.items() if name not in short})
+    search = Search({name: value for name, value in given.items() if name not in short})
     if missing:
         yield Check(
             name="secrets",

@@ -30,7 +30,7 @@ async def converse(
     ``CancelledError`` as ``Lane.ask``, and between two turns when the lane stops: nothing is
     recorded then.
     """
-    deadline_s = None if lane.route else lane.limits.deadline_s
+    deadline_s = None if lane.children else lane.limits.deadline_s
     until: float | None = None
 
     def begins() -> None:

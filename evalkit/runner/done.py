@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 
@@ -50,6 +50,12 @@ class Done:
 
 
 NOTHING_DONE = Done()
+
+
+def is_in(done: Mapping[tuple[str, str], Done], trial: tuple[str, str, str, int]) -> bool:
+    """Whether a trial, by suite, target, case and index, is among those of its suite and target."""
+    suite, target, case, index = trial
+    return (case, index) in done.get((suite, target), NOTHING_DONE)
 
 
 def _key(case_id: str, index: int) -> int:

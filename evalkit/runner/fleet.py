@@ -225,7 +225,7 @@ class _Builder:
             limits=spec.limits,
             price=price,
             render=None if prompt is None else renderer(prompt),
-            route=bool(children),
+            children={one: self.lanes[one] for one in children},
             adapts=plugin.network and spec.limits.adaptive,
             output_tokens=_output_tokens(plugin, options),
             calls_tools=self._calls_tools(plugin, options, children),

@@ -1,9 +1,9 @@
 """What is under way in a run, for whoever continues it after a kill.
 
-Every call is written down when it begins, and every answer when it came, until the trial that they
-belong to is recorded. The run that continues takes the answers as they were, and asks what was
-under way again: that may be paid already, and is marked. A run that ends in order leaves nothing
-behind.
+Every call is written down when it begins, with what was reserved for it, and every answer when it
+came, until the trial that they belong to is recorded. The run that continues takes the answers as
+they were, and asks what was under way again: that may be paid already, and is marked. A run that
+ends in order leaves nothing behind.
 
 Calls stand in a small file of slots, which are used again; answers in the files of ``arrivals``.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -31,10 +32,15 @@ if TYPE_CHECKING:
 Key: TypeAlias = tuple[str, str, str, int]
 """Suite, target, case and index of a trial."""
 
-_BYTES = 16
+_NAME = 16
+_SLOT = struct.Struct(f"<{_NAME}sdQ")
+"""The name of a call, and what was reserved for it: US dollars and tokens."""
+_BYTES = _SLOT.size
 _PIECE = 4_096
 """Bytes by which the file grows; a slot without a call is zeros."""
 _FREE = bytes(_BYTES)
+SUFFIX = ".flight"
+_ANSWERS = ".answers"
 
 
 class Came(NamedTuple):
@@ -51,11 +57,15 @@ class Came(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An answer that waits for its trial: who gave it, and whether as a judge."""
+    """An answer that waits for its trial: who gave it, and whether as a judge.
+
+    It may have been asked for ``again``, after an earlier kill.
+    """
 
     key: Key
     lane: str
     judge: bool
+    again: bool
     name: bytes
     came: Came
 
@@ -95,11 +105,11 @@ class Call:
 
     def came(self) -> Came | None:
         """The answer that was there already when the run was killed; given once."""
-        return self._trial.flight.take(self._name)
+        return self._trial.flight.take(self._trial, self._name)
 
-    def begins(self) -> None:
-        """The first attempt is about to be made."""
-        self.again = self._trial.flight.begins(self._trial, self._name)
+    def begins(self, reserved: Spend) -> None:
+        """The first attempt is about to be made, for which this is reserved."""
+        self.again = self._trial.flight.begins(self._trial, self._name, reserved)
 
     def keep(self, answer: Answer, *, judge: bool) -> None:
         """Write down what was answered, before anything else is waited for."""
@@ -121,7 +131,9 @@ class Flight:
         self._clean = clean
         self._path = path
         self._asked = _read(path)
-        self._arrivals = Arrivals(path.with_suffix(".answers"))
+        # calls of which is known by now what they took
+        self._told: set[bytes] = set()
+        self._arrivals = Arrivals(path.with_suffix(_ANSWERS))
         self._left: dict[bytes, list[Left]] = {}
         for line in self._arrivals.left():
             with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -135,7 +147,8 @@ class Flight:
         self._map: mmap.mmap | None = None
         with contextlib.suppress(OSError, ValueError):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            os.pwrite(self._file, b"".join(sorted(self._asked)), 0)
+            slots = [_SLOT.pack(name, *most) for name, most in sorted(self._asked.items())]
+            os.pwrite(self._file, b"".join(slots), 0)
             os.ftruncate(self._file, self._end * _BYTES)
             self._grow()
 
@@ -151,6 +164,7 @@ class Flight:
             if kept:
                 self._left[name] = kept
             else:
+                self._told.add(name)
                 del self._left[name]
 
     def enter(self, key: Key) -> None:
@@ -158,14 +172,25 @@ class Flight:
         trial = self._trials[key] = _Trial(self, key)
         _TRIAL.set(trial)
 
-    def take(self, name: bytes) -> Came | None:
+    def take(self, trial: _Trial, name: bytes) -> Came | None:
         """An answer that was left, by the name of its call."""
         found = self._left.get(name)
         if not found:
             return None
+        self._told.add(name)
+        trial.again |= any(one.again for one in found)
         return found.pop(0).came
 
-    def begins(self, trial: _Trial, name: bytes) -> bool:
+    @property
+    def untold(self) -> Spend:
+        """What the calls may have cost that were under way at the kill, and were not made again."""
+        told = self._told | self._left.keys()
+        rest = [most for name, most in self._asked.items() if name not in told]
+        return Spend(
+            assumed_usd=sum(usd for usd, _ in rest), assumed_tokens=sum(count for _, count in rest)
+        )
+
+    def begins(self, trial: _Trial, name: bytes, reserved: Spend) -> bool:
         """A call is about to be made; whether it was under way when the run was killed."""
         if self._file is not None:
             if self._free:
@@ -179,10 +204,13 @@ class Flight:
                     self._grow()
                 assert self._map is not None
                 # no call of the system, which would let other threads go first
-                self._map[at : at + _BYTES] = name
+                most = (reserved.assumed_usd, reserved.assumed_tokens)
+                self._map[at : at + _BYTES] = _SLOT.pack(name, *most)
             except (OSError, ValueError):  # ValueError: it could not be written to its whole length
                 self._close()
         again = name in self._asked
+        if again:
+            self._told.add(name)
         trial.again |= again
         return again
 
@@ -192,7 +220,7 @@ class Flight:
         if output is None or not self._clean(output):
             return
         try:
-            line = _head(trial.key, lane, name, answer, judge) + self._line(output)
+            line = _head(trial, lane, name, answer, judge) + self._line(output)
         except (TypeError, ValueError, AttributeError):
             # a user's own target may put anything into an answer
             return
@@ -244,21 +272,38 @@ class Flight:
             os.close(file)
 
 
+def outstanding_usd(path: Path, is_recorded: Callable[[Key], bool]) -> float:
+    """The most, in US dollars, that calls of a run took whose trials are not recorded.
+
+    ``path`` is what its ``Flight`` writes. Answers count with what they cost, calls under way with
+    what was reserved for them.
+    """
+    asked, usd = _read(path), 0.0
+    for line in Arrivals(path.with_suffix(_ANSWERS)).left():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            one = _from_line(line)
+            asked.pop(one.name, None)
+            if not is_recorded(one.key):
+                usd += (one.came.spend.usd or 0.0) + one.came.spend.assumed_usd
+    return usd + sum(most for most, _ in asked.values())
+
+
 def _name(key: Key, lane: str, request: Request) -> bytes:
     """What names a call: its trial, whom it asks, and what."""
     suite, target, case, index = key
     parts = [suite, target, case, str(index), lane, str(request.trial), *request.answers]
     for one in request.messages:
         parts += (one.role, one.content)
-    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest()
+    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=_NAME).digest()
 
 
-def _head(key: Key, lane: str, name: bytes, answer: Answer, judge: bool) -> bytes:
+def _head(trial: _Trial, lane: str, name: bytes, answer: Answer, judge: bool) -> bytes:
     """The first line of what is kept of an answer; the second is its output."""
-    suite, target, case, index = key
+    suite, target, case, index = trial.key
     spend = answer.spend
     text = (
         f"[{quoted(suite)},{quoted(target)},{quoted(case)},{index},{quoted(lane)},{int(judge)}"
+        f",{int(trial.again)}"
         f',"{name.hex()}","{answer.started_at.isoformat()}",{answer.attempts}'
         f",{answer.queue_s!r},{answer.total_s!r},{_or_null(spend.usd)},{_or_null(spend.tokens)}"
         f",{spend.assumed_usd!r},{spend.assumed_tokens!r},{_or_null(spend.saved_usd)}]\n"
@@ -275,12 +320,14 @@ def _from_line(line: bytes) -> Left:
 
     head, _, output = line.partition(b"\n")
     values: list[Any] = from_line(head)
-    suite, target, case, index, lane, judge, name, started, attempts, queue_s, total_s = values[:11]
-    usd, tokens, assumed_usd, assumed_tokens, saved_usd = values[11:]
+    suite, target, case, index, lane, judge, again = values[:7]
+    name, started, attempts, queue_s, total_s = values[7:12]
+    usd, tokens, assumed_usd, assumed_tokens, saved_usd = values[12:]
     return Left(
         (suite, target, case, index),
         lane,
         bool(judge),
+        bool(again),
         bytes.fromhex(name),
         Came(
             datetime.fromisoformat(started),
@@ -300,10 +347,11 @@ def _from_line(line: bytes) -> Left:
     )
 
 
-def _read(path: Path) -> frozenset[bytes]:
+def _read(path: Path) -> dict[bytes, tuple[float, int]]:
     try:
         content = path.read_bytes()
     except OSError:
-        return frozenset()
+        return {}
     whole = len(content) - len(content) % _BYTES
-    return frozenset(content[at : at + _BYTES] for at in range(0, whole, _BYTES)) - {_FREE}
+    slots = _SLOT.iter_unpack(content[:whole])
+    return {name: (usd, tokens) for name, usd, tokens in slots if any(name)}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from evalkit.config.spec import Cap
 from evalkit.errors import BudgetStop, ConfigError
 from evalkit.model import Usage
 from evalkit.runner.budget import Ledger, Purse
+from evalkit.runner.done import Done, is_in
 from evalkit.runner.fleet import Fleet, PlannedTarget
+from evalkit.runner.flight import SUFFIX, outstanding_usd
 from evalkit.runner.judges import fund_judges
 from evalkit.runner.plan import Plan, RunOptions
 
@@ -115,7 +119,8 @@ def fund(
 def _before(plan: Plan, store: Store, *, resumed: bool) -> Before:
     month = 0.0
     if plan.project.budget.monthly_usd is not None:
-        month = store.spent_since(month_start(datetime.now(UTC)))
+        begun = month_start(datetime.now(UTC))
+        month = store.spent_since(begun) + _under_way(store, begun, plan.run.id)
     if not resumed:
         return Before(targets={}, month_usd=month)
     spent: Spending = store.spending(plan.run.id)
@@ -126,6 +131,20 @@ def _before(plan: Plan, store: Store, *, resumed: bool) -> Before:
         judges_usd=spent.judges_usd,
         month_usd=month,
     )
+
+
+def _under_way(store: Store, since: datetime, but: str) -> float:
+    """What calls of other runs took, or may take, whose trials are not stored: US dollars.
+
+    The runs go on, or were killed and may never be resumed.
+    """
+    usd = 0.0
+    for path in store.journal_directory.glob(f"*{SUFFIX}"):
+        with suppress(OSError):
+            if path.stem != but and path.stat().st_mtime >= since.timestamp():
+                done = store.finished_by(path.stem, Done)
+                usd += outstanding_usd(path, partial(is_in, done))
+    return usd
 
 
 def month_start(now: datetime) -> datetime:

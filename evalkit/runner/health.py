@@ -7,6 +7,8 @@ a breaker with less patience tries it a call at a time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from evalkit.errors import ErrorClass, TargetError
 from evalkit.runner.breaker import Breaker
 
@@ -130,7 +132,15 @@ class Health:
         else:
             error_class = self._last.error_class
             why = f"not asked while it does not answer; the last: {self._last.message}"
-        return TargetError(error_class, why, retryable=False, unbilled=True)
+        error = TargetError(error_class, why, retryable=False, unbilled=True)
+        error.unasked = True
+        return error
+
+    def give_up_with(self, others: Mapping[str, Health]) -> None:
+        """A route is given up when all that it can ask are."""
+        self.given_up = True
+        self.error_class = next(one.error_class for one in others.values())
+        self.reason = "; ".join(f"{name!r}: {one.reason}" for name, one in others.items())
 
     def _give_up(self, error: TargetError, why: str) -> None:
         if not self.given_up:

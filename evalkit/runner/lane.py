@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from evalkit.config.spec import Limits
 from evalkit.deadlines import Deadlines
@@ -55,7 +55,10 @@ class Priced(Protocol):
 _PUSHED_BACK = frozenset({ErrorClass.RATE_LIMIT, ErrorClass.TIMEOUT})
 _TOO_MUCH = frozenset({503, 529})
 _STEPS = 50
+_T = TypeVar("_T")
 
+LOOK_S = 0.1
+"""How often a route looks whether one of its targets may be asked again."""
 LATER_S = 0.1
 """The target's own time limit comes first, since it knows whom it asked and what came."""
 
@@ -81,7 +84,8 @@ class _Course:
     """One call on its way over its attempts: instants of the lane's clock.
 
     It was queued when it ``begun`` or when its last wait ended; ``until`` is the end of its time,
-    known from the first retry on, and from the start for a later turn of a conversation.
+    known from the first retry on, and from the start for a later turn of a conversation. One that
+    is not ``patient`` has another target to ask in an outage.
     """
 
     __slots__ = (
@@ -91,6 +95,7 @@ class _Course:
         "call",
         "ended",
         "error",
+        "patient",
         "queued",
         "sent",
         "spend",
@@ -104,8 +109,11 @@ class _Course:
         begins: Callable[[], object] | None,
         until: float | None,
         call: Call | None,
+        *,
+        patient: bool,
     ):
         self.begun = self.queued = begun
+        self.patient = patient
         self.begins = begins
         self.call = call
         self.started_at = datetime.now(UTC)
@@ -115,10 +123,10 @@ class _Course:
         self.error: TargetError | None = None
         self.spend = NOTHING_SPENT
 
-    def begin(self) -> None:
+    def begin(self, hold: Hold) -> None:
         """The first attempt is about to be made."""
         if self.call is not None:
-            self.call.begins()
+            self.call.begins(Spend(assumed_usd=hold.usd, assumed_tokens=hold.tokens))
         if self.begins is not None:
             self.begins()
 
@@ -140,12 +148,12 @@ class _Course:
 class Lane:
     """Asks one target.
 
-    ``route`` marks a target that asks others: its children have their own timeouts and retries, so
-    it has none. ``adapts`` lets how the calls end decide how many are under way, up to the limit.
-    ``output_tokens`` is what an answer may take, when the configuration says so. ``calls_tools`` is
-    false where no answer can hold a call. ``account`` is
-    asked before and told after every attempt, ``cache`` before the first and after an answer; a
-    route has neither, its children have. ``note`` is told of outages.
+    ``children`` are the targets that a route asks: they have their own timeouts and retries, so it
+    has none, but waits when all that it could ask are in an outage. ``adapts`` lets how the calls
+    end decide how many are under way, up to the limit. ``output_tokens`` is what an answer may
+    take, when the configuration says so. ``calls_tools`` is false where no answer can hold a call.
+    ``account`` is asked before and told after every attempt, ``cache`` before the first and after
+    an answer; a route has neither, its children have. ``note`` is told of outages.
     """
 
     name: str
@@ -153,7 +161,7 @@ class Lane:
     limits: Limits
     price: Priced | None = None
     render: Render | None = None
-    route: bool = False
+    children: Mapping[str, Lane] = field(default_factory=dict)
     adapts: bool = False
     output_tokens: int | None = None
     calls_tools: bool = True
@@ -174,6 +182,8 @@ class Lane:
     _waiting: set[asyncio.Task[object]] = field(init=False, default_factory=set)
     _deadlines: Deadlines = field(init=False, default_factory=Deadlines)
     _stopping: bool = field(init=False, default=False)
+    # of a route: those that it could have asked, were they not in an outage
+    _away: tuple[Lane, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         limits = self.limits
@@ -200,11 +210,13 @@ class Lane:
         *,
         begins: Callable[[], object] | None = None,
         until: float | None = None,
+        patient: bool = True,
     ) -> Answer:
         """Ask until there is an answer or no attempt is left.
 
         ``begins`` is called when the first attempt is about to be made, and not for a kept answer;
-        no attempt is made after ``until``. Raises only ``CancelledError``, also when the budget
+        no attempt is made after ``until``, and none waits for the end of an outage that is not
+        ``patient``. Raises only ``CancelledError``, also when the budget
         allows no further attempt.
         """
         call = call_of(self.name, request)
@@ -214,36 +226,35 @@ class Lane:
             if self.cache is not None:
                 self.cache.keep(self.cache.key(request), came.output)
             return answer
+        course = _Course(self.clock(), begins, until, call, patient=patient)
         if self.cache is not None:
-            return await self._ask_kept(request, self.cache, begins, until, call)
-        return await self._ask(request, _Course(self.clock(), begins, until, call))
+            return await self._ask_kept(request, self.cache, course)
+        return await self._ask(request, course)
 
     async def _ask_kept(
         self,
         request: Request,
         cache: LaneCache,
-        begins: Callable[[], object] | None,
-        until: float | None,
-        call: Call | None,
+        course: _Course,
     ) -> Answer:
-        begun, started_at = self.clock(), datetime.now(UTC)
         key = cache.key(request)
         kept = cache.find(key)
         if kept is None:
-            answer = await self._ask(request, _Course(self.clock(), begins, until, call))
+            course.begun = course.queued = self.clock()
+            answer = await self._ask(request, course)
             if answer.output is not None:
                 cache.keep(key, answer.output)
             return answer
         output = self._completed(kept, 0.0)
-        took = self.clock() - begun
-        return Answer(started_at, 0, 0.0, took, output, None, saved(output))
+        took = self.clock() - course.begun
+        return Answer(course.started_at, 0, 0.0, took, output, None, saved(output))
 
     def unasked(self, error: TargetError) -> Answer:
         """The answer of a trial that could not even be asked."""
         return Answer(datetime.now(UTC), 0, 0.0, 0.0, None, error)
 
     async def _ask(self, request: Request, course: _Course) -> Answer:
-        if self.route:
+        if self.children:
             with route_tab() as spent:
                 answer = await self._ask_until(request, course)
             answer = replace(answer, spend=spent.spend)
@@ -268,19 +279,24 @@ class Lane:
             wait = self._wait(course)
             if wait is None:
                 assert course.error is not None
-                self.health.failed(course.error)
+                if not course.error.unasked:
+                    self.health.failed(course.error)
                 return course.answer(None, self.clock())
             await self._pause(wait)
+            while self._away and self.rests and not self._is_late(course) and not self._all_gone:
+                await self._pause(LOOK_S)
             course.queued = self.clock()
 
     async def _try(self, request: Request, course: _Course) -> Output | None:
         """Make one attempt in its turn; ``None`` when there is no answer and ``course`` says why.
 
-        No attempt is made when the target was given up or the trial's time ended meanwhile.
+        No attempt is made when the target was given up or the trial's time ended meanwhile, nor in
+        an outage that is not waited for.
         """
         slots = self._slots
-        if not slots.take_now():
-            await self._waiting_for(slots.take())
+        if not slots.take_now() and not await self._waiting_for(slots.take(patient=course.patient)):
+            course.error = course.error or self.health.error()
+            return None
         given: float | None = self.clock()
         try:
             if self.health.given_up or course.until is not None:
@@ -291,7 +307,7 @@ class Lane:
             reserved = 0.0 if self._limiter.idle else await self._limited(request)
             hold = await self._reserve(request)
             if course.attempts == 0:
-                course.begin()
+                course.begin(hold)
             course.attempts += 1
             self._begun = number = self._begun + 1
             course.sent = sent = self._sent[number] = self.clock()
@@ -322,7 +338,11 @@ class Lane:
         """Seconds until the next attempt, ``None`` when there is none."""
         error, limits = course.error, self.limits
         assert error is not None
-        if course.attempts > limits.max_retries or self.route or self.health.given_up:
+        if self.children:
+            return 0.0 if self._begins_again(course, error) else None
+        if course.attempts > limits.max_retries or self.health.given_up:
+            return None
+        if not course.patient and self.rests:
             return None
         wait = self.backoff.wait(course.attempts - 1, error)
         if wait is not None and limits.deadline_s is not None:
@@ -333,6 +353,33 @@ class Lane:
         if wait is not None and error.retry_after_s is not None:
             self._limiter.hold(error.retry_after_s)
         return wait
+
+    def _begins_again(self, course: _Course, error: TargetError) -> bool:
+        """Whether a route waits, because all that it could ask are in an outage.
+
+        What it asked has tried again itself, and an answer that was paid is not paid twice.
+        """
+        answered = any(one.error_class is None for one in error.legs)
+        asked = [self.children[one.target] for one in error.legs if one.target in self.children]
+        self._away = () if answered else tuple(asked)
+        if not self._away or not self.rests:
+            return False
+        if error.unasked:
+            course.attempts -= 1
+        if self._all_gone:
+            self.health.give_up_with({one.name: one.health for one in self._away})
+            return False
+        if course.until is None and self.limits.deadline_s is not None:
+            course.until = course.sent + self.limits.deadline_s
+        tried = course.attempts > self.limits.max_retries
+        return course.patient and not tried and not self._is_late(course)
+
+    @property
+    def _all_gone(self) -> bool:
+        return all(one.health.given_up for one in self._away)
+
+    def _is_late(self, course: _Course) -> bool:
+        return course.until is not None and self.clock() >= course.until
 
     def _in_time(self, request: Request, course: _Course) -> Request | None:
         """The request with what its trial's deadline leaves for another attempt; ``None``: nothing.
@@ -361,6 +408,7 @@ class Lane:
         self, output: Output, reserved: float, number: int, sent: float, now: float
     ) -> None:
         """Learn from an answer."""
+        self._away = ()
         if self.window.adapts:
             took = output.ttft_s if output.ttft_s is not None else output.latency_s
             if took is not None:
@@ -374,7 +422,9 @@ class Lane:
             self._limiter.hear(output.allowances, self._begun - number, each)
 
     def _went_wrong(self, error: TargetError, sent: float, now: float) -> None:
-        """Learn from a failed attempt."""
+        """Learn from a failed attempt; of a route, its targets have."""
+        if self.children:
+            return
         if error.error_class in _PUSHED_BACK or error.http_status in _TOO_MUCH:
             self.window.pushed_back(sent, self._slots.taken, now)
         health = self.health
@@ -449,14 +499,12 @@ class Lane:
             self._limiter.settle(reserved, actual)
             self._estimate.learn(reserved, actual)
 
-    async def child(self, request: Request) -> Output:
+    async def child(self, request: Request, *, patient: bool = False) -> Output:
         """Answer a route: this target's own prompt, its limits, retries and cost.
 
         Raises ``TargetError`` when there is no answer, at once when this target was given up or is
-        in an outage: the route may have another.
+        in an outage: the route may have another. When it has not, it is ``patient``.
         """
-        if self.health.rests(self.clock()):
-            raise self.health.error()
         messages = request.messages
         if self.render is not None:
             try:
@@ -465,6 +513,7 @@ class Lane:
                 raise TargetError(ErrorClass.PROMPT, str(error)) from error
         answer = await self.ask(
             replace(request, messages=messages, timeout_s=self.timeout_s),
+            patient=patient,
         )
         if answer.output is None:
             assert answer.error is not None
@@ -474,6 +523,13 @@ class Lane:
             answer.error.unbilled &= not spend.assumed_tokens
             raise answer.error
         return answer.output
+
+    @property
+    def rests(self) -> bool:
+        """Whether it was given up or is in an outage, and no probe of it is due."""
+        if self._away and all(one.rests for one in self._away):
+            return True
+        return self.health.rests(self.clock())
 
     @property
     def in_flight(self) -> int:
@@ -492,7 +548,7 @@ class Lane:
     @property
     def timeout_s(self) -> float | None:
         """What bounds one attempt; a route is bounded by its children."""
-        if self.route:
+        if self.children:
             return None
         limits = self.limits
         return min(limits.timeout_s, limits.deadline_s or limits.timeout_s)
@@ -500,7 +556,7 @@ class Lane:
     async def _pause(self, seconds: float) -> None:
         await self._waiting_for(self.sleep(seconds))
 
-    async def _waiting_for(self, wait: Awaitable[None]) -> None:
+    async def _waiting_for(self, wait: Awaitable[_T]) -> _T:
         task = asyncio.current_task()
         assert task is not None
         self._waiting.add(task)
@@ -508,7 +564,7 @@ class Lane:
             # nothing is recorded of the call
             task.cancel()
         try:
-            await wait
+            return await wait
         finally:
             self._waiting.discard(task)
 

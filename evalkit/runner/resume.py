@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
 from evalkit.model import Run, RunKind
-from evalkit.runner.done import NOTHING_DONE, Done
+from evalkit.runner.done import Done, is_in
 from evalkit.runner.flight import Flight, Key
 from evalkit.runner.plan import LooksAsked, Plan, RunOptions
 from evalkit.runner.shards import Shard
@@ -111,9 +111,7 @@ def take_up(flight: Flight, plan: Plan, resumed: Resumed, *, note: Callable[[str
     """
 
     def is_stored(key: Key) -> bool:
-        suite, target, case, index = key
-        done = resumed.done.get((suite, target), NOTHING_DONE)
-        return key not in resumed.unpaid and (case, index) in done
+        return key not in resumed.unpaid and is_in(resumed.done, key)
 
     flight.drop(is_stored)
     came = 0

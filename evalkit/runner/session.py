@@ -19,14 +19,14 @@ from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.gate.beside import beside
 from evalkit.model import RunStatus
 from evalkit.offline import Guard, offline_if
-from evalkit.runner.budget import Ledger
+from evalkit.runner.budget import Ledger, added
 from evalkit.runner.cache import AnswerCache
 from evalkit.runner.done import NOTHING_DONE, Done
 from evalkit.runner.engine import Driven, Engine
 from evalkit.runner.engines import MakeEngine, Runs, engine_of
 from evalkit.runner.estimate import Estimate, estimate, worth_estimating
 from evalkit.runner.feed import Feed, Part
-from evalkit.runner.flight import Flight
+from evalkit.runner.flight import SUFFIX, Flight
 from evalkit.runner.funds import fund
 from evalkit.runner.outcome import Outcome, ScorerErrors
 from evalkit.runner.pace import Pace
@@ -277,7 +277,7 @@ def execute(
         store.create_run(clean_run(plan.run, process_redactor()))
     recorder = Recorder(store, run_id, fresh=resumed is None)
     flight = Flight(
-        store.journal_directory / f"{run_id}.flight", lambda output: is_clean(output, veil)
+        store.journal_directory / f"{run_id}{SUFFIX}", lambda output: is_clean(output, veil)
     )
     ledger = ledger or Ledger()
     watch: Looks | None = None
@@ -320,10 +320,10 @@ def execute(
             with _quiet_collector():
                 over = asyncio.run(_drive(engine, display, max_time_s, watch))
         except EvalkitError as error:
-            _finish_failed(recorder, engine)
+            _finish_failed(recorder, engine, flight)
             raise _with_kept(error, run_id, tallies, engine) from error
         except OSError:
-            _finish_failed(recorder, engine)
+            _finish_failed(recorder, engine, flight)
             raise
         outcome = _outcome(
             plan,
@@ -339,7 +339,10 @@ def execute(
             kept = None
             if watch is not None and outcome.status is RunStatus.COMPLETE:
                 kept = watch.settings()
-            recorder.finish(outcome.status, unrecorded=engine.ledger.unrecorded, settings=kept)
+            unrecorded = engine.ledger.unrecorded
+            if outcome.status is not RunStatus.COMPLETE:
+                unrecorded = added(unrecorded, flight.untold)
+            recorder.finish(outcome.status, unrecorded=unrecorded, settings=kept)
         except StoreError as error:
             raise _with_kept(error, run_id, tallies, engine) from error
     finally:
@@ -348,9 +351,10 @@ def execute(
     return outcome
 
 
-def _finish_failed(recorder: Recorder, engine: Runs) -> None:
+def _finish_failed(recorder: Recorder, engine: Runs, flight: Flight) -> None:
     try:
-        recorder.finish(RunStatus.FAILED, unrecorded=engine.ledger.unrecorded)
+        unrecorded = added(engine.ledger.unrecorded, flight.untold)
+        recorder.finish(RunStatus.FAILED, unrecorded=unrecorded)
     except EvalkitError:
         # what ended the run is worth saying, not that its end cannot be written either; the next
         # command that opens the store finds the journal

@@ -24,7 +24,8 @@ class Slots:
         self._window = window
         self._health = health
         self._clock = clock
-        self._line: deque[asyncio.Future[None]] = deque()
+        # with whether it waits in an outage
+        self._line: deque[tuple[asyncio.Future[bool], bool]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def take_now(self) -> bool:
@@ -34,18 +35,21 @@ class Slots:
         self.taken += 1
         return True
 
-    async def take(self) -> None:
-        """Take a slot when there is one; also when the target was given up meanwhile."""
-        turn = asyncio.get_running_loop().create_future()
-        self._line.append(turn)
+    async def take(self, *, patient: bool = True) -> bool:
+        """Take a slot when there is one; also when the target was given up meanwhile.
+
+        Who is not ``patient`` takes none in an outage, unless as its probe: then it is false.
+        """
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._line.append((turn, patient))
         self.advance()
         try:
-            await turn
+            return await turn
         except asyncio.CancelledError:
             if turn.cancelled():
                 # ``advance`` passes it over
                 self.advance()
-            elif turn.done():
+            elif turn.done() and turn.result():
                 self.give(self._clock())
             raise
 
@@ -61,18 +65,26 @@ class Slots:
         """Let in who may go on now."""
         health, line = self._health, self._line
         while line:
-            if line[0].done():
+            if line[0][0].done():
                 line.popleft()
                 continue
             if not health.given_up:
                 now = self._clock()
+                if health.rests(now):
+                    self._send_away()
                 if self.taken >= self._window.size:
                     return
                 if not health.breaker.begin(now):
                     self._look_again(now)
                     return
             self.taken += 1
-            line.popleft().set_result(None)
+            line.popleft()[0].set_result(True)
+
+    def _send_away(self) -> None:
+        """Let nobody wait for the end of an outage who has another target to ask."""
+        for turn, patient in self._line:
+            if not patient and not turn.done():
+                turn.set_result(False)
 
     def _look_again(self, now: float) -> None:
         wait = self._health.breaker.due - now

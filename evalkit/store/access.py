@@ -67,16 +67,29 @@ def _process_lock(path: Path) -> threading.RLock:
         return _process_locks.setdefault(path.resolve(), threading.RLock())
 
 
+NOTED_S = 2.0
+"""How long others are waited for without a word, in seconds."""
+
+
 class Access:
     """Short connections to one store file.
 
     ``patience_s`` is how long to wait for others before giving up, in seconds. ``keeps`` holds
     DuckDB itself, without the file, from one write to the next: to start it takes as long as to
-    write a few hundred trials.
+    write a few hundred trials. ``note`` is told, once, who is waited for.
     """
 
-    def __init__(self, path: Path, *, patience_s: float, keeps: bool = False):
+    def __init__(
+        self,
+        path: Path,
+        *,
+        patience_s: float,
+        keeps: bool = False,
+        note: Callable[[str], object] = lambda _: None,
+    ):
         self.path = path
+        self._note = note
+        self._noted = False
         self._keeps = keeps
         self._kept: DuckDBPyConnection | None = None
         self._writes = 0
@@ -254,16 +267,22 @@ class Access:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise self._busy(str(error)) from error
+                if left < self.patience_s - NOTED_S:
+                    self._waits(str(error))
             # full jitter: everyone who was turned away comes back at a different moment
             time.sleep(min(random.uniform(0, ceiling), left))  # noqa: S311 -- not for secrecy
             ceiling = min(ceiling * 2, 0.5)
 
+    def _waits(self, detail: str) -> None:
+        if not self._noted:
+            self._noted = True
+            self._note(
+                f"the run store is in use{_holder(detail)}; waiting for up to {self.patience_s:g} s"
+            )
+
     def _busy(self, detail: str) -> StoreError:
-        holder = ""
-        if "held in" in detail:
-            holder = " by " + detail.partition("held in ")[2].split(". See")[0].strip()
         return StoreError(
-            f"the run store is in use{holder} and stayed so for {self.patience_s:g} s",
+            f"the run store is in use{_holder(detail)} and stayed so for {self.patience_s:g} s",
             where=self.path,
             hint="close the program that has it open, then try again",
         )
@@ -276,7 +295,11 @@ class Access:
         try:
             if not reading:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            try:
+                lock.acquire(timeout=max(0.0, min(NOTED_S, deadline - time.monotonic())))
+            except Timeout:
+                self._waits("")
+                lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         except Timeout as error:
             raise self._busy("") from error
         except OSError as error:
@@ -301,6 +324,13 @@ def failures() -> tuple[type[Exception], ...]:
     import duckdb
 
     return (duckdb.Error, OSError)
+
+
+def _holder(detail: str) -> str:
+    """Who has the file open, as DuckDB says it."""
+    if "held in" not in detail:
+        return ""
+    return " by " + detail.partition("held in ")[2].split(". See")[0].strip()
 
 
 def _is_busy(message: str) -> bool:

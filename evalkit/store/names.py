@@ -39,7 +39,7 @@ def run_named(
     if name in ids:
         return name
     found = [one for one in ids if one.startswith(name)] or [one for one in ids if name in one]
-    if len(found) == 1:
+    if len(found) == 1 and name:
         return found[0]
     if found and name:
         shown = ", ".join(found[:6]) + (" …" if len(found) > 6 else "")
@@ -64,7 +64,7 @@ def case_named(rows: Sequence[Mapping[str, Any]], case: str) -> str:
         or [key for key, name in names.items() if key.startswith(case) or name.startswith(case)]
         or [key for key, name in names.items() if case in name or case in key]
     )
-    if len(found) == 1:
+    if len(found) == 1 and case:
         return str(found[0])
     if found and case:
         shown = ", ".join(names[one] or one for one in found[:6])

@@ -63,8 +63,9 @@ class StoredSamples:
             " count(*) FILTER (assumed_usd > 0) AS assumed, sum(saved_usd) AS saved_usd,"
             f" count(*) FILTER (trial < {CONFIRMING}) AS done,"
             f" count(*) FILTER (trial < {CONFIRMING} AND status <> 'ok') AS errors,"
-            f" count(*) FILTER (trial < {CONFIRMING} AND status = 'ok' AND cost_usd IS NULL)"
-            f" AS unpriced, {_KNOWN} FROM trials WHERE run_id = ? GROUP BY suite, target",
+            f" count(*) FILTER (trial < {CONFIRMING} AND status = 'ok' AND cost_usd IS NULL"
+            f" AND NOT coalesce(assumed_usd, 0) > 0) AS unpriced, {_KNOWN}"
+            " FROM trials WHERE run_id = ? GROUP BY suite, target",
             [self._run.id],
         )
         classes: dict[tuple[str, str], dict[str, int]] = {}

@@ -51,8 +51,8 @@ class RunRow:
     """One stored run at a glance.
 
     ``cost_usd`` is what the run spent on its targets as far as it is known, ``None`` when nothing
-    is; ``assumed_usd`` of it is the most that calls without an answer can have taken; ``unpriced``
-    counts answers without a cost; ``saved_usd`` is what the cache saved.
+    is; ``assumed_usd`` of it is the most that calls can have taken whose tokens nobody told;
+    ``unpriced`` counts answers without any cost, ``saved_usd`` is what the cache saved.
     ``scores`` has, target by target, the mean of the run's first scorer, named ``scorer``.
     """
 
@@ -105,14 +105,21 @@ class Recovered:
 class Store:
     """The run store at ``path``; nothing is created before the first write.
 
-    ``patience_s`` is how long an operation waits for other processes, in seconds. Every method
+    ``patience_s`` is how long an operation waits for other processes, in seconds; ``note`` is told
+    of a long wait. Every method
     raises ``StoreError`` when the file is busy for longer, damaged or on a full disk, and
     ``StoreVersionError`` when a newer evalkit wrote it; what was stored before stays stored.
     """
 
-    def __init__(self, path: Path, *, patience_s: float = 60.0):
+    def __init__(
+        self,
+        path: Path,
+        *,
+        patience_s: float = 60.0,
+        note: Callable[[str], object] = lambda _: None,
+    ):
         self.path = path
-        self._access = Access(path, patience_s=patience_s, keeps=True)
+        self._access = Access(path, patience_s=patience_s, keeps=True, note=note)
 
     @property
     def journal_directory(self) -> Path:

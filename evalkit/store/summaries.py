@@ -22,7 +22,9 @@ done AS (
         sum(coalesce(spent_usd, 0) + coalesce(assumed_usd, 0))
             FILTER (spent_usd IS NOT NULL OR assumed_usd > 0) AS cost_usd,
         coalesce(sum(assumed_usd), 0) AS assumed_usd,
-        count(*) FILTER (status = 'ok' AND cost_usd IS NULL) AS unpriced,
+        count(*) FILTER (
+            status = 'ok' AND cost_usd IS NULL AND NOT coalesce(assumed_usd, 0) > 0
+        ) AS unpriced,
         sum(saved_usd) AS saved_usd
     FROM trials SEMI JOIN chosen USING (run_id) GROUP BY run_id
 ),

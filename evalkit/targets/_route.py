@@ -21,19 +21,28 @@ class Journey:
     reached or turned it away. The error that a route ends with carries all its legs.
     """
 
-    __slots__ = ("_provenances", "legs")
+    __slots__ = ("_asked", "_provenances", "legs")
 
     def __init__(self) -> None:
         self.legs: list[Leg] = []
         self._provenances: list[Provenance] = []
+        self._asked = False
 
-    async def ask(self, setting: Setting, name: str, request: Request) -> Output:
-        """The answer of one target, recorded as a leg; its ``TargetError`` passes through."""
+    async def ask(
+        self, setting: Setting, name: str, request: Request, *, last: bool = False
+    ) -> Output:
+        """The answer of one target, recorded as a leg; its ``TargetError`` passes through.
+
+        The outage of the ``last`` that can be asked is waited for when another's answer is paid
+        already. Otherwise the runner waits for an outage of all, and begins again.
+        """
         started = time.perf_counter()
         try:
-            output = await setting.children[name](request)
+            output = await setting.children[name](request, patient=last and bool(self._provenances))
         except TargetError as error:
             took = time.perf_counter() - started
+            self._asked |= not error.unasked
+            error.unasked = not self._asked
             usage = _NO_TOKENS if error.unbilled else Usage()
             cost = 0.0 if error.unbilled else None
             self.legs.append(
@@ -47,6 +56,7 @@ class Journey:
             )
             error.legs = tuple(self.legs)
             raise
+        self._asked = True
         self._provenances.append(output.provenance)
         self.legs.append(
             Leg(

@@ -9,15 +9,23 @@ A kind that needs any of it takes one positional parameter in front of its keywo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol
 
 from evalkit.model import JSON, Output, Request
 
-ChildCall: TypeAlias = Callable[[Request], Awaitable[Output]]
-"""Asks another target of the project, already limited, retried and costed by the runner."""
+
+class ChildCall(Protocol):
+    """Asks another target of the project, already limited, retried and costed by the runner.
+
+    In an outage it raises at once, so that another one can be asked; a ``patient`` call waits.
+    """
+
+    async def __call__(self, request: Request, *, patient: bool = False) -> Output:
+        """The answer; raises ``TargetError`` when there is none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ class Router:
         reason: str | None = None
         for name in self._targets[:-1]:
             try:
-                output = await journey.ask(self._setting, name, request)
+                output = await journey.ask(self._setting, name, request, last=not self._on_error)
             except TargetError as error:
                 if not self._on_error:
                     raise
@@ -70,7 +70,7 @@ class Router:
             if against is None:
                 return journey.arrive(output, reason)
             reason = against
-        output = await journey.ask(self._setting, self._targets[-1], request)
+        output = await journey.ask(self._setting, self._targets[-1], request, last=True)
         return journey.arrive(output, reason)
 
     async def aclose(self) -> None:

@@ -127,7 +127,9 @@ def test_help_names_values_and_says_whole_sentences(arguments, said, capsys):
         (["run", "--limit", "x"], "'--limit': must be a whole number"),
         (["run", "--trials", "0"], "'--trials': must be at least 1"),
         (["run", "--trials", "2000"], "'--trials': must be at most 1000"),
-        (["run", "--max-usd", "x"], "'--max-usd': must be a number"),
+        (["run", "--max-usd", "x"], "'--max-usd': must be an amount of US dollars"),
+        (["run", "--max-usd", "-1"], "'--max-usd': must be an amount of US dollars"),
+        (["run", "--max-usd", "inf"], "'--max-usd': must be an amount of US dollars"),
         (["run", "--cache", "maybe"], "'--cache': 'maybe' is not one of 'off', 'read'"),
     ],
 )

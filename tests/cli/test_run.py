@@ -135,7 +135,7 @@ def test_a_budget_without_a_price_is_refused_in_three_lines(
     small: SmallProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small.write({"t": wire("http://127.0.0.1:9/v1")}, rows(2))
-    code, out, err = said(capsys, "--max-usd", "1")
+    code, out, err = said(capsys, "--max-usd", "$1")
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 3
 

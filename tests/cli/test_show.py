@@ -71,6 +71,8 @@ def test_a_case_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["show", "nothing-like-it"], "unknown run 'nothing-like-it'"),
         (["show", "2026"], "could be 2 runs"),
+        (["show", ""], "unknown run ''"),
+        (["show", "latest", ""], "unknown case ''"),
         (["show", "latest", "refnd-002"], "did you mean 'refund-002'?"),
         (["show", "latest", "refund"], "could be 6 cases"),
         (["show", "latest~7"], "no run 'latest~7'"),
@@ -102,7 +104,7 @@ def test_an_unknown_run_is_told_the_nearest_and_the_newest(
     assert "all: evalkit runs" in said
 
 
-def test_what_is_assumed_of_lost_answers_is_told_apart(
+def test_what_is_assumed_of_calls_that_nobody_counted_is_told_apart(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(project / ".evalkit" / "evalkit.duckdb")
@@ -110,19 +112,26 @@ def test_what_is_assumed_of_lost_answers_is_told_apart(
     name = "20261121-183000-dead"
     store.create_run(example_run(name, started_at=start))
     trials = list(example_trials(name, cases=3))
-    known = sum(one.spend.usd or 0.0 for one in trials)
     for place in (0, 1):
         spend = replace(trials[place].spend, assumed_usd=0.033)
         trials[place] = replace(trials[place], spend=spend, after_kill=True)
+    # an answer of a server that counts no tokens
+    output = trials[1].output
+    assert output is not None
+    spend = replace(trials[1].spend, usd=None)
+    trials[1] = replace(trials[1], output=replace(output, cost_usd=None), spend=spend)
+    known = sum(one.spend.usd or 0.0 for one in trials)
     store.append(trials)
     store.finish_run(name, RunStatus.COMPLETE, start + timedelta(seconds=9))
     assert run_command(["show", name]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    lost = "of which $0.0660 assumed for calls of 2 trials whose answer was lost"
+    lost = "of which $0.0660 assumed for calls of 2 trials whose tokens nobody told"
     assert f"cost {words.money(known + 0.066)}, {lost}" in shown
     assert run_command(["show", name, "--json"]) == 0
     view = json.loads(capsys.readouterr().out)
     assert (view["assumed_usd"], view["assumed"]) == (pytest.approx(0.066), 2)
+    bare = [one for one in trials if one.output is not None and one.output.cost_usd is None]
+    assert view["unpriced"] == len(bare) - 1, "one is counted with what it may have cost"
     assert run_command(["show", "latest~1"]) == 0
     assert "assumed" not in capsys.readouterr().out
     assert run_command(["runs", "--json"]) == 0

@@ -363,6 +363,96 @@ def test_a_route_goes_on_while_one_of_its_targets_is_in_an_outage(small: SmallPr
     assert outputs == [{"output": "first", "n": 5}, {"output": "second", "n": 55}]
 
 
+ROUTES = {
+    "fallback": {"targets": ["a", "b"], "on": ["server", "bad_request"]},
+    "router": {"targets": ["a", "b"], "escalate_when": {"empty": True}},
+    "nested": {"kind": "fallback", "targets": ["inner", "b"]},
+}
+
+
+def routed(kind: str, one: ModelServer, two: ModelServer, **limits: Any) -> dict[str, Any]:
+    limits = {"concurrency": 4, "max_retries": 0, **limits}
+    inner = {"kind": "router", "targets": ["a", "b"], "escalate_when": {"error": True}}
+    return {
+        "both": {"kind": kind, **ROUTES[kind], "limits": {"concurrency": 4}},
+        **({"inner": inner} if kind == "nested" else {}),
+        "a": wire(one.openai, limits=limits),
+        "b": wire(two.openai, limits=limits),
+    }
+
+
+class Both:
+    """Two servers that answer, the first not always, until both break for ``lasts`` seconds."""
+
+    def __init__(self, kind: str, lasts: float):
+        self.lasts = lasts
+        self.broke: float | None = None
+        self.calls = itertools.count()
+        self.weak = Reply(text="") if kind == "router" else Fault(trouble=Trouble.BAD_REQUEST)
+
+    def answer(self, seen: Seen) -> Answer:
+        now = time.monotonic()
+        if next(self.calls) == 30:
+            self.broke = now
+        out = self.broke is not None and now < self.broke + self.lasts
+        return Fault(trouble=Trouble.OVERLOADED) if out else Reply()
+
+    def first(self, seen: Seen) -> Answer:
+        reply = self.answer(seen)
+        weak = self.broke is None and next(self.calls) % 3 == 0
+        return self.weak if weak else reply
+
+
+@pytest.mark.parametrize("kind", list(ROUTES))
+def test_a_route_waits_when_all_that_it_can_ask_are_in_an_outage(
+    small: SmallProject, kind: str
+) -> None:
+    both = Both(kind, 0.9)
+    with ModelServer(both.first) as one, ModelServer(both.answer) as two:
+        small.write(routed(kind, one, two), questions(good(120)))
+        outcome = small.run()
+        assert len(one.seen) + len(two.seen) < 120 + 60, "an outage is not asked for every case"
+    assert outcome.status is RunStatus.COMPLETE
+    assert outcome.errors <= 14, "what was under way, and not what came after it"
+    assert outcome.answered == 120 - outcome.errors
+
+
+def test_a_route_is_given_up_with_all_its_targets_and_the_run_goes_on_after(
+    small: SmallProject,
+) -> None:
+    both = Both("fallback", 60)
+    with ModelServer(both.first) as one, ModelServer(both.answer) as two:
+        small.write(routed("fallback", one, two, patience="1500ms"), questions(good(120)))
+        first = small.run()
+        assert first.errors <= 14
+        assert (first.exit_code, first.status) == (ExitCode.INFRASTRUCTURE, RunStatus.STOPPED)
+        assert "'a': no answer for" in first.given_up["both"]
+        assert "'b': no answer for" in first.given_up["both"]
+        both.lasts = 0
+        second = small.resume()
+    assert (second.kept, second.kept + second.answered) == (first.answered, 120)
+    assert second.exit_code is ExitCode.PASS
+
+
+def test_an_answer_that_a_route_paid_waits_for_the_outage_of_who_is_to_do_better(
+    small: SmallProject,
+) -> None:
+    begun: list[float] = []
+
+    def strong(seen: Seen) -> Answer:
+        if len(two.seen) > 5:
+            begun.append(time.monotonic())
+        out = begun and begun[-1] < begun[0] + 0.9
+        return Fault(trouble=Trouble.OVERLOADED) if out else Reply(text="better")
+
+    with ModelServer(Reply(text="")) as one, ModelServer(strong) as two:
+        small.write(routed("router", one, two), questions(good(60)))
+        outcome = small.run()
+        assert len(one.seen) == 60, "nothing is paid twice"
+    assert outcome.errors <= 14
+    assert outcome.answered == 60 - outcome.errors
+
+
 def test_a_third_of_all_calls_failing_is_no_outage(small: SmallProject) -> None:
     """What a storm costs is its retries: nothing is lost, nothing answered is asked again."""
     kinds = [Trouble.OVERLOADED, Trouble.RESET, Trouble.TRUNCATED_JSON, Trouble.RATE_LIMIT]

@@ -14,8 +14,10 @@ import pytest
 from evalkit.model import Case, Message, Output, Request, RunStatus, Spend
 from evalkit.runner.arrivals import PIECE, Arrivals
 from evalkit.runner.flight import Flight, call_of
+from evalkit.runner.funds import fund
 from evalkit.runner.lane import Answer
-from tests.runner.projects import SmallProject, rows, wire
+from evalkit.runner.plan import RunOptions
+from tests.runner.projects import SmallProject, asked, rows, wire
 from tests.runner.test_judges import CRITERIA, EACH, PRICE, SHORT, judge
 from tests.scorers.judging import verdict
 from tests.servers import ModelServer, Reply
@@ -134,6 +136,38 @@ def test_what_was_paid_for_answers_that_came_counts_for_the_cap(small: SmallProj
     assert run["usd"] == pytest.approx(0.0)
 
 
+def month(small: SmallProject) -> float:
+    """US dollars that a new run counts as spent in this month."""
+    plan = small.plan(allow_code=True)
+    ledger, _ = fund(plan, RunOptions(), small.store)
+    (purse,) = [one for one in ledger.purses if one.name == "monthly_usd"]
+    return purse.spent
+
+
+def test_a_killed_run_that_is_never_resumed_counts_for_the_month(small: SmallProject) -> None:
+    (small.folder / "mine.py").write_text(SLOW)
+    (small.folder / "hang").touch()
+    slow = {"python": {"function": "mine.py:slow"}, "as": "slow"}
+    with ModelServer(lambda seen: Reply(first_s=60 if asked(seen) >= 20 else 0)) as server:
+        target = wire(server.openai, limits={"concurrency": 4}, price=PRICE, params=SHORT)
+        small.write({"t": target}, rows(24), scorers=[slow], budget={"monthly_usd": 50})
+        with small.start("--no-progress", "--allow-code") as process:
+            wait_until(lambda: kept(small) == 20 and server.under_way == 4)
+            process.send_signal(signal.SIGKILL)
+            process.communicate(timeout=20)
+        (small.folder / "hang").unlink()
+        begun = month(small)
+        # an answer costs two thirds of what is reserved for a call
+        assert 24 * EACH < begun < 20 * EACH + 4 * 40 * EACH
+        server.answer = Reply(text="42")
+        outcome = small.resume(allow_code=True, max_time_s=0)
+        assert outcome.status is not RunStatus.COMPLETE
+        assert month(small) == pytest.approx(begun), "what is not made again is not forgotten"
+        assert small.resume(allow_code=True).status is RunStatus.COMPLETE
+    assert month(small) >= begun
+    assert small.store.spending(outcome.run_id).usd == pytest.approx(month(small))
+
+
 def test_an_answer_with_a_secret_is_not_written_before_it_is_clean(small: SmallProject) -> None:
     key = "sk-live-0123456789abcdef"
     (small.folder / "mine.py").write_text(SLOW)
@@ -228,7 +262,7 @@ def test_the_same_question_of_two_trials_has_two_answers(tmp_path: Path) -> None
     killed = Flight(tmp_path / "run.flight")
     for call in calls(killed):
         assert call.came() is None
-        call.begins()
+        call.begins(Spend(assumed_usd=0.25, assumed_tokens=9))
         call.keep(answer, judge=False)
     killed.landed(keys[:1])
     killed.close(ended=False)
@@ -236,13 +270,21 @@ def test_the_same_question_of_two_trials_has_two_answers(tmp_path: Path) -> None
     resumed = Flight(tmp_path / "run.flight")
     first, second = calls(resumed)
     assert first.came() is None, "its trial is recorded"
+    assert resumed.untold == Spend(), "one is recorded, and the other has an answer"
     came = second.came()
     assert came is not None
     assert Answer(*came) == answer
     assert second.came() is None
-    second.begins()
+    second.begins(Spend())
     assert second.again
     assert resumed.asked_again(keys[1])
     assert not resumed.asked_again(keys[0])
+    second.keep(answer, judge=False)
+    resumed.close(ended=False)
+
+    resumed = Flight(tmp_path / "run.flight")
+    _, second = calls(resumed)
+    assert second.came() is not None
+    assert resumed.asked_again(keys[1]), "it was asked for twice, whenever it is recorded"
     resumed.close(ended=True)
     assert list(tmp_path.iterdir()) == []

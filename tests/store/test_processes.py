@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from example_runs import example_run
+from filelock import FileLock
 
 from evalkit.errors import StoreError
 from evalkit.store import Store
@@ -95,6 +96,43 @@ def test_a_store_that_stays_busy_is_an_error_that_says_who(store: Store) -> None
         holder.stdin.close()
         holder.wait()
     assert hurried.query("SELECT 1 AS a").to_pylist() == [{"a": 1}]
+
+
+def test_a_long_wait_says_once_who_is_waited_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evalkit.store.access.NOTED_S", 0.05)
+    store.create_run(example_run())
+    said: list[str] = []
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(store.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == "open\n"
+        waiting = Store(store.path, patience_s=0.5, note=said.append)
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                waiting.query("SELECT 1")
+        holder.stdin.close()
+        holder.wait()
+    assert len(said) == 1
+    assert f"PID {holder.pid}" in said[0]
+    assert "waiting for up to 0.5 s" in said[0]
+
+
+def test_another_evalkit_that_writes_for_long_is_told_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evalkit.store.access.NOTED_S", 0.05)
+    store.create_run(example_run())
+    said: list[str] = []
+    with FileLock(f"{store.path}.lock"), pytest.raises(StoreError):
+        Store(store.path, patience_s=0.5, note=said.append).create_run(example_run("b"))
+    assert said == ["the run store is in use; waiting for up to 0.5 s"]
 
 
 def test_a_commit_in_the_write_ahead_log_is_there_for_readers(store: Store) -> None:

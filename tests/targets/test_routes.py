@@ -21,8 +21,9 @@ QUESTION = Message(role="user", content="?")
 def answering(text="yes", **fields):
     asked = []
 
-    async def call(request):
+    async def call(request, *, patient=False):
         asked.append(request)
+        call.patient = patient
         return Output(text=text, **fields)
 
     call.asked = asked
@@ -30,7 +31,7 @@ def answering(text="yes", **fields):
 
 
 def failing(error_class):
-    async def call(request):
+    async def call(request, *, patient=False):
         await asyncio.sleep(0.01)
         raise TargetError(error_class, "no")
 
@@ -169,7 +170,7 @@ def test_a_target_that_was_not_reached_cost_nothing():
         options = {"model": "gpt-5-mini", "base_url": url, "api_key": "k"}
         spec = TargetSpec(name="dead", kind="openai_compatible", options=options)
 
-        async def unreached(request):
+        async def unreached(request, *, patient=False):
             dead = build_target(spec, options, root=Path(), allow_code=False)
             try:
                 return await dead.send(replace(request, messages=(QUESTION,)))
@@ -239,6 +240,13 @@ def test_on_chooses_the_failures():
         ask("fallback", children, on=["timeuot"])
     with pytest.raises(ConfigError, match="empty"):
         ask("fallback", children, on=[])
+
+
+@pytest.mark.parametrize(("goes_on", "waits"), [(False, True), (True, False)])
+def test_only_the_last_that_can_be_asked_is_waited_for_once_an_answer_is_paid(goes_on, waits):
+    children = {"one": answering(""), "two": answering(""), "three": answering()}
+    ask("router", children, escalate_when={"empty": True, "error": goes_on})
+    assert [one.patient for one in children.values()] == [False, waits, True]
 
 
 def test_the_last_failure_is_the_routes_own():

@@ -162,8 +162,8 @@ def _cost(view: RunView) -> str:
         return "cost unknown"
     more = f" and {words.counted(view.unpriced, 'answer')} without a price" if view.unpriced else ""
     if view.assumed:
-        lost = f"for calls of {words.counted(view.assumed, 'trial')} whose answer was lost"
-        more = f", of which {words.money(view.assumed_usd)} assumed {lost}{more}"
+        untold = f"for calls of {words.counted(view.assumed, 'trial')} whose tokens nobody told"
+        more = f", of which {words.money(view.assumed_usd)} assumed {untold}{more}"
     return f"cost {words.money(view.cost_usd)}{more}"
 
 
