@@ -25,6 +25,7 @@ from evalkit.errors import ConfigError, StoreError, StoreVersionError, UsageErro
 from evalkit.model import Case, RunStatus
 from evalkit.store import Journal, Store
 from evalkit.store.journal import read_segment
+from evalkit.store.sound import ROW_GROUP
 
 RUN = "20261121-093000-4e77"
 TESTS = Path(__file__).parents[1]
@@ -92,6 +93,20 @@ def test_a_column_may_be_empty_in_one_block_and_not_in_the_next(store: Store, fr
     assert store.ingest(segment, fresh=fresh) == 3
     assert rich_trial() in store.trial(RUN, rich_trial().case.id)
     assert store.trial(RUN, plain.case.id) == (plain, replace(plain, index=1))
+
+
+def test_a_whole_segment_of_known_cases_goes_into_the_store(store: Store) -> None:
+    """However little may be held of what is read meanwhile."""
+    cases = [Case.of({"question": str(number)}) for number in range(ROW_GROUP)]
+    trials = [replace(example_trials(cases=1)[1], case=one) for one in cases]
+    journal = Journal(store.journal_directory, RUN)
+    for index in (0, 1):
+        journal.append([replace(one, index=index) for one in trials])
+        segment = journal.seal()
+        assert segment is not None
+        assert store.ingest(segment, fresh=True) == ROW_GROUP
+    journal.close()
+    assert stored(store) == 2 * ROW_GROUP
 
 
 def test_a_case_that_came_back_and_a_trial_made_twice(store: Store) -> None:
