@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
 from typing import Literal, Protocol, TypeAlias
 
 from evalkit.errors import ErrorClass
@@ -33,8 +32,17 @@ class Message:
     content: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
+class _WorkedOut:
+    """What follows from a case, kept beside its fields: a dictionary a case would be as large."""
+
+    __slots__ = ("_input_id", "_references")
+
+    _input_id: str
+    _references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case(_WorkedOut):
     """One input with its expectation.
 
     ``id`` is the hash of what is asked and expected, never a position; ``name`` is the label its
@@ -88,20 +96,29 @@ class Case:
             turns=tuple(turns),
         )
 
-    @cached_property
+    @property
     def input_id(self) -> str:
         """The hash of what is asked alone; tells a changed expectation from a new case."""
-        return content_id(asked_of(self.inputs, self.context, self.turns))
+        try:
+            return self._input_id
+        except AttributeError:
+            asked = asked_of(self.inputs, self.context, self.turns)
+            object.__setattr__(self, "_input_id", content_id(asked))
+            return self._input_id
 
     @property
     def said(self) -> str | None:
         """What the user says last in a conversation; ``None`` for a single question."""
         return self.turns[-1].user if self.turns else None
 
-    @cached_property
+    @property
     def references(self) -> tuple[str, ...]:
         """Every acceptable answer as text, best first; empty when nothing is expected."""
-        return references_of(self.expected)
+        try:
+            return self._references
+        except AttributeError:
+            object.__setattr__(self, "_references", references_of(self.expected))
+            return self._references
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,8 +35,11 @@ READER: dict[str, Any] = {
 }
 """How every connection is opened; see ``lock``."""
 
-_WRITER: dict[str, Any] = {**READER, "threads": 1}
-"""A few thousand rows are written faster, and in less memory, by one thread than by several."""
+_WRITER: dict[str, Any] = {**READER, "threads": 1, "write_buffer_row_group_count": 1}
+"""A few thousand rows are written faster, and in less memory, by one thread than by several.
+
+A row group that is full is written and not held, by itself DuckDB waits for five.
+"""
 
 _COSTLY = "zstd,alp,alprd,chimp,patas"
 """Compressions that are not tried: they take time and save next to nothing of what is stored."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from evalkit.store.arrays import parameter
-from evalkit.store.columns import KEY, TrialColumns, joined
+from evalkit.store.columns import KEY, TrialColumns
 from evalkit.store.memory import frugal
 from evalkit.store.reads import single, table
 
@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
+    from evalkit.store.block import Blocks
+
 _USING = ", ".join(KEY)
 _SPENT = ("spent_usd", "spent_tokens", "assumed_usd", "assumed_tokens")
 
 
-def insert(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> None:
-    """Add rows to one of our tables, columns by name."""
+def insert(connection: DuckDBPyConnection, name: str, rows: pa.Table | pa.RecordBatchReader) -> int:
+    """Add rows to one of our tables, columns by name; returns how many."""
     with _registered(connection, "incoming_rows", rows):
-        connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
+        return int(
+            single(connection, f"INSERT INTO {name} BY NAME SELECT * FROM incoming_rows")  # noqa: S608 -- one of our tables
+        )
 
 
 def insert_rows(
@@ -42,49 +46,49 @@ def insert_rows(
     )
 
 
-def append_blocks(
-    connection: DuckDBPyConnection, blocks: Sequence[TrialColumns], *, fresh: bool
-) -> None:
+def append_blocks(connection: DuckDBPyConnection, blocks: Blocks, *, fresh: bool) -> int:
     """Append the blocks at once, or one by one when a trial is in more than one of them.
 
-    In the blocks of a ``fresh`` run none is.
+    In the blocks of a ``fresh`` run none is: nothing is looked for, and little is held. Returns how
+    many trials there are.
     """
-    together = joined(blocks)
+    if not blocks:
+        return 0
     if fresh:
-        append(connection, together, fresh=True)
-        return
+        _insert_cases(connection, blocks.cases())
+        added = insert(connection, "trials", blocks.trials())
+        insert(connection, "scores", blocks.scores())
+        return added
+    together = blocks.together()
     with _registered(connection, "incoming_trials", together.trials):
         distinct = single(
             connection,
             f"SELECT count(*) FROM (SELECT DISTINCT {_USING} FROM incoming_trials)",  # noqa: S608 -- constant names
         )
-    if distinct == together.trials.num_rows:
-        append(connection, together)
-    else:
-        for one in blocks:
-            append(connection, one)
+    rows = int(together.trials.num_rows)
+    for one in [together] if distinct == rows else blocks.columns():
+        append(connection, one)
+    return rows
 
 
-def append(connection: DuckDBPyConnection, columns: TrialColumns, *, fresh: bool = False) -> None:
-    """Store trials with their cases and scores; what they replace goes.
-
-    ``fresh`` says that the store has none of them.
-    """
-    if not fresh:
-        rows = columns.trials
-        with _registered(connection, "incoming_trials", rows), frugal(connection, rows):
-            if single(
-                connection,
-                f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
-            ):
-                columns = _replace(connection, columns)
+def append(connection: DuckDBPyConnection, columns: TrialColumns) -> None:
+    """Store trials with their cases and scores; what they replace goes."""
+    rows = columns.trials
+    with _registered(connection, "incoming_trials", rows), frugal(connection, rows):
+        if single(
+            connection,
+            f"SELECT count(*) FROM trials SEMI JOIN incoming_trials USING ({_USING})",  # noqa: S608 -- constant names
+        ):
+            columns = _replace(connection, columns)
     _insert_cases(connection, columns.cases)
     insert(connection, "trials", columns.trials)
     insert(connection, "scores", columns.scores)
 
 
 @contextmanager
-def _registered(connection: DuckDBPyConnection, name: str, rows: pa.Table) -> Iterator[None]:
+def _registered(
+    connection: DuckDBPyConnection, name: str, rows: pa.Table | pa.RecordBatchReader
+) -> Iterator[None]:
     connection.register(name, rows)
     try:
         yield

@@ -110,6 +110,18 @@ def trial_columns(
     )
 
 
+def _table(columns: Mapping[str, pa.Array]) -> pa.Table:
+    """The columns as a table; one without any value has no type there, and takes no bytes."""
+    import pyarrow as pa
+
+    return pa.table(
+        {
+            name: one if one.null_count < len(one) else pa.nulls(len(one))
+            for name, one in columns.items()
+        }
+    )
+
+
 def _of(values: Sequence[object], name: str) -> list[Any]:
     """An attribute of each value, ``None`` of none."""
     get = attrgetter(name)
@@ -119,35 +131,9 @@ def _of(values: Sequence[object], name: str) -> list[Any]:
         return [None if one is None else get(one) for one in values]
 
 
-def joined(parts: Sequence[TrialColumns]) -> TrialColumns:
-    """The same columns, one part after the other; a case in several of them stays there once."""
-    import pyarrow as pa
-
-    if len(parts) == 1:
-        return parts[0]
-
-    def together(tables: list[pa.Table]) -> pa.Table:
-        # a column that is empty in one part, or not known to whoever wrote it, has no type there
-        return pa.concat_tables(tables, promote_options="default")
-
-    return TrialColumns(
-        cases=_last_of_each(together([one.cases for one in parts])),
-        trials=together([one.trials for one in parts]),
-        scores=together([one.scores for one in parts]),
-    )
-
-
-def _last_of_each(cases: pa.Table) -> pa.Table:
-    ids = cases.column("case_id").to_pylist()
-    last = {case_id: row for row, case_id in enumerate(ids)}
-    return cases if len(last) == len(ids) else cases.take(arrays.numbers(list(last.values())))
-
-
 def _cases(cases: Iterable[Case]) -> pa.Table:
-    import pyarrow as pa
-
     kept = list(cases)
-    return pa.table(
+    return _table(
         {
             "case_id": arrays.text([one.id for one in kept]),
             "input_id": arrays.text([one.input_id for one in kept]),
@@ -165,8 +151,6 @@ def _cases(cases: Iterable[Case]) -> pa.Table:
 
 
 def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.Table:
-    import pyarrow as pa
-
     outputs = [one.output for one in trials]
     usages = [_NO_USAGE if one is None else one.usage for one in outputs]
     gaps = [None if one is None else one.inter_token for one in outputs]
@@ -229,7 +213,7 @@ def _trials(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
     for name in INTER_TOKEN:
         values = [None if one is None else getattr(one, name) for one in gaps]
         columns[f"itl_{name}"] = arrays.whole(values) if name == "count" else arrays.real(values)
-    return pa.table(columns)
+    return _table(columns)
 
 
 def _turns(values: Sequence[Sequence[object]], fields: arrays.Fields) -> pa.Array:
@@ -243,7 +227,6 @@ def _turns(values: Sequence[Sequence[object]], fields: arrays.Fields) -> pa.Arra
 
 def _scores(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.Table:
     import numpy as np
-    import pyarrow as pa
 
     records = [record for one in trials for record in one.scores]
     counts = np.fromiter((len(one.scores) for one in trials), dtype=np.int64, count=len(trials))
@@ -274,4 +257,4 @@ def _scores(trials: Sequence[Trial], keys: Mapping[str, arrays.Repeated]) -> pa.
         "elapsed_s": arrays.real([one.elapsed_s for one in records]),
         "models": arrays.texts([one.models for one in records]),
     }
-    return pa.table(columns)
+    return _table(columns)

@@ -15,7 +15,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 from evalkit.errors import StoreVersionError, UsageError
 from evalkit.model import Case, Trial
 from evalkit.store.access import unwritable
-from evalkit.store.block import read_blocks, to_block
+from evalkit.store.block import Blocks, read_blocks, to_block
 from evalkit.store.codec import from_line, to_line
-from evalkit.store.columns import TrialColumns, trial_columns
+from evalkit.store.columns import trial_columns
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -185,13 +185,8 @@ class Segment:
 
     path: Path
     run_id: str
-    blocks: Sequence[TrialColumns]
+    blocks: Blocks
     dropped: int
-
-    @property
-    def trials(self) -> int:
-        """How many trials there are in the blocks."""
-        return sum(int(one.trials.num_rows) for one in self.blocks)
 
 
 def read_segment(path: Path) -> Segment:
@@ -199,20 +194,15 @@ def read_segment(path: Path) -> Segment:
 
     Raises ``StoreVersionError`` for a segment of another format, such as a newer evalkit's.
     """
-    import pyarrow as pa
-
-    blocks: list[TrialColumns] = []
-    dropped = 0
     with path.open("rb") as file:
         head = file.readline()
     try:
         _, header = from_line(head)
         _check_format(header["format"], path)
-        with pa.memory_map(str(path)) as content:
-            blocks += read_blocks(content.read_buffer(), len(head))
     except (ValueError, KeyError, TypeError):
-        dropped = 1
-    return Segment(path, run_of(path), blocks, dropped)
+        return Segment(path, run_of(path), Blocks(path), 1)
+    blocks, whole = read_blocks(path, len(head))
+    return Segment(path, run_of(path), blocks, 0 if whole else 1)
 
 
 def _check_format(number: int, path: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FRUGAL = "24MB"
 """The limit of a connection that is frugal throughout."""
 _ROOM = 16_000_000
-"""Bytes for the blocks that are read."""
+"""Bytes for the blocks that are read; with a quarter of it a whole segment does not fit."""
 
 
 @contextmanager

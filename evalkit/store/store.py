@@ -172,16 +172,16 @@ class Store:
             known = single(
                 connection, "SELECT 1 FROM journal_segments WHERE segment = ?", [read.path.stem]
             )
+            trials = 0
             if known is None:
-                if read.blocks:
-                    append_blocks(connection, read.blocks, fresh=fresh)
+                trials = append_blocks(connection, read.blocks, fresh=fresh)
                 connection.execute(
                     "INSERT INTO journal_segments VALUES (?, ?, ?, ?, now())",
-                    [read.path.stem, read.run_id, read.trials, read.dropped],
+                    [read.path.stem, read.run_id, trials, read.dropped],
                 )
         # the connection is closed here, so the rows are in the database file itself
         read.path.unlink(missing_ok=True)
-        return 0 if known is not None else read.trials
+        return trials
 
     def finish_run(
         self,

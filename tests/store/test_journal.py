@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from evalkit.errors import ConfigError, StoreError, StoreVersionError, UsageErro
 from evalkit.model import Case, RunStatus
 from evalkit.store import Journal, Store
 from evalkit.store.journal import read_segment
+from evalkit.store.sound import ROW_GROUP
 
 RUN = "20261121-093000-4e77"
 TESTS = Path(__file__).parents[1]
@@ -44,7 +46,7 @@ def test_segments_go_into_the_store_exactly_once(store: Store) -> None:
     segment = journal.seal()
     assert segment is not None
     assert journal.seal() is None
-    assert read_segment(segment).trials == len(trials)
+    assert read_segment(segment).blocks.trials().read_all().num_rows == len(trials)
     copy = segment.read_bytes()
     assert store.ingest(segment) == len(trials)
     assert not segment.exists()
@@ -72,11 +74,39 @@ def test_a_case_is_written_once_a_segment(store: Store) -> None:
     assert first is not None
     assert second is not None
     for segment in (first, second):
-        blocks = read_segment(segment).blocks
+        blocks = list(read_segment(segment).blocks.columns())
         assert sum(one.cases.num_rows for one in blocks) == 5
         assert [row["trial"] for one in blocks for row in one.trials.to_pylist()] == [
             one.index for one in trials
         ]
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_column_may_be_empty_in_one_block_and_not_in_the_next(store: Store, fresh: bool) -> None:
+    plain = example_trial(RUN, example_case(1), "large", quality=0.9)
+    journal = Journal(store.journal_directory, RUN)
+    for one in (plain, rich_trial(), replace(plain, index=1)):
+        journal.append([one])
+        journal.flush()
+    segment = journal.close()
+    assert segment is not None
+    assert store.ingest(segment, fresh=fresh) == 3
+    assert rich_trial() in store.trial(RUN, rich_trial().case.id)
+    assert store.trial(RUN, plain.case.id) == (plain, replace(plain, index=1))
+
+
+def test_a_whole_segment_of_known_cases_goes_into_the_store(store: Store) -> None:
+    """However little may be held of what is read meanwhile."""
+    cases = [Case.of({"question": str(number)}) for number in range(ROW_GROUP)]
+    trials = [replace(example_trials(cases=1)[1], case=one) for one in cases]
+    journal = Journal(store.journal_directory, RUN)
+    for index in (0, 1):
+        journal.append([replace(one, index=index) for one in trials])
+        segment = journal.seal()
+        assert segment is not None
+        assert store.ingest(segment, fresh=True) == ROW_GROUP
+    journal.close()
+    assert stored(store) == 2 * ROW_GROUP
 
 
 def test_a_case_that_came_back_and_a_trial_made_twice(store: Store) -> None:
@@ -296,4 +326,5 @@ def test_a_segment_cut_anywhere_keeps_its_whole_blocks(store: Store, keep: float
     damaged[cut] ^= 0xFF
     other = segment.with_name(f"{RUN}.other-00001.segment")
     other.write_bytes(damaged)
-    assert (read_segment(other).trials, read_segment(other).dropped) == (3, 1)
+    assert read_segment(other).blocks.trials().read_all().num_rows == 3
+    assert read_segment(other).dropped == 1

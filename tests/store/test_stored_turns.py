@@ -184,9 +184,10 @@ def test_a_bundle_holds_conversations_and_false_ones_are_refused(
         assert words in why
 
 
-def test_a_column_of_no_turns_takes_no_bytes() -> None:
+def test_a_column_without_a_value_takes_no_bytes() -> None:
     from evalkit.store.columns import trial_columns
 
     columns = trial_columns(example_trials(RUN, trials=1))
     assert columns.trials.schema.field("turns").type == pa.null()
     assert columns.cases.schema.field("turns").type == pa.null()
+    assert columns.scores.schema.field("cost_usd").type == pa.null()
