@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from evalkit.config.gate_metrics import MetricInfo
 from evalkit.config.spec import GateLimit, GatePolicy, GateSpec
 from evalkit.gate.calibrated import FACT, Trust
 from evalkit.gate.looks import Look
-from evalkit.gate.measure import Measured
+from evalkit.gate.measure import Measured, level_of
 from evalkit.gate.result import GateResult, Status
 from evalkit.stats.clusters import MIN_CLUSTERS, can_prove, summed
 from evalkit.stats.evidence import Evidence
@@ -184,16 +184,33 @@ def settled(
     return replace(result, status=Status.INCONCLUSIVE)
 
 
-def too_much_missing(question: Question, missing: int, n: int) -> GateResult | None:
-    """The error when more cases lack a result than the policy allows; ``None`` otherwise."""
+def too_much_missing(
+    question: Question,
+    gone: Bools,
+    about: Literal["change", "level"] | None = None,
+    *,
+    among: int | None = None,
+) -> GateResult | None:
+    """The error when more cases lack a result than the policy allows; ``None`` otherwise.
+
+    ``gone`` marks them, of all or ``among`` so many. What the gate is ``about`` has its levels over
+    the other cases, for the eyes: nothing is judged by them.
+    """
+    missing, n = int(gone.sum()), len(gone) if among is None else among
     allowed = question.policy.max_missing
     if not n or missing / n <= allowed:
         return None
-    return question.error(
-        f"{missing:,} of {n:,} cases lack a result, {100 * allowed:.3g} % may",
-        n=n,
-        missing=missing,
-    )
+    reason = f"{missing:,} of {n:,} cases lack a result, {100 * allowed:.3g} % may"
+    seen: dict[str, Any] = {}
+    if about is not None:
+        old, new = (
+            None if one is None else level_of(question.info, one.of_cases(~gone))
+            for one in (question.before, question.after)
+        )
+        seen = {"about": about, "baseline": old, "candidate": new}
+        if new is not None:
+            reason += f"; the levels are of the other {n - missing:,}"
+    return question.error(reason, n=n, missing=missing, **seen)
 
 
 def more_cases(n: int, half_width: float | None, distance: float, alpha: float) -> int | None:
