@@ -37,7 +37,7 @@ def max_change(question: Question) -> GateResult:
         return question.error("there is no baseline")
     n = after.cases
     if not n:
-        return question.error("no case has this metric on both sides")
+        return question.error(question.nobody)
     gone = before.incomplete() | after.incomplete()
     missing = int(gone.sum())
     refused = too_much_missing(question, gone, "change")

@@ -46,6 +46,8 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
     rates; of two means, and wherever cases hang together, their limits put together.
     """
     after, limit = question.after, question.limit.value
+    if not after.cases:
+        return question.error(question.nobody)
     kept = {
         name: mask for name, mask in sorted(groups.items()) if mask.sum() >= question.gate.min_cases
     }

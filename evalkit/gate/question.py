@@ -30,7 +30,8 @@ class Question:
     ``trust`` says how far people's labels carry the metric. At a ``look`` the interval is the
     repeated one; ``information`` is what it knows where that is not the share of cases. ``order``
     has the cases as they had their turn where bets are placed on them, ``same`` marks cases whose
-    answers are the baseline's on both sides.
+    answers are the baseline's on both sides. ``unpaired`` counts the cases that would be judged had
+    the baseline had any of them.
     """
 
     gate: GateSpec
@@ -50,6 +51,7 @@ class Question:
     information: float | None = None
     order: Numbers | None = None
     same: Bools | None = None
+    unpaired: int = 0
 
     @property
     def bets(self) -> bool:
@@ -95,6 +97,12 @@ class Question:
     @property
     def nobody(self) -> str:
         """Why there is nothing to judge where no case has the metric."""
+        if self.unpaired:
+            one = self.unpaired == 1
+            return (
+                f"{'the only case' if one else f'all {self.unpaired:,} cases'} with this metric"
+                f" {'is' if one else 'are'} new: run the baseline again on these data"
+            )
         if self.info.source != "overrefusal":
             return "no case has this metric"
         if self.gate.cases or self.look is not None:
