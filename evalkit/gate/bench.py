@@ -426,8 +426,11 @@ class Bench:
         return int((asked & self._measure(info, cases, change=False)[1].concerned).sum())
 
     def _order(self, cases: Cases, kept: Bools) -> Numbers | None:
-        """The cases of a mask in the order they had their turn, where bets are placed on them."""
-        if self.look is None or not self.look.anytime:
+        """The cases of a mask in the order they had their turn, where bets are placed on them.
+
+        A bet is fair on a case of which nothing is known, so on none that hangs with another.
+        """
+        if self.look is None or not self.look.anytime or cases.may_hang(self.suite.policy):
             return None
         seed = self.candidate.seed
         turns = [turn(seed, cases.pairing.ids[one]) for one in np.flatnonzero(kept).tolist()]
