@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from scipy.stats import ttest_ind
 
 from evalkit.stats import (
@@ -287,14 +287,16 @@ def outcomes(rng: Rng, n: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
     return (rng.random(len(owner)) < rng.beta(rate, 1 - rate, n)[owner]).astype(float), owner
 
 
-def losses_in_clusters(margin: float, test: Clustered) -> Play:
+def changes_in_clusters(rng: Rng, n: int, drop: float) -> tuple[np.ndarray, np.ndarray]:
     """What fails and did not, against what gains: 3 % of the cases where nothing changed."""
+    lost, owner = outcomes(rng, n, 0.03 + drop)
+    gained = rng.random(len(owner)) < 0.03 / (0.97 - drop)
+    return np.where(lost > 0, -1.0, gained.astype(float)), owner
 
+
+def losses_in_clusters(margin: float, test: Clustered) -> Play:
     def play(rng: Rng, n: int, drop: float) -> Shown:
-        lost, owner = outcomes(rng, n, 0.03 + drop)
-        gained = rng.random(len(owner)) < 0.03 / (0.97 - drop)
-        d = np.where(lost > 0, -1.0, gained.astype(float))
-        return judge(test(d, owner), margin, n)
+        return judge(test(*changes_in_clusters(rng, n, drop)), margin, n)
 
     return play
 
@@ -306,6 +308,53 @@ def floor_of_clusters(floor: float, test: Clustered) -> Play:
         return Shown(found.p_below(floor) <= ALPHA, found.p_above(floor) <= ALPHA, n)
 
     return play
+
+
+def looks_at_changes(margin: float, test: Clustered) -> Play:
+    def play(rng: Rng, n: int, drop: float) -> Shown:
+        d, owner = changes_in_clusters(rng, n, drop)
+        return at_looks(rng, d, owner, test, passes=-margin, harms=0.0)
+
+    return play
+
+
+def looks_at_a_floor(floor: float, test: Clustered) -> Play:
+    def play(rng: Rng, n: int, drop: float) -> Shown:
+        lost, owner = outcomes(rng, n, 1 - floor + drop)
+        return at_looks(rng, 1 - lost, owner, test, passes=floor, harms=floor)
+
+    return play
+
+
+def at_looks(
+    rng: Rng,
+    values: np.ndarray,
+    owner: np.ndarray,
+    test: Clustered,
+    *,
+    passes: float,
+    harms: float,
+) -> Shown:
+    """Ten looks at cases in random order, whatever cluster each is of."""
+    n, order = len(values), rng.permutation(len(values))
+    sizes = [size for k in range(10) if (size := math.ceil(n * (k + 1) / 10)) >= 30]
+    for size, bound in zip(sizes, boundaries([one / n for one in sizes], ALPHA), strict=True):
+        found, level = test(values[order[:size]], owner[order[:size]]), float(ndtr(-bound))
+        within, harm = found.p_above(passes) <= level, found.p_below(harms) <= level
+        if within or harm:
+            return Shown(bool(harm), bool(within), size)
+    return Shown(False, False, n)
+
+
+def each_alone(d: np.ndarray, owner: np.ndarray) -> Evidence:
+    """The test of pairs that do not hang together."""
+    del owner
+    return PairedCounts.of(d <= 0, d >= 0)
+
+
+def level_alone(values: np.ndarray, owner: np.ndarray) -> Evidence:
+    del owner
+    return levels.SharedRate.of(values)
 
 
 def gap_of_clusters(limit: float, *, alone: bool) -> Play:
@@ -501,6 +550,17 @@ TESTS: list[tuple[str, Play, tuple[int, ...], float, float]] = [
             ("margin 5 pt", losses_in_clusters(0.05, change), 0.05, 0.15),
             ("floor 94 %", floor_of_clusters(0.94, level), 0.0, 0.10),
             ("gap of 10 pt", gap_of_clusters(0.10, alone=alone), 0.10, 0.25),
+        )
+    ),
+    *(
+        (f"looks at clusters: {name}, {said}", play, (30, 100, 300), edge, worse)
+        for said, change, level in (
+            ("each alone", each_alone, level_alone),
+            ("clustered", clusters.clustered_guarded_t, clustered_scale),
+        )
+        for name, play, edge, worse in (
+            ("margin 5 pt", looks_at_changes(0.05, change), 0.05, 0.15),
+            ("floor 94 %", looks_at_a_floor(0.94, level), 0.0, 0.10),
         )
     ),
     ("floor 80 %, Wilson", floor_rate(0.80), SIZES, 0.0, 0.10),

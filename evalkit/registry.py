@@ -336,7 +336,8 @@ def target(
     may do without one. A ``cacheable`` kind that never sends the trial's own seed says so by an
     attribute ``takes_seed`` that is false; one that sends ``Request.schema`` along says so by an
     attribute ``takes_schema`` that is true. A static method ``load_ahead`` imports what the first
-    call takes, in a thread and while the store is opened.
+    call takes, in a thread and while the store is opened. A static method ``sent`` says of options
+    which inputs of a case are sent, where that is not all.
     """
 
     def wrap(obj: Obj) -> Obj:

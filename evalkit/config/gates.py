@@ -173,12 +173,6 @@ def _sequential(findings: Findings, gate: Entry, policy: PolicyModel) -> Sequent
     if policy.sequential == "off":
         return None
     node = gate.node.entries["sequential"].node
-    if policy.cluster:
-        findings.add(
-            "sequential in gate cannot be used with cluster",
-            node,
-            "leave one of them out: what looks at clusters would risk is not known",
-        )
     if policy.sequential == "anytime":
         return Sequential(spending="anytime", looks=ANYTIME_LOOKS)
     model = findings.check(SequentialModel, node, "sequential in gate")
@@ -205,12 +199,6 @@ def _extended(
             "on_inconclusive: extend in gate has no end",
             node,
             "add the most calls, max_calls: 1000",
-        )
-    elif policy.cluster:
-        findings.add(
-            "on_inconclusive: extend in gate cannot be used with cluster",
-            node,
-            "leave one of them out: what looks at clusters would risk is not known",
         )
     elif looks is not None and looks.spending == "anytime":
         findings.add(

@@ -273,6 +273,12 @@ class Bench:
             if small:
                 question = self._question(gate, limit, info, NOTHING_MEASURED, None, where=tag)
                 found.append(too_small(question, small))
+            if groups and not gone and not any(now.values()):
+                if (mask & concerned).any():
+                    question = self._question(gate, limit, info, NOTHING_MEASURED, None)
+                    found.append(question.error(f"no case with this metric has the tag {tag!r}"))
+                else:
+                    found.append(self._on(gate, limit, info, cases, mask, where=tag))
         return found
 
     def _vanished(
@@ -399,6 +405,7 @@ class Bench:
             clusters=cases.hanging(self.suite.policy, kept),
             order=self._order(cases, kept),
             same=self._same(cases, kept),
+            unpaired=0 if kept.any() or not change else self._unpaired(gate, info),
         )
         result = rule_of(question)
         if info.kind in CLUSTERED and (note := cases.loose(self.suite.policy, kept)):
@@ -411,9 +418,19 @@ class Bench:
             result = replace(result, mode="advisory", notes=(*result.notes, note))
         return result
 
+    def _unpaired(self, gate: GateSpec, info: MetricInfo) -> int:
+        """How many of the candidate's cases a gate would be about, the baseline's or not."""
+        cases = self.everything
+        asked = (cases.pairing.candidate >= 0) & ~cases.any_of(gate.left_out)
+        asked &= cases.chosen(gate.cases)[0]
+        return int((asked & self._measure(info, cases, change=False)[1].concerned).sum())
+
     def _order(self, cases: Cases, kept: Bools) -> Numbers | None:
-        """The cases of a mask in the order they had their turn, where bets are placed on them."""
-        if self.look is None or not self.look.anytime:
+        """The cases of a mask in the order they had their turn, where bets are placed on them.
+
+        A bet is fair on a case of which nothing is known, so on none that hangs with another.
+        """
+        if self.look is None or not self.look.anytime or cases.may_hang(self.suite.policy):
             return None
         seed = self.candidate.seed
         turns = [turn(seed, cases.pairing.ids[one]) for one in np.flatnonzero(kept).tolist()]
@@ -464,6 +481,7 @@ class Bench:
         clusters: Numbers | None = None,
         order: Numbers | None = None,
         same: Bools | None = None,
+        unpaired: int = 0,
     ) -> Question:
         return Question(
             gate=gate,
@@ -479,6 +497,7 @@ class Bench:
             clusters=clusters,
             order=order,
             same=same,
+            unpaired=unpaired,
             trust=self.trust(gate),
             seed=self.seed,
             look=self.look,

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalkit.gate.measure import Measured
+from evalkit.gate.measure import Measured, level_of
 from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
 from evalkit.gate.result import GateResult, Shows
 from evalkit.stats.betting import AnytimeMean, tuned_bet
@@ -37,10 +37,10 @@ def max_change(question: Question) -> GateResult:
         return question.error("there is no baseline")
     n = after.cases
     if not n:
-        return question.error("no case has this metric on both sides")
+        return question.error(question.nobody)
     gone = before.incomplete() | after.incomplete()
     missing = int(gone.sum())
-    refused = too_much_missing(question, missing, n)
+    refused = too_much_missing(question, gone, "change")
     if refused is not None:
         return refused
     margin = question.limit.value
@@ -66,16 +66,16 @@ def max_change(question: Question) -> GateResult:
         p_pass = max(p_pass, structural_p(n, margin / question.info.spread))
     reach = (-question.info.spread, question.info.spread)
     whole = clipped(claims.interval(question.level), reach)
-    value, worse, better = _observed(question, before, after, gone, sign)
-    low, high = _facing(whole, sign)
-    levels = before.observed(), after.observed()
+    value, worse, better = _observed(before, after, ~gone, sign)
+    old, new = (level_of(question.info, one.of_cases(~gone)) for one in (before, after))
     if question.info.kind == "corpus":
-        levels = _corpus_levels(question, before, after, levels)
+        value = None if old is None or new is None else new - old
+    low, high = _facing(whole, sign)
     return settled(
         question.result(
             about="change",
-            baseline=levels[0],
-            candidate=levels[1],
+            baseline=old,
+            candidate=new,
             difference=value,
             low=None if low is None or value is None else min(low, value),
             high=None if high is None or value is None else max(high, value),
@@ -276,32 +276,14 @@ def _corpus(question: Question, before: Measured, after: Measured, sign: int) ->
     )
 
 
-def _corpus_levels(
-    question: Question,
-    before: Measured,
-    after: Measured,
-    otherwise: tuple[float | None, float | None],
-) -> tuple[float | None, float | None]:
-    metric = question.info.metric
-    old, new = before.corpus_rows(), after.corpus_rows()
-    if metric is None or metric.corpus_value is None or old is None or new is None:
-        return otherwise
-    value = metric.corpus_value
-    return value(old.sum(axis=0).tolist()), value(new.sum(axis=0).tolist())
-
-
 def _observed(
-    question: Question, before: Measured, after: Measured, gone: Bools, sign: int
+    before: Measured, after: Measured, kept: Bools, sign: int
 ) -> tuple[float | None, int, int]:
     """The change over the cases that miss nothing, and how many of them moved either way."""
-    kept = ~gone
     if not kept.any():
         return None, 0, 0
     moved = after.means(after.values)[kept] - before.means(before.values)[kept]
     worse, better = int((sign * moved < -1e-12).sum()), int((sign * moved > 1e-12).sum())
-    if question.info.kind == "corpus":
-        old, new = _corpus_levels(question, before, after, (None, None))
-        return (None if old is None or new is None else new - old), worse, better
     return math.fsum(moved.tolist()) / len(moved), worse, better
 
 

@@ -46,6 +46,8 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
     rates; of two means, and wherever cases hang together, their limits put together.
     """
     after, limit = question.after, question.limit.value
+    if not after.cases:
+        return question.error(question.nobody)
     kept = {
         name: mask for name, mask in sorted(groups.items()) if mask.sum() >= question.gate.min_cases
     }
@@ -58,8 +60,9 @@ def max_gap(question: Question, groups: Mapping[str, Bools]) -> GateResult:
     n = int(inside.sum())
     if len(kept) < 2:
         return question.error(too_few(len(kept), question.gate.min_cases), n=n, notes=note)
-    missing = int((after.incomplete() & inside).sum())
-    refused = too_much_missing(question, missing, n)
+    gone = after.incomplete() & inside
+    missing = int(gone.sum())
+    refused = too_much_missing(question, gone, among=n)
     if refused is not None:
         return replace(refused, notes=note)
     parts = {name: _group(question, mask) for name, mask in kept.items()}

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from evalkit.gate.measure import Measured
+from evalkit.gate.measure import Measured, level_of
 from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
 from evalkit.gate.result import GateResult, Shows, Status
 from evalkit.stats.betting import AnytimeMean
@@ -18,7 +18,6 @@ from evalkit.stats.intervals import (
     clipped,
     effective_size,
     quantile_interval,
-    quantile_rank,
 )
 from evalkit.stats.levels import SharedRate, corpus_level, guarded_level
 from evalkit.stats.quantiles import samples_for_quantile
@@ -37,10 +36,12 @@ def floor_or_ceiling(question: Question) -> GateResult:
         return question.error(question.nobody)
     gone = after.incomplete()
     missing = int(gone.sum())
-    value = after.observed()
+    value = level_of(question.info, after)
     if value is None:
         return question.error(f"{question.info.name} is unknown", missing=missing)
-    refused = too_much_missing(question, missing, n)
+    before = question.before
+    baseline = None if before is None else level_of(question.info, before)
+    refused = too_much_missing(question, gone, "level")
     if refused is not None:
         return refused
     floor = question.limit.kind == "min"
@@ -50,10 +51,7 @@ def floor_or_ceiling(question: Question) -> GateResult:
     if claims.too_few:
         p_pass = 1.0
     ends = clipped(_drawn(claims, question.level, floor=floor), question.info.bounds)
-    uncorrected, before = None, question.before
-    baseline = None if before is None or not before.cases else before.observed()
-    if question.info.kind == "corpus" and claims.best is not None:
-        value = claims.best.value
+    uncorrected = None
     corrected = _corrected(question, _known(after))
     if corrected is not None:
         uncorrected, value = value, corrected.value
@@ -247,8 +245,13 @@ def slowest(question: Question) -> GateResult:
     timed, n = after.values[known], after.cases
     if not len(timed):
         return question.error("no live answer was timed", missing=n)
-    missing = int(after.incomplete().sum())
-    refused = too_much_missing(question, missing, n)
+    gone = after.incomplete()
+    missing = int(gone.sum())
+    before = question.before
+    value = level_of(question.info, after)
+    assert value is not None
+    baseline = None if before is None else level_of(question.info, before)
+    refused = too_much_missing(question, gone, "level")
     if refused is not None:
         return refused
     total = len(after.values)
@@ -264,14 +267,11 @@ def slowest(question: Question) -> GateResult:
     if low == high:
         low = high = None  # times that are all equal claim no certainty
     least = samples_for_quantile(q, alpha=question.alpha)
-    value = float(np.sort(timed)[quantile_rank(len(timed), q) - 1])
     few = worth < least
-    before = question.before
-    old = np.empty(0) if before is None else before.values[~np.isnan(before.values)]
     return settled(
         question.result(
             about="level",
-            baseline=float(np.sort(old)[quantile_rank(len(old), q) - 1]) if len(old) else None,
+            baseline=baseline,
             candidate=value,
             low=None if low is None else min(low, value),
             high=None if high is None or math.isinf(high) else max(high, value),

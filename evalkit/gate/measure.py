@@ -14,7 +14,7 @@ import numpy as np
 
 from evalkit.config.gate_metrics import ATTACKS, MetricInfo
 from evalkit.gate.attacked import outcomes_of
-from evalkit.stats.intervals import Floats
+from evalkit.stats.intervals import Floats, quantile_rank
 from evalkit.stats.repeats import CaseMoments, case_moments
 from evalkit.stats.sides import Bools, Numbers, Side
 
@@ -143,6 +143,19 @@ def measure(
         concerned=concerned,
         stats=stats,
     )
+
+
+def level_of(info: MetricInfo, measured: Measured) -> float | None:
+    """The metric over the cases that have a value; ``None`` when it cannot be said of any."""
+    if info.q is not None:
+        known = np.sort(measured.values[~np.isnan(measured.values)])
+        return float(known[quantile_rank(len(known), info.q) - 1]) if len(known) else None
+    if info.kind != "corpus":
+        return measured.observed()
+    rows = measured.of_cases(~measured.incomplete()).corpus_rows()
+    if info.metric is None or info.metric.corpus_value is None or rows is None or not len(rows):
+        return None
+    return info.metric.corpus_value(rows.sum(axis=0).tolist())
 
 
 def lose(measured: Measured, cases: Bools, bounds: tuple[float, float]) -> Measured:

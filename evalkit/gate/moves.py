@@ -25,7 +25,8 @@ _ASIDE = 0.1
 class MetricChange:
     """A metric of one target on the cases of both runs, and how it changed.
 
-    ``baseline`` and ``candidate`` are levels in ``unit``; ``difference`` and its interval from
+    ``baseline`` and ``candidate`` are levels in ``unit`` of the ``n`` cases with a result on both
+    sides; ``difference`` and its interval from
     ``low`` to ``high`` are shares of the baseline when ``relative``. ``reason`` says why there is
     no change or no interval.
     """
@@ -111,7 +112,7 @@ def _told(result: GateResult, info: MetricInfo) -> MetricChange:
         metric=result.metric,
         unit=result.unit,
         direction=info.direction,
-        n=result.n,
+        n=result.n - result.missing,
         baseline=result.baseline,
         candidate=result.candidate,
         difference=result.difference,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from evalkit.config.gate_metrics import MetricInfo
 from evalkit.config.spec import GateLimit, GatePolicy, GateSpec
 from evalkit.gate.calibrated import FACT, Trust
 from evalkit.gate.looks import Look
-from evalkit.gate.measure import Measured
+from evalkit.gate.measure import Measured, level_of
 from evalkit.gate.result import GateResult, Status
 from evalkit.stats.clusters import MIN_CLUSTERS, can_prove, summed
 from evalkit.stats.evidence import Evidence
@@ -30,7 +30,8 @@ class Question:
     ``trust`` says how far people's labels carry the metric. At a ``look`` the interval is the
     repeated one; ``information`` is what it knows where that is not the share of cases. ``order``
     has the cases as they had their turn where bets are placed on them, ``same`` marks cases whose
-    answers are the baseline's on both sides.
+    answers are the baseline's on both sides. ``unpaired`` counts the cases that would be judged had
+    the baseline had any of them.
     """
 
     gate: GateSpec
@@ -50,6 +51,7 @@ class Question:
     information: float | None = None
     order: Numbers | None = None
     same: Bools | None = None
+    unpaired: int = 0
 
     @property
     def bets(self) -> bool:
@@ -95,6 +97,12 @@ class Question:
     @property
     def nobody(self) -> str:
         """Why there is nothing to judge where no case has the metric."""
+        if self.unpaired:
+            one = self.unpaired == 1
+            return (
+                f"{'the only case' if one else f'all {self.unpaired:,} cases'} with this metric"
+                f" {'is' if one else 'are'} new: run the baseline again on these data"
+            )
         if self.info.source != "overrefusal":
             return "no case has this metric"
         if self.gate.cases or self.look is not None:
@@ -184,16 +192,33 @@ def settled(
     return replace(result, status=Status.INCONCLUSIVE)
 
 
-def too_much_missing(question: Question, missing: int, n: int) -> GateResult | None:
-    """The error when more cases lack a result than the policy allows; ``None`` otherwise."""
+def too_much_missing(
+    question: Question,
+    gone: Bools,
+    about: Literal["change", "level"] | None = None,
+    *,
+    among: int | None = None,
+) -> GateResult | None:
+    """The error when more cases lack a result than the policy allows; ``None`` otherwise.
+
+    ``gone`` marks them, of all or ``among`` so many. What the gate is ``about`` has its levels over
+    the other cases, for the eyes: nothing is judged by them.
+    """
+    missing, n = int(gone.sum()), len(gone) if among is None else among
     allowed = question.policy.max_missing
     if not n or missing / n <= allowed:
         return None
-    return question.error(
-        f"{missing:,} of {n:,} cases lack a result, {100 * allowed:.3g} % may",
-        n=n,
-        missing=missing,
-    )
+    reason = f"{missing:,} of {n:,} cases lack a result, {100 * allowed:.3g} % may"
+    seen: dict[str, Any] = {}
+    if about is not None:
+        old, new = (
+            None if one is None else level_of(question.info, one.of_cases(~gone))
+            for one in (question.before, question.after)
+        )
+        seen = {"about": about, "baseline": old, "candidate": new}
+        if new is not None:
+            reason += f"; the levels are of the other {n - missing:,}"
+    return question.error(reason, n=n, missing=missing, **seen)
 
 
 def more_cases(n: int, half_width: float | None, distance: float, alpha: float) -> int | None:

@@ -24,7 +24,7 @@ def max_ratio(question: Question) -> GateResult:
     missing = int(gone.sum())
     if n and missing == n:
         return question.error(f"{question.info.name} is unknown", missing=missing)
-    refused = too_much_missing(question, missing, n)
+    refused = too_much_missing(question, gone, "change")
     if refused is not None or not n:
         return refused or question.error("no case was asked on both sides")
     kept = ~gone

@@ -61,16 +61,25 @@ class Cases:
     def hanging(self, policy: GatePolicy, kept: Bools) -> Numbers | None:
         """The cluster of every pair that is kept; ``None`` where each of them stands alone.
 
-        By the policy's ``cluster``. Without one, and unless looks are taken, by what evalkit made
-        of one case: transforms of an attack, phrasings of a question, which the tag ``base`` names.
+        By the policy's ``cluster``. Without one by what evalkit made of one case: transforms of an
+        attack, phrasings of a question, which the tag ``base`` names.
         """
         if policy.cluster:
             found = self.clusters(policy.cluster)[kept]
-        elif policy.sequential is None and {"sort", "base"} <= self.after.tags.keys():
+        elif {"sort", "base"} <= self.after.tags.keys():
             found = self._variants()[kept]
         else:
             return None
         return found if len(np.unique(found)) < len(found) else None
+
+    def may_hang(self, policy: GatePolicy) -> bool:
+        """Whether a case of these may hang together with another, be it asked by now or not."""
+        if policy.cluster:
+            return True
+        if not {"sort", "base"} <= self.after.tags.keys():
+            return False
+        bases = zip(self.tag("base"), self.pairing.names, strict=True)
+        return any(base not in {None, name} for base, name in bases)
 
     def unclustered(self, policy: GatePolicy) -> str:
         """What is wrong with a ``cluster`` that no case has; empty where some have it, or none is.

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from evalkit.gate.measure import level_of
 from evalkit.gate.question import Question, settled, too_much_missing
 from evalkit.gate.result import GateResult
-from evalkit.stats.intervals import quantile_rank
 from evalkit.stats.quantiles import quantile_log_ratio, samples_for_ratio
 
 
@@ -23,8 +23,9 @@ def max_slower(question: Question) -> GateResult:
     assert q is not None
     if before is None:
         return question.error("there is no baseline")
-    gone = int((before.incomplete() | after.incomplete()).sum())
-    refused = too_much_missing(question, gone, after.cases)
+    lost = before.incomplete() | after.incomplete()
+    gone = int(lost.sum())
+    refused = too_much_missing(question, lost, "change")
     if refused is not None:
         return refused
     old, new = before.values[~np.isnan(before.values)], after.values[~np.isnan(after.values)]
@@ -33,10 +34,6 @@ def max_slower(question: Question) -> GateResult:
         return question.error("no live answer was timed on both sides")
     if min(old.min(), new.min()) <= 0:
         return question.error("a time of 0 has no ratio")
-    levels = {
-        "baseline": float(np.sort(old)[quantile_rank(len(old), q) - 1]),
-        "candidate": float(np.sort(new)[quantile_rank(len(new), q) - 1]),
-    }
     top = math.log1p(question.limit.value)
     evidence = quantile_log_ratio(new, old, q, seed=question.seed)
     worst = evidence
@@ -66,7 +63,8 @@ def max_slower(question: Question) -> GateResult:
             needs_more=least - min(len(old), len(new)) if few else None,
             method="bootstrap of order statistics",
             reason=f"{least:,} live answers a side are needed" if few else "",
-            **levels,
+            baseline=level_of(question.info, before),
+            candidate=level_of(question.info, after),
         ),
         question.alpha,
     )

@@ -168,7 +168,8 @@ def finding(result: GateResult) -> str:
 
 def _measured(result: GateResult) -> str:
     value = result.difference if result.about == "change" else result.candidate
-    if value is None:
+    unjudged = result.status is Status.ERROR and result.p_pass is None and result.about != "fact"
+    if value is None or unjudged:
         return ""
     shown = shown_value(result, value)
     ends = interval(result)

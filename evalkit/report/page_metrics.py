@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from evalkit.gate.moves import MetricChange
@@ -67,11 +67,15 @@ def comparisons(view: ReportView) -> list[Shown]:
     for suite, target in places:
         rows = [one for one in view.moves if (one.suite, one.target) == (suite, target)]
         reasons = {one.reason for one in rows}
-        why = reasons.pop() if len(reasons) == 1 else ""
         bare = [one for one in rows if one.reason and one.baseline is one.candidate is None]
+        why = reasons.pop() if len(reasons) == 1 and len(bare) == len(rows) else ""
         said: dict[str, list[str]] = {}
-        for one in bare:
-            said.setdefault(one.reason, []).append(one.metric)
+        for one in rows:
+            if one.reason:
+                said.setdefault(one.reason, []).append(one.metric)
+        # what keeps several metrics from being compared is said once, below them
+        shared = {one for one, names in said.items() if len(names) > 1}
+        shared |= {one.reason for one in bare}
         found.append(
             {
                 "title": _line(
@@ -82,8 +86,12 @@ def comparisons(view: ReportView) -> list[Shown]:
                 "open": not several or any(one.worse for one in rows),
                 "level": f"{100 * rows[0].level:.3g} %",
                 "why": _line(why),
-                "rows": [] if why else [_compared(view, one) for one in rows if one not in bare],
-                "reasons": [_line(_because(names, one)) for one, names in said.items()],
+                "rows": []
+                if why
+                else [_compared(view, one, shared) for one in rows if one not in bare],
+                "reasons": [
+                    _line(_because(names, one)) for one, names in said.items() if one in shared
+                ],
             }
         )
     return found
@@ -100,7 +108,7 @@ def _tally(rows: Sequence[MetricChange]) -> str:
     return f"{worse} worse ▼, {better} better ▲, {len(rows) - worse - better} not told apart"
 
 
-def _compared(view: ReportView, one: MetricChange) -> Shown:
+def _compared(view: ReportView, one: MetricChange, shared: Container[str]) -> Shown:
     tone, glyph = ("bad", "▼ ") if one.worse else ("good", "▲ ") if one.better else ("", "")
     change = "" if one.difference is None else f"{glyph}{gate_words.change(one, one.difference)}"
     return {
@@ -112,7 +120,7 @@ def _compared(view: ReportView, one: MetricChange) -> Shown:
         "tone": tone,
         "change": change or words.NONE,
         "interval": gate_words.bracket(one, gate_words.change),
-        "why": _line(one.reason),
+        "why": "" if one.reason in shared else _line(one.reason),
         "n": words.count(one.n) if one.n else "",
     }
 

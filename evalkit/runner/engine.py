@@ -25,7 +25,7 @@ from evalkit.runner.flight import Flight, Key
 from evalkit.runner.lane import Answer, Lane
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import build_trial, veiled
-from evalkit.runner.shown import NOTHING_HIDDEN, Shown
+from evalkit.runner.shown import NOTHING_HIDDEN, Shown, unscored, without_tools
 from evalkit.runner.unpaid import Unpaid, is_unpaid, paid_up
 from evalkit.runner.veil import Veil
 
@@ -472,14 +472,16 @@ class Engine:
                 if len(unsaid) < len(rows):
                     made = dict(zip(unsaid, records, strict=True))
                     records = [
-                        _unscored(scorer, untried[row])
+                        unscored(scorer.name, scorer.signature, untried[row])
                         if row in untried
                         else made.get(row) or batch[row].ready[position]
                         for row in rows
                     ]
                 if scorer.wants_tools:
                     records = [
-                        self._undecided(batch[row], record)
+                        record
+                        if self._calls_tools(batch[row].target)
+                        else without_tools(record, batch[row].target, pairs[row][1])
                         for row, record in zip(rows, records, strict=True)
                     ]
                 cost = 0.0
@@ -498,14 +500,8 @@ class Engine:
                     said_usd += cost
         return scores, said_usd, judged_usd
 
-    def _undecided(self, one: Finished, record: ScoreRecord) -> ScoreRecord:
-        """No call of a target that can make none says nothing: that is no pass."""
-        output = one.answer.output
-        able = any(lane.name == one.target and lane.calls_tools for lane in self.lanes)
-        if able or output is None or output.tool_calls:
-            return record
-        reason = f"the target {one.target!r} has no tools, so it could not call any"
-        return replace(record, status=ScoreStatus.UNSCORED, score=None, reason=reason)
+    def _calls_tools(self, target: str) -> bool:
+        return any(lane.name == target and lane.calls_tools for lane in self.lanes)
 
     def _untried(self, target: str, job: Job, output: Output) -> str | None:
         return self.shown.untried(job.suite, target, job.case, output)
@@ -534,12 +530,6 @@ class Engine:
 
 def _key(target: str, job: Job) -> Key:
     return (job.suite, target, job.case.id, job.index)
-
-
-def _unscored(scorer: Scorer, reason: str) -> ScoreRecord:
-    return ScoreRecord(
-        name=scorer.name, signature=scorer.signature, status=ScoreStatus.UNSCORED, reason=reason
-    )
 
 
 def _answered(stored: Trial) -> Answer:

@@ -21,8 +21,9 @@ from evalkit.runner.budget import Bound
 from evalkit.runner.cache import identity
 from evalkit.runner.lane import Lane, Priced
 from evalkit.runner.masked import masked
-from evalkit.runner.recorded import recorded_answers, recorded_prompt
+from evalkit.runner.recorded import recorded_answers, recorded_of
 from evalkit.runner.rendering import Render
+from evalkit.runner.window import Window, window_of
 from evalkit.secrets import SHORTEST, register
 
 if TYPE_CHECKING:
@@ -32,27 +33,6 @@ if TYPE_CHECKING:
 _SENT = ("tools", "response_format", "body")
 """Options that are sent along with every request, and read by the model."""
 _OUTPUT_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """What of a case a target's model can see: what a ``prompt`` shows, and what is sent beside."""
-
-    prompt: Prompt | None
-    beside: frozenset[str] = frozenset()
-
-    def shows(self, name: str) -> bool:
-        """Whether the model sees an input of that name, or the passages."""
-        return name in self.beside or (self.prompt is not None and name in self.prompt.names)
-
-    @property
-    def place(self) -> str:
-        """Where a template would have to be written for more to be seen."""
-        return "body" if self.beside or self.prompt is None else "prompt"
-
-    def template(self, name: str) -> str:
-        """What stands for an input there."""
-        return name if self.place == "prompt" or name == "context" else f"inputs.{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +166,10 @@ class _Builder:
             children={one: self.lanes[one].child for one in children},
             records=recorded_answers(spec, self._store),
         )
-        recorded = recorded_prompt(spec, self._store)
+        recorded = recorded_of(spec, self._store)
+        if recorded is not None:
+            # another run may be the latest by the time that this one is read
+            stored["run"] = "/".join(recorded)
         model = _model(plugin, options)
         price = self._price(spec, plugin, options, model)
         self.targets[spec.name] = PlannedTarget(
@@ -209,7 +192,7 @@ class _Builder:
                 price=None if price is None else price.to_json(),
             ),
             prompt=prompt,
-            window=_window(plugin, target, prompt) if recorded is None else Window(prompt=recorded),
+            window=window_of(spec, prompt, self._store),
             children=children,
             identity=identity(plugin, options, spec.options),
             bound=Bound(
@@ -228,19 +211,10 @@ class _Builder:
             children={one: self.lanes[one] for one in children},
             adapts=plugin.network and spec.limits.adaptive,
             output_tokens=_output_tokens(plugin, options),
-            calls_tools=self._calls_tools(plugin, options, children),
+            calls_tools=calls_tools(
+                plugin, options, (self.lanes[one].calls_tools for one in children)
+            ),
         )
-
-    def _calls_tools(
-        self, plugin: TargetPlugin, options: Mapping[str, JSON], children: Sequence[str]
-    ) -> bool:
-        """Whether answers may hold calls; a kind that is given its tools must have some."""
-        if children:
-            return any(self.lanes[one].calls_tools for one in children)
-        if "tools" not in plugin.parameters:
-            return plugin.calls_tools
-        extra = options.get("extra_body")
-        return bool(options.get("tools") or (isinstance(extra, dict) and extra.get("tools")))
 
     def _children(
         self, spec: TargetSpec, plugin: TargetPlugin, options: Mapping[str, JSON]
@@ -294,6 +268,21 @@ class _Builder:
         return found
 
 
+def calls_tools(
+    plugin: TargetPlugin, options: Mapping[str, JSON], children: Iterable[bool]
+) -> bool:
+    """Whether answers may hold calls; a kind that is given its tools must have some.
+
+    ``children`` say it of the targets that a route asks.
+    """
+    if plugin.children is not None:
+        return any(children)
+    if "tools" not in plugin.parameters:
+        return plugin.calls_tools
+    extra = options.get("extra_body")
+    return bool(options.get("tools") or (isinstance(extra, Mapping) and extra.get("tools")))
+
+
 def renderer(prompt: Prompt) -> Render:
     """Renders a prompt for a case: its inputs, and its context as ``context``."""
     return _Renderer(prompt)
@@ -309,14 +298,6 @@ class _Renderer:
     def turns(self, case: Case) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
         said = [one.user for one in case.turns]
         return self._prompt.render_turns({**case.inputs, "context": list(case.context)}, said)
-
-
-def _window(plugin: TargetPlugin, target: object, prompt: Prompt | None) -> Window | None:
-    """What a model sees through its own prompt, or what a template of whole requests picks."""
-    if plugin.needs_prompt:
-        return None if prompt is None else Window(prompt=prompt)
-    sent: tuple[bool, frozenset[str]] | None = getattr(target, "sent", None)
-    return None if sent is None else Window(prompt=prompt if sent[0] else None, beside=sent[1])
 
 
 def address_of(plugin: TargetPlugin, options: Mapping[str, JSON]) -> str | None:

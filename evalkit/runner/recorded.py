@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit.config.spec import TargetSpec
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.model import JSON
 
 if TYPE_CHECKING:
-    from evalkit.config import Prompt
     from evalkit.store import Store
 
 _ANSWERS = """
@@ -23,40 +21,36 @@ QUALIFY row_number() OVER (PARTITION BY case_id, trial ORDER BY suite) = 1
 """
 
 
+class Recorded(NamedTuple):
+    """Whose answers are replayed: the target of a stored run."""
+
+    run_id: str
+    target: str
+
+
 def recorded_answers(spec: TargetSpec, store: Store | None) -> Sequence[Mapping[str, JSON]] | None:
     """What the run that a replay names answered, as lines of a replay file.
 
     The option is a run, or ``RUN/TARGET`` for a run of several targets; ``None`` when the target
     replays no run. Raises ``ConfigError`` when there is no such run or target in the store.
     """
-    if not _replays(spec):
+    found = recorded_of(spec, store)
+    if found is None:
         return None
-    store, run_id, target = _named(spec, store)
-    table = store.query(_ANSWERS.format(run_id=_quoted(run_id), target=_quoted(target)))
+    assert store is not None
+    run_id, target = map(_quoted, found)
+    table = store.query(_ANSWERS.format(run_id=run_id, target=target))
     return [dict(_record(row)) for row in table.to_pylist()]
 
 
-def recorded_prompt(spec: TargetSpec, store: Store | None) -> Prompt | None:
-    """The prompt that the answers of a replayed run were given to; ``None`` where it had none."""
-    from evalkit.config.prompt import parse_prompt
+def recorded_of(spec: TargetSpec, store: Store | None) -> Recorded | None:
+    """The run and the target whose answers are replayed; ``None`` where none is.
 
-    if not _replays(spec):
+    Raises ``ConfigError`` as ``recorded_answers`` does.
+    """
+    named = spec.options.get("run")
+    if spec.kind.removeprefix("builtin:") != "replay" or not isinstance(named, str):
         return None
-    store, run_id, target = _named(spec, store)
-    run = store.load_run(run_id)
-    version = next((one.prompt_version for one in run.targets if one.name == target), None)
-    found = next((one for one in run.prompts if one.version == version), None)
-    return None if found is None else parse_prompt(found.text, Path(found.path))
-
-
-def _replays(spec: TargetSpec) -> bool:
-    replay = spec.kind.removeprefix("builtin:") == "replay"
-    return replay and isinstance(spec.options.get("run"), str)
-
-
-def _named(spec: TargetSpec, store: Store | None) -> tuple[Store, str, str]:
-    """The store, the run and the target whose answers are replayed."""
-    named = str(spec.options["run"])
     if store is None or not store.exists:
         raise ConfigError(
             f"target {spec.name!r} replays run {named!r}, and there is no run store",
@@ -79,7 +73,7 @@ def _named(spec: TargetSpec, store: Store | None) -> tuple[Store, str, str]:
             where=spec.where("run"),
             hint=f"name the run and the target, as {name}/{answered[0]}" if answered else "",
         )
-    return store, run_id, target
+    return Recorded(run_id, target)
 
 
 def _targets(store: Store, run_id: str) -> list[str]:

@@ -2,12 +2,14 @@
 
 When a scorer changed, the two runs were measured with two instruments and a difference says nothing
 about the product. The answers are still there: measured again with the new one they can be
-compared. Scorers that ask a model cost money, and are used only when that is allowed.
+compared. Scorers that ask a model cost money, and are used only when that is allowed. What decided
+nothing when the run was made, whatever was answered, decides nothing now.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -16,8 +18,12 @@ import numpy as np
 
 from evalkit.config.spec import Project, SuiteSpec
 from evalkit.errors import EvalkitError
-from evalkit.model import Case, Output, Run, ScoreRecord, ScorerVersion, ScoreStatus
+from evalkit.model import Case, Output, Run, ScoreRecord, ScorerVersion, ScoreStatus, Trial
+from evalkit.runner.fleet import calls_tools
+from evalkit.runner.flight import Key
 from evalkit.runner.judges import Judge, judges_for
+from evalkit.runner.shown import shown_then, unscored, without_tools
+from evalkit.runner.window import children_then, plugin_of
 from evalkit.stats.sides import Side, SideScores
 from evalkit.store import Store
 
@@ -75,9 +81,7 @@ class Rescorer:
                     ),
                 )
             except EvalkitError as error:
-                self.said[f"scorer {one.name!r} cannot score the baseline again: {error.what}"] = (
-                    None
-                )
+                self._refused(one.name, error.what)
                 continue
             if bound.signature != now[one.name]:
                 self.said[f"scorer {one.name!r} changed since the candidate was made"] = None
@@ -90,26 +94,39 @@ class Rescorer:
                 found.append(bound)
         return found
 
+    def _refused(self, scorer: str, why: str) -> None:
+        self.said[f"scorer {scorer!r} cannot score the baseline again: {why}"] = None
+
     def _again(self, spec: SuiteSpec, scorer: BoundScorer, run: Run, sides: Sides) -> Run:
         """The run as if it had been scored so; its sides get the new scores."""
         stored = {key: self.store.trials(run.id, *key) for key in sides if key[0] == spec.name}
-        pairs = [
-            (one.case, one.output)
-            for trials in stored.values()
-            for one in trials
-            if one.output is not None
-        ]
-        count = len(pairs)
-        records = iter(
-            asyncio.run(_asked(scorer, pairs)) if scorer.is_async else scorer.score_sync(pairs)
-        )
+        try:
+            shown = shown_then(run, self.store, [spec])
+        except EvalkitError as error:
+            self._refused(scorer.name, error.what)
+            return run
+        records: dict[Key, ScoreRecord] = {}
+        judged: list[tuple[Trial, Output]] = []
+        for one in (one for trials in stored.values() for one in trials):
+            if one.output is None:
+                continue
+            if why := shown.untried(one.suite, one.target, one.case, one.output):
+                records[one.key] = unscored(scorer.name, scorer.signature, why)
+            else:
+                judged.append((one, one.output))
+        pairs = [(one.case, output) for one, output in judged]
+        made = asyncio.run(_asked(scorer, pairs)) if scorer.is_async else scorer.score_sync(pairs)
+        unable = _without_tools(run) if scorer.wants_tools else frozenset()
+        for (one, output), record in zip(judged, made, strict=True):
+            blind = one.target in unable
+            records[one.key] = without_tools(record, one.target, output) if blind else record
         for key, trials in stored.items():
-            column = _column([None if one.output is None else next(records) for one in trials])
+            column = _column([records.get(one.key) for one in trials])
             side = sides[key]
             sides[key] = replace(side, scores={**side.scores, scorer.name: column})
         what = (
-            f"scorer {scorer.name!r} changed: {count:,} stored answers of {run.id} were scored"
-            " again with the new one"
+            f"scorer {scorer.name!r} changed: {len(judged):,} stored answers of {run.id} were"
+            " scored again with the new one"
         )
         self.said[what] = None
         version = next(
@@ -118,6 +135,20 @@ class Rescorer:
             if (one.suite, one.name) == (spec.name, scorer.name)
         )
         return replace(run, scorers=_with(run.scorers, version))
+
+
+def _without_tools(run: Run) -> frozenset[str]:
+    """The targets of a stored run that could call nothing, by what it stored of them."""
+    targets, asked = {one.name: one for one in run.targets}, children_then(run)
+
+    def able(name: str) -> bool:
+        one = targets.get(name)
+        plugin = None if one is None else plugin_of(one.kind)
+        if one is None or plugin is None:
+            return True
+        return calls_tools(plugin, one.options, map(able, asked.get(name, ())))
+
+    return frozenset(name for name in targets if not able(name))
 
 
 async def _asked(scorer: BoundScorer, pairs: Sequence[tuple[Case, Output]]) -> list[ScoreRecord]:
@@ -157,4 +188,9 @@ def _column(records: Sequence[ScoreRecord | None]) -> SideScores:
             dtype=np.bool_,
         ),
         stats=stats,
+        reasons=Counter(
+            one.reason or ""
+            for one in records
+            if one is not None and one.status is ScoreStatus.UNSCORED
+        ),
     )

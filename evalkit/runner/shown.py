@@ -1,17 +1,23 @@
-"""What of a case a target's prompt shows its model: an attack that nobody saw was not withstood."""
+"""What of a case a target's prompt shows its model: an attack that nobody saw was not withstood.
+
+Nor was one that wants a tool called by a target that has none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from evalkit.config.gate_metrics import ATTACKS
 from evalkit.config.spec import SuiteSpec
-from evalkit.model import Case, Output
+from evalkit.model import Case, Output, ScoreRecord, ScoreStatus
 
 if TYPE_CHECKING:
-    from evalkit.runner.fleet import Fleet, Window
+    from evalkit.model import Run
+    from evalkit.runner.fleet import Fleet
+    from evalkit.runner.window import Window
+    from evalkit.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +89,51 @@ class Shown:
 NOTHING_HIDDEN = Shown()
 
 
+def unscored(name: str, signature: str, why: str) -> ScoreRecord:
+    """What a scorer of that name and signature says of an answer that decides nothing."""
+    return ScoreRecord(name=name, signature=signature, status=ScoreStatus.UNSCORED, reason=why)
+
+
+def without_tools(record: ScoreRecord, target: str, output: Output) -> ScoreRecord:
+    """The score of a target that can make no call: that it made none says nothing, so no pass."""
+    if output.tool_calls:
+        return record
+    reason = f"the target {target!r} has no tools, so it could not call any"
+    return replace(record, status=ScoreStatus.UNSCORED, score=None, reason=reason)
+
+
 def shown_by(fleet: Fleet, suites: Iterable[SuiteSpec]) -> Shown:
     """What the targets of a fleet show of the cases of these suites."""
+    return _shown(
+        {name: one.window for name, one in fleet.targets.items()},
+        {name: one.children for name, one in fleet.targets.items()},
+        suites,
+    )
+
+
+def shown_then(run: Run, store: Store, suites: Iterable[SuiteSpec]) -> Shown:
+    """What the targets of a stored run showed of the cases of these suites.
+
+    Raises ``ConfigError`` where that cannot be said: a run that was replayed in it is gone.
+    """
+    from evalkit.runner.window import children_then, window_then
+
+    suites = [one for one in suites if one.kind == "adversarial"]
+    if not suites:
+        return NOTHING_HIDDEN
+    windows = {one.name: window_then(run, one.name, store) for one in run.targets}
+    return _shown(windows, children_then(run), suites)
+
+
+def _shown(
+    windows: Mapping[str, Window | None],
+    children: Mapping[str, tuple[str, ...]],
+    suites: Iterable[SuiteSpec],
+) -> Shown:
     suites = [one for one in suites if one.kind == "adversarial"]
     return Shown(
-        windows={name: one.window for name, one in fleet.targets.items() if one.window is not None},
-        children={name: one.children for name, one in fleet.targets.items() if one.children},
+        windows={name: one for name, one in windows.items() if one is not None},
+        children={name: of for name, of in children.items() if of},
         instead={one.name: _instead(one) for one in suites},
         attack_in={one.name: one.attack_in for one in suites},
     )

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any, Literal
 
 from evalkit.errors import ConfigError, ErrorClass, TargetError, suggestion
-from evalkit.model import Output, Request, Usage
+from evalkit.model import JSON, Output, Request, Usage
 from evalkit.registry import target
 from evalkit.targets._answers import document, encoded
 from evalkit.targets._extract import Paths, Reader, as_text, decoder_of
@@ -80,8 +80,7 @@ class Http:
                     f"usage.{name} is no count of tokens", hint=suggestion(name, _COUNTS)
                 )
         encoded("body", body)
-        self._body = None if body is None else Template("body", body)
-        self._query = Template("query", query) if query else None
+        self._body, self._query = _templates(body, query)
         templates = [one for one in (self._body, self._query) if one is not None]
         uses = {name for one in templates for name in one.uses}
         if not uses - {"trial", "seed"}:
@@ -90,12 +89,6 @@ class Http:
                 hint="use {{ inputs.NAME }}, {{ messages }} or {{ prompt }} in 'body' or 'query'",
             )
         self._needs_prompt = bool(uses & {"messages", "prompt"})
-        fields = [one.fields for one in templates]
-        self.sent: tuple[bool, frozenset[str]] | None = None
-        """Whether the prompt is sent, and the inputs beside it; ``None`` for all of a case."""
-        if None not in fields:
-            beside = frozenset(uses & {"context"}).union(*filter(None, fields))
-            self.sent = self._needs_prompt, beside
         self._paths = Paths(
             answer=_path("answer", answer),
             error=_path("error", error),
@@ -118,6 +111,18 @@ class Http:
             max_answer_bytes=max_answer_bytes,
             trust_env=trust_env,
         )
+
+    @staticmethod
+    def sent(options: Mapping[str, JSON]) -> tuple[bool, frozenset[str]] | None:
+        """Whether the prompt is sent, and the inputs beside it; ``None`` for all of a case."""
+        templates = _templates(options.get("body"), options.get("query"))
+        found = [one for one in templates if one is not None]
+        uses = {name for one in found for name in one.uses}
+        fields = [one.fields for one in found]
+        if None in fields:
+            return None
+        beside = frozenset(uses & {"context"}).union(*filter(None, fields))
+        return bool(uses & {"messages", "prompt"}), beside
 
     async def send(self, request: Request) -> Output:
         """Answer one request; raises ``TargetError``."""
@@ -167,6 +172,14 @@ class Http:
                 ErrorClass.INVALID_RESPONSE,
             )
         return reader.output(call, streamed=False)
+
+
+def _templates(body: Any, query: Any) -> tuple[Template | None, Template | None]:
+    """Those of the body and of the query, where there are any."""
+    return (
+        None if body is None else Template("body", body),
+        Template("query", query) if query else None,
+    )
 
 
 def _path(option: str, text: str | None) -> Path | None:

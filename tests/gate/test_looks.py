@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalkit.config.spec import Sequential
 from evalkit.gate.bench import Bench
 from evalkit.gate.looks import SETTING, Looked, decided, ended_early, key, looked
 from evalkit.gate.result import Status
 from evalkit.model import Case
 from evalkit.runner.order import even_order
+from evalkit.stats.clusters import clustered_guarded_t
 from evalkit.stats.sequential import boundaries, nominal, repeated_p
 from tests.gate.benches import gate, limit, only, side, stored, suite, verdict
 
@@ -53,12 +55,12 @@ def test_one_look_at_all_is_the_fixed_test():
     assert repeated_p(0.7, (1.0,), ALPHA) == 1.0
 
 
-def at(after, before, seen, order, information=None):
+def at(after, before, seen, order, information=None, spending="rho2", **policy):
     """The verdict at a look that saw the first cases of an order."""
     n = len(order)
     late = frozenset(after.cases[one] for one in order[seen[-1] :])
     record = Looked(
-        spending="rho2",
+        spending=spending,
         cases={"support": tuple(seen)},
         of={"support": n},
         ended="FAIL" if seen[-1] < n else "",
@@ -66,7 +68,7 @@ def at(after, before, seen, order, information=None):
         information=information or {},
     )
     run = stored(after, settings={SETTING: record.to_json()})
-    bench = Bench.of(suite(QUALITY), "bot", run, stored(before))
+    bench = Bench.of(suite(QUALITY, **policy), "bot", run, stored(before))
     (result,) = bench.judge(QUALITY)
     return result
 
@@ -131,6 +133,53 @@ def test_the_interval_at_a_look_is_the_repeated_one_and_holds_the_fixed_one():
     assert early.low < fixed.low
     assert early.high > fixed.high
     assert early.p_harm >= fixed.p_harm
+
+
+def families(rng, count, size=5):
+    """Two sides whose cases were made of a fifth as many, and fail as these do; and the numbers."""
+    owner = np.arange(count * size) // size
+    tags = {
+        "sort": ["attack"] * len(owner),
+        "base": [f"case-{size * one:05d}" for one in owner],
+        "document": [f"d{one}" for one in owner],
+    }
+    old, new = (
+        (rng.random(len(owner)) < np.repeat(rng.random(count) < 0.9, size)).astype(float)
+        for _ in range(2)
+    )
+    sides = (
+        side([[one] for one in values.tolist()], run=run, tags=tags)
+        for values, run in ((old, "old"), (new, "new"))
+    )
+    return *sides, owner, new - old
+
+
+@pytest.mark.parametrize("policy", [{}, {"cluster": "document"}, {"sequential": Sequential()}])
+@pytest.mark.parametrize("spending", ["rho2", "anytime"])
+def test_looks_count_what_hangs_together_as_one(policy, spending):
+    rng = np.random.default_rng(8)
+    old, new, owner, moved = families(rng, 60)
+    order = rng.permutation(300).tolist()
+    found = at(new, old, [90, 180], order, spending=spending, **policy)
+    level = nominal((0.3, 0.6), ALPHA)
+    seen = np.sort(order[:180])
+    expected = clustered_guarded_t(moved[seen], owner[seen]).interval(1 - 2 * level)
+    assert (found.method, found.looks) == ("clustered t", (0.3, 0.6))
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    alone = at(replace(new, tags={}), old, [90, 180], order, spending=spending)
+    assert alone.method == ("bets" if spending == "anytime" else "Tango score, McNemar mid-p")
+    assert alone.p_harm < found.p_harm
+
+
+def test_no_bet_is_placed_before_its_variants_are_asked():
+    """At the first look no two cases hang together; one is a variant of a case that comes later."""
+    old, new, _, _ = families(np.random.default_rng(8), 60)
+    apart = [*range(2, 300, 5), *(one for one in range(300) if one % 5 != 2)]
+    early = at(new, old, [60], apart, spending="anytime")
+    assert early.method == "Tango score, McNemar mid-p"
+    assert early.looks == (0.2,)
+    own = replace(new, tags={**new.tags, "base": new.cases})
+    assert at(own, old, [60], apart, spending="anytime").method == "bets"
 
 
 def test_never_a_pass_below_the_structural_n_at_a_look():

@@ -17,6 +17,7 @@ from evalkit.gate.question import Question
 from evalkit.gate.result import Status
 from evalkit.gate.rules import rule_of
 from evalkit.model import Metric
+from evalkit.report.gate_words import sentence
 from tests.gate.benches import TODAY, gate, limit, only, pairs, side, stored, suite, verdict
 
 
@@ -497,6 +498,94 @@ def test_a_corpus_metric_draws_whole_clusters():
         few = judged(4, kind, "prove", docs=7)
         assert few.status is Status.INCONCLUSIVE
         assert few.reason == "fewer than 8 clusters prove nothing"
+
+
+@pytest.mark.parametrize(
+    ("metric", "bound", "levels"),
+    [
+        ("exact_match.rate", limit("max_drop", 0.3), (1.0, 0.75)),
+        ("rouge_l.mean", limit("max_drop", 0.3), (0.9, 0.7)),
+        ("exact_match.rate", limit("min", 0.5), (1.0, 0.75)),
+        ("cost.mean", limit("max_rise", 0.1, relative=True), (0.02, 0.03)),
+        ("latency.p95", limit("max_rise", 0.1, relative=True), (1.0, 2.0)),
+        ("latency.p95", limit("max", 5.0), (1.0, 2.0)),
+    ],
+)
+def test_one_failed_call_takes_no_level_from_the_eyes(metric, bound, levels):
+    """Both levels are of the same answered cases: the one that failed has other numbers."""
+    old = side(
+        [[0.0], *[[1.0]] * 20],
+        scores=[[0.1], *[[0.9]] * 20],
+        latency=[9.0] + [1.0] * 20,
+        cost=[9.0] + [0.02] * 20,
+        run="old",
+    )
+    new = side(
+        [[None], *[[0.0]] * 5, *[[1.0]] * 15],
+        scores=[[None], *[[0.7]] * 20],
+        latency=[9.0] + [2.0] * 20,
+        cost=[9.0] + [0.03] * 20,
+        run="new",
+    )
+    result = only(verdict(old, new, gate(metric, bound)))
+    assert result.status is Status.ERROR
+    assert (result.baseline, result.candidate) == pytest.approx(levels)
+    said = "1 of 21 cases lack a result, 2 % may; the levels are of the other 20"
+    assert (result.reason, result.n, result.missing) == (said, 21, 1)
+    assert (result.difference, result.low, result.p_pass) == (None, None, None)
+    assert f"on bot: {said}." in sentence(result)
+    nothing = side([[None]] * 21, run="new")
+    assert only(verdict(old, nothing, gate(metric, bound))).candidate is None
+
+
+def test_both_levels_of_a_change_are_of_the_same_cases():
+    """One of 100 answers is missing, which is allowed: the change is that of the levels shown."""
+    old = side([[0.0], *[[1.0]] * 99], run="old")
+    new = side([[None], *[[1.0]] * 99], run="new")
+    result = only(verdict(old, new, gate()))
+    assert (result.baseline, result.candidate, result.difference) == (1.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("kind", ["max_drop", "min"])
+@pytest.mark.parametrize("missing", [1, 10])
+def test_the_level_of_a_corpus_metric_is_no_mean_of_sentences(kind, missing):
+    """Sums over the answered cases, 90 of 100 matches; each sentence alone scores 0.5."""
+    ratio = Metric("corpus", "corpus", corpus_value=lambda sums: sums[0] / sums[1])
+    info = MetricInfo(
+        name="bleu.corpus", source="bleu", kind="corpus", direction="higher", metric=ratio
+    )
+    stats = np.tile([9.0, 10.0], (100, 1))
+    whole = Measured(
+        values=np.full(100, 0.5),
+        low=np.full(100, 0.5),
+        high=np.full(100, 0.5),
+        owner=np.arange(100),
+        concerned=np.ones(100, dtype=bool),
+        stats=stats,
+    )
+    gone = np.arange(100) < missing
+    less = replace(
+        whole,
+        values=np.where(gone, np.nan, 0.5),
+        low=np.where(gone, 0.0, 0.5),
+        high=np.where(gone, 1.0, 0.5),
+        stats=np.where(gone[:, None], np.nan, stats),
+    )
+    spec = gate("bleu.corpus", limit(kind, 0.3))
+    result = rule_of(
+        Question(
+            gate=spec,
+            limit=spec.limits[0],
+            info=info,
+            policy=suite(spec).policy,
+            suite="support",
+            target="bot",
+            before=whole,
+            after=less,
+        )
+    )
+    assert (result.baseline, result.candidate) == pytest.approx((0.9, 0.9))
+    assert result.status is (Status.INCONCLUSIVE if missing == 1 else Status.ERROR)
 
 
 def test_other_words_with_the_same_score_are_counted_as_reworded():

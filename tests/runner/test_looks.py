@@ -52,6 +52,29 @@ def test_an_unchanged_candidate_passes_early(project, server, capsys):
     assert (again, stored["results"]) == (code, verdict["results"])
 
 
+@pytest.mark.parametrize("looks", [{"looks": 10}, "anytime"])
+@pytest.mark.parametrize("cluster", ["base", "document"])
+def test_what_hangs_together_is_counted_so_at_every_look(project, server, capsys, looks, cluster):
+    """Of each of 40 documents 7 questions; two documents are lost, which is no more than chance."""
+    tags = {"base": "case-{}", "sort": "attack"} if cluster == "base" else {"document": "d{}"}
+    target = wire(server.openai, api_key="none", limits={"concurrency": 8})
+    data = [
+        {**one, "tags": {name: form.format(7 * (n // 7)) for name, form in tags.items()}}
+        for n, one in enumerate(rows(280))
+    ]
+    policy = {"sequential": looks, **({} if cluster == "base" else {"cluster": cluster})}
+    guard = {**QUALITY, "max_drop": "20%", "mode": "guard"}
+    project.write({"t": target}, data, suite={"gates": [guard], "gate": policy})
+    assert project.run().exit_code == ExitCode.PASS
+    server.answer = lambda seen: WRONG if asked(seen) < 14 else RIGHT
+    code, verdict, _ = gated(capsys, "--baseline", "latest")
+    (found,) = verdict["results"]
+    assert found["method"] == "clustered t"
+    assert (code, found["status"]) != (ExitCode.FAIL, "FAIL")
+    again, stored, _ = gated(capsys, "--baseline", "latest~1", command="gate")
+    assert (again, stored["results"]) == (code, verdict["results"])
+
+
 def test_a_broken_candidate_fails_at_once(project, server, capsys):
     with_baseline(project, server)
     server.answer = lambda seen: RIGHT if asked(seen) % 3 else WRONG
@@ -214,11 +237,6 @@ def _wait(server, count):
             {"on_inconclusive": "extend", "max_calls": 100, "sequential": "anytime"},
             "cannot be used with sequential: anytime",
         ),
-        (
-            {"on_inconclusive": "extend", "max_calls": 100, "cluster": "lang"},
-            "cannot be used with cluster",
-        ),
-        ({"sequential": {"looks": 5}, "cluster": "lang"}, "cannot be used with cluster"),
     ],
 )
 def test_what_cannot_be_is_said_with_its_place(project, server, capsys, policy, said):

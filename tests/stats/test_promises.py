@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from evalkit.stats import (
     agreement,
@@ -97,6 +98,37 @@ def clustered(rng, count, rate, alike):
     spread = (1 - alike) / alike
     rates = rng.beta(rate * spread, (1 - rate) * spread, count)
     return (rng.random(len(owner)) < rates[owner]).astype(float), owner
+
+
+def test_ten_looks_at_clusters():
+    """Cases in random order, whatever cluster they are of: looks are more alike than their shares.
+
+    So they err less than boundaries for these shares allow. Each case for itself errs far more.
+    """
+    reps, count, margin = 600, 100, 0.06
+    rng = np.random.default_rng(1)
+    wrong, alone = np.zeros(2), 0
+    for _ in range(reps):
+        lost, owner = clustered(rng, count, margin, 0.5)
+        order = rng.permutation(len(lost))
+        sizes = [math.ceil(len(lost) * step / 10) for step in range(1, 11)]
+        crossed = np.zeros(3, dtype=bool)
+        bounds = boundaries([size / len(lost) for size in sizes], ALPHA)
+        for size, bound in zip(sizes, bounds, strict=True):
+            seen, p = order[:size], float(ndtr(-bound))
+            change = clusters.clustered_guarded_t(-lost[seen], owner[seen])
+            level = clusters.clustered_level(1 - lost[seen], owner[seen], (0, 1))
+            kept = int(size - lost[seen].sum())
+            each = PairedCounts(both_pass=kept, gain=0, loss=size - kept, both_fail=0)
+            crossed |= (
+                change.p_above(-margin) <= p,
+                level.p_above(1 - margin) <= p,
+                each.p_above(-margin) <= p,
+            )
+        wrong += crossed[:2]
+        alone += crossed[2]
+    assert wrong.max() / reps <= allowed(reps)
+    assert alone / reps > 2 * ALPHA
 
 
 @pytest.mark.parametrize("alike", [0.2, 0.6])

@@ -14,6 +14,7 @@ from evalkit.config.spec import GateLimit
 from evalkit.errors import UsageError
 from evalkit.gate.result import GateResult, Status, Verdict
 from evalkit.model import Case, Evidence, ToolCall
+from evalkit.report import words
 from evalkit.report.html import page_files, page_html
 from evalkit.report.page_json import read_report, report_json
 from evalkit.report.page_shown import shown
@@ -230,13 +231,24 @@ def test_of_many_gates_those_that_pass_are_folded(tmp_path, passing):
 
 
 def test_metrics_that_one_reason_kept_from_comparing_share_it(tmp_path):
-    outputs = {n: (f"answer {n}", None if n == 0 else f"answer {n}") for n in range(40)}
-    text = Page(page_html(view_of(two_runs(tmp_path, outputs)))).text
-    reason = "1 of 40 cases lack a result, 2 % may"
+    outputs = {
+        n: (f"answer {n}", None if n == 0 else f"answer {n if n > 4 else 99}") for n in range(40)
+    }
+    view = view_of(two_runs(tmp_path, outputs))
+    text = Page(page_html(view)).text
+    reason = "1 of 40 cases lack a result, 2 % may; the levels are of the other 39"
     assert text.count(reason) == 1
     named = text[: text.index(reason)].rpartition(" not told apart ")[2]
     assert "exact_match.rate, " in named
-    assert ", cost.mean: " in named
+    assert ", cost.mean" in named
+    # both levels are of the cases that have both answers, and so is the count
+    (rate,) = (one for one in view.moves if one.metric == "exact_match.rate")
+    assert (rate.baseline, rate.n, rate.difference) == (1.0, 39, None)
+    assert rate.candidate == pytest.approx(35 / 39)
+    (table,) = shown(view, left_out=0)["comparisons"]
+    (row,) = (one for one in table["rows"] if one["metric"] == "exact_match.rate")
+    assert [one["value"] for one in row["sides"]] == ["100 %", "90 %"]
+    assert (row["n"], row["change"], row["why"]) == ("39", words.NONE, "")
 
 
 def test_the_index_finds_every_text(tmp_path):
