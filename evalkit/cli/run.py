@@ -66,7 +66,7 @@ def run(
     ] = None,
     tags: Annotated[
         list[str] | None,
-        typer.Option(help="Cases with these tags: lang:es,lang:en,must_not_fail."),
+        typer.Option(help="Cases with these tags: lang:es,lang:en,must_not_fail; or tags.lang:es."),
     ] = None,
     filter: Annotated[
         str,

@@ -60,14 +60,33 @@ def words_between(old: str, new: str) -> tuple[Piece, ...]:
 
 def _block(old: str, new: str) -> Iterator[Piece]:
     before, after = _WORD.findall(old), _WORD.findall(new)
-    if not before or not after or max(len(before), len(after)) > MAX_WORDS:
+    if not before or not after:
         yield from _change(old, new)
+        return
+    if max(len(before), len(after)) > MAX_WORDS:
+        yield from _long(before, after)
         return
     for tag, i1, i2, j1, j2 in _words(before, after):
         if tag == "equal":
             yield Piece("same", "".join(before[i1:i2]))
         else:
             yield from _change("".join(before[i1:i2]), "".join(after[j1:j2]))
+
+
+def _long(before: list[str], after: list[str]) -> Iterator[Piece]:
+    """What two long texts share at both ends; between them words, where that is little."""
+    least = min(len(before), len(after))
+    head = next((at for at in range(least) if before[at] != after[at]), least)
+    rest = least - head
+    tail = next((at for at in range(rest) if before[-1 - at] != after[-1 - at]), rest)
+    ends = len(before) - tail, len(after) - tail
+    old, new = "".join(before[head : ends[0]]), "".join(after[head : ends[1]])
+    few = max(ends) - head <= MAX_WORDS
+    if head:
+        yield Piece("same", "".join(before[:head]))
+    yield from _block(old, new) if few else _change(old, new)
+    if tail:
+        yield Piece("same", "".join(before[ends[0] :]))
 
 
 def _words(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[str, int, int, int, int]]:

@@ -15,7 +15,7 @@ from evalkit.gate.attack_results import attack_results
 from evalkit.gate.attacked import judging
 from evalkit.gate.beside import beside
 from evalkit.gate.calibrated import NO_RECORDS, Records, Trust
-from evalkit.gate.comparability import differences, same_data
+from evalkit.gate.comparability import differences, same_data, some_only
 from evalkit.gate.facts import must_pass
 from evalkit.gate.groups import max_gap, too_small
 from evalkit.gate.known import metrics_of, plugins_of
@@ -124,7 +124,8 @@ class Bench:
         if self.baseline is None or self.before is None:
             return Cases(pairing=alone(self.after), before=None, after=self.after)
         same = same_data(self.baseline, self.candidate, self.suite.name)
-        pairing = pair(self.before, self.after, same_data=same)
+        some = some_only(self.candidate, self.suite.name)
+        pairing = pair(self.before, self.after, same_data=same, some_only=some)
         return Cases(pairing=pairing, before=self.before, after=self.after)
 
     @cached_property

@@ -40,6 +40,11 @@ def same_data(baseline: Run, candidate: Run, suite: str) -> bool:
     ] and all(one.selected == one.cases for one in after)  # fmt: skip
 
 
+def some_only(run: Run, suite: str) -> bool:
+    """Whether a run was asked a part of a suite's cases, by a limit, a sample, tags or words."""
+    return any(one.selected < one.cases for one in _datasets(run, suite))
+
+
 def chosen_cases(run: Run) -> tuple[tuple[str, str], ...]:
     """What chose the cases of a run, option by option; empty when it was asked all of them.
 
@@ -132,16 +137,29 @@ def target_changes(baseline: Run, candidate: Run, name: str) -> list[Difference]
         Difference(kind=what, weight="change", text=f"{what}: {_said(one)} → {_said(two)}")
         for what, one, two in (
             ("kind", old.kind, new.kind),
-            ("prompt", old.prompt_version, new.prompt_version),
             ("model", old.model, new.model),
         )
         if one != two
     ]
+    if old.prompt_version != new.prompt_version:
+        (path, was), (place, now) = (_prompt(*one) for one in ((baseline, old), (candidate, new)))
+        said = f"{was} → {now}" if path == place else f"{was} → {place}{now}"
+        found.append(Difference(kind="prompt", weight="change", text=f"prompt: {path}{said}"))
     found += _options(old, new)
     if old.price != new.price:
         text = "prices differ: the change of cost is not the answers' alone"
         found.append(Difference(kind="price", weight="caution", text=text))
     return found
+
+
+def _prompt(run: Run, target: TargetVersion) -> tuple[str, str]:
+    """The file of a prompt, and its label and version, as far as they are known."""
+    version = target.prompt_version
+    known = next((one for one in run.prompts if one.version == version), None)
+    name = (version or "–")[:7]
+    if known is None:
+        return "", name
+    return f"{known.path} ", f"{known.label} {name}" if known.label else name
 
 
 def _options(old: TargetVersion, new: TargetVersion) -> list[Difference]:

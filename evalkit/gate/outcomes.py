@@ -37,12 +37,23 @@ def outcomes(
         "suite": suite,
         "target": target,
         "trials": after.trials,
-        "errored": int((~after.ok).sum()),
+        "errored": len(np.unique(after.owner[~after.ok])),
         "unscored": _unscored(after),
         "differences": differences,
     }
-    if before is None or seen is None:
+    if before is None:
         return Compared(**common)  # type: ignore[arg-type]  # the fields above
+    common |= {
+        "paired": int(((pairing.baseline >= 0) & (pairing.candidate >= 0)).sum()),
+        "new": pairing.new,
+        "removed": pairing.removed,
+        "not_run": pairing.not_run,
+        "changed": pairing.changed,
+        "lost": pairing.lost,
+        "gone": gone(before, after) if pairing.removed or pairing.not_run else (),
+    }
+    if seen is None:
+        return Compared(**common)  # type: ignore[arg-type]
     was, now, fell, rose = seen.was, seen.now, seen.fell, seen.rose
     other = reworded(cases)
     sign = -1 if seen.info.direction == "lower" else 1
@@ -50,17 +61,11 @@ def outcomes(
     order = sorted(moved.tolist(), key=lambda one: (sign * (now[one] - was[one]), pairing.ids[one]))
     return Compared(
         metric=seen.info.name,
-        paired=int(((pairing.baseline >= 0) & (pairing.candidate >= 0)).sum()),
         regressed=int(fell.sum()),
         improved=int(rose.sum()),
         flaky=int(seen.flaky.sum()),
         same=int((seen.known & ~fell & ~rose).sum()),
         reworded=None if other is None else int((other & seen.known & ~fell & ~rose).sum()),
-        new=pairing.new,
-        removed=pairing.removed,
-        changed=pairing.changed,
-        lost=pairing.lost,
-        gone=gone(before, after) if pairing.removed else (),
         places=places({tag: cases.tag(tag) for tag in after.tags}, seen.known, fell),
         moved=tuple(
             CaseChange(

@@ -17,8 +17,10 @@ from evalkit.stats.sides import Bools, Numbers, Side
 class Pairing:
     """Case numbers of both sides, a pair a row, by case id; −1 is a case one side lost.
 
-    ``new``, ``removed`` and ``changed`` are names: they are in no pair. A ``changed`` case asks
-    what a removed one asked, or has its name. ``lost`` cases were to be run and are not there.
+    ``new``, ``removed``, ``not_run`` and ``changed`` are names: they are in no pair. A ``changed``
+    case asks what a removed one asked, or has its name. ``lost`` cases were to be run and are not
+    there; a candidate that was asked some cases only has those of the baseline beside them
+    ``not_run``.
     """
 
     baseline: Numbers
@@ -27,6 +29,7 @@ class Pairing:
     ids: tuple[str, ...]
     new: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    not_run: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
 
@@ -46,11 +49,12 @@ class Pairing:
         )
 
 
-def pair(baseline: Side, candidate: Side, *, same_data: bool) -> Pairing:
+def pair(baseline: Side, candidate: Side, *, same_data: bool, some_only: bool = False) -> Pairing:
     """Pair two sides.
 
     ``same_data`` says that both runs were to run the same cases: then a case that only one of them
-    has was lost by the other and is missing data, not news.
+    has was lost by the other and is missing data, not news. ``some_only`` says that the candidate
+    was to run a part of its data: what it lacks may still be in them.
     """
     before = {case: place for place, case in enumerate(baseline.cases)}
     after = {case: place for place, case in enumerate(candidate.cases)}
@@ -90,7 +94,8 @@ def pair(baseline: Side, candidate: Side, *, same_data: bool) -> Pairing:
         names=tuple(map(name, ids)),
         ids=tuple(ids),
         new=tuple(sorted(new)),
-        removed=tuple(sorted(removed)),
+        removed=() if some_only else tuple(sorted(removed)),
+        not_run=tuple(sorted(removed)) if some_only else (),
         changed=tuple(sorted(changed)),
         lost=tuple(map(name, lost)),
     )

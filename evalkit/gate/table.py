@@ -18,7 +18,7 @@ from evalkit.stats.sides import Bools, Numbers, Side
 
 
 class Outcome(StrEnum):
-    """What became of a case; with a baseline the first nine, alone ``error`` and the last five."""
+    """What became of a case; alone it is ``error`` or one of the last five."""
 
     REGRESSED = "regressed"
     ERROR = "error"
@@ -30,6 +30,7 @@ class Outcome(StrEnum):
     IMPROVED = "improved"
     REWORDED = "reworded"
     SAME = "same"
+    NOT_RUN = "not run"
     FAILED = "failed"
     UNSCORED = "unscored"
     SCORED = "scored"
@@ -128,7 +129,9 @@ def _paired(bench: Bench, seen: Movement | None) -> _Rows:
     other = reworded(bench.pairs)
     outcome = []
     for row in range(n):
-        if bench.before is None:
+        if bench.before is None and bench.no_baseline and not failed[row]:
+            one = Outcome.NEW  # the baseline has no such target
+        elif bench.before is None:
             one = _alone(bool(failed[row]), float(now[row]), bool(flaky[row]), bench, seen)
         elif pairing.candidate[row] < 0 or pairing.baseline[row] < 0:
             one = Outcome.LOST
@@ -175,7 +178,7 @@ def _apart(bench: Bench) -> list[_Rows]:
         mask[taken[taken >= 0]] = False
         places = np.flatnonzero(mask).astype(np.intp)
         if not here:
-            gone = set(pairing.removed)
+            gone = {*pairing.removed, *pairing.not_run}
             kept = [(side.names[one] or side.cases[one]) in gone for one in places.tolist()]
             places = places[np.array(kept, dtype=np.bool_)]
         nowhere = np.full(len(places), -1, dtype=np.intp)
@@ -188,7 +191,7 @@ def _apart(bench: Bench) -> list[_Rows]:
                 label = side.names[place] or side.cases[place]
                 one = Outcome.CHANGED if label in changed else Outcome.NEW
             else:
-                one = Outcome.REMOVED
+                one = Outcome.NOT_RUN if pairing.not_run else Outcome.REMOVED
             outcome.append(one)
         nothing = np.full(len(places), np.nan)
         found.append(

@@ -193,6 +193,13 @@ def highlighted(
     return found if text.strip() else Text(words.quoted(text))
 
 
+def fails(trial: Trial) -> bool:
+    """Whether a trial has no answer, or one that a scorer fails."""
+    return trial.output is None or any(
+        one.score is not None and one.score.passed is False for one in trial.scores
+    )
+
+
 def took(trial: Trial) -> list[str]:
     """What a trial took, a fact a text: times, tokens, cost, provenance, attempts."""
     said = []

@@ -144,7 +144,7 @@ def finding(result: GateResult) -> str:
     if result.target:
         head += f" on {result.target}"
     measured = _measured(result)
-    parts = [f"{measured}: {_claim(result)}." if measured else f"{_claim(result)}."]
+    parts = [f"{measured}: {claim(result)}." if measured else f"{claim(result)}."]
     head += "" if measured else ":"
     if result.worse is not None and result.better is not None and result.about == "change":
         parts.append(f"{words.count(result.worse)} worse, {words.count(result.better)} better.")
@@ -176,7 +176,7 @@ def _measured(result: GateResult) -> str:
     return f"{shown} ({100 * result.level:.3g} % interval {ends})" if ends else shown
 
 
-def _claim(result: GateResult) -> str:
+def claim(result: GateResult) -> str:
     """What the status says about the limit."""
     proved = result.status is Status.FAIL and result.about == "change" and _beyond(result)
     if result.status is Status.ERROR or (
@@ -353,9 +353,19 @@ def _open(verdict: Verdict) -> list[str]:
 
 
 def sentences(results: Sequence[GateResult]) -> list[tuple[str, int]]:
-    """The sentence of every result with 1, or one for all that say the same, with how many."""
+    """The sentence of every result with 1, or one for all that say the same, with how many.
+
+    Those of further slices of a gate come after one of every gate and status.
+    """
     alike: dict[tuple[Any, ...], list[GateResult]] = {}
-    for place, one in enumerate(results):
+    told: dict[tuple[str, str, str, Status], int] = {}
+
+    def again(one: GateResult) -> bool:
+        key = (one.suite, one.target, one.gate, one.status)
+        told[key] = told.get(key, 0) + 1
+        return told[key] > 1
+
+    for place, one in enumerate(sorted(results, key=again)):
         same = one.status is Status.ERROR and one.reason and not _measured(one)
         key = (one.reason, one.notes, one.where, one.suite) if same else (place,)
         alike.setdefault(key, []).append(one)

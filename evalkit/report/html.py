@@ -175,13 +175,14 @@ def _index(view: ReportView) -> Mapping[str, Any]:
 def _telling(rows: CaseRows) -> list[str]:
     """The tags that tell cases apart beside their suite, whose name stands behind a case's.
 
-    What nearly every case has for itself, such as the name of an attack, does not.
+    What nearly every case has for itself, such as the name of an attack, does not; nor does a value
+    that says nothing without its tag, such as ``no``.
     """
-    suites = {one.suite for one in rows.groups}
+    nothing = {one.suite for one in rows.groups} | {"yes", "no", "true", "false", "1", "0", ""}
     return [
         name
         for name, tag in rows.tags.items()
-        if 2 * len(tag.values) <= len(rows.id) and not suites.issuperset(tag.values)
+        if 2 * len(tag.values) <= len(rows.id) and not nothing.issuperset(tag.values)
     ]
 
 

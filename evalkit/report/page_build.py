@@ -18,6 +18,7 @@ from evalkit.gate.result import Compared, Place, Verdict
 from evalkit.gate.stored import Stored
 from evalkit.gate.table import OUTCOMES, CaseTable, Outcome
 from evalkit.model import Run
+from evalkit.report import words
 from evalkit.report.page import (
     CaseRows,
     Change,
@@ -201,7 +202,11 @@ def lifts(rows: CaseRows) -> tuple[Place, ...]:
     }
     for tag, column in rows.tags.items():
         tags[tag] = [None if one < 0 else column.values[one] for one in column.codes]
-    return places(tags, np.ones(len(fell), dtype=np.bool_), fell)
+    # a case that one side lacks, or did not answer, could not regress
+    alone = all(one is None for one in rows.before)
+    both = zip(rows.before, rows.after, strict=True)
+    known = [now is not None and (alone or was is not None) for was, now in both]
+    return places(tags, np.array(known, dtype=np.bool_) | fell, fell)
 
 
 def changes(baseline: Run, candidate: Run) -> list[Change]:
@@ -224,7 +229,7 @@ def changes(baseline: Run, candidate: Run) -> list[Change]:
                 found[f"prompt {one.version} {two.version}"] = Change(
                     title=redact(two.path),
                     note=redact(f"{names[0]} → {names[1]}"),
-                    hunks=diff_words(redact(one.text), redact(two.text)),
+                    hunks=diff_words(*words.apart(redact(one.text), redact(two.text))),
                 )
         options = {"kind": (old.kind, new.kind), "model": (old.model, new.model)} | {
             key: (old.options.get(key), new.options.get(key))
@@ -234,7 +239,7 @@ def changes(baseline: Run, candidate: Run) -> list[Change]:
             if was != now:
                 found[f"{new.name} {key}"] = Change(
                     title=redact(f"{new.name}: {key}"),
-                    hunks=diff_words(redact(_said(was)), redact(_said(now))),
+                    hunks=diff_words(*words.apart(redact(_said(was)), redact(_said(now)))),
                 )
     return list(found.values())
 

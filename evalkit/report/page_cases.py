@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from evalkit.model import JSON, Evidence, Output, ScoreRecord, Trial, Turn
-from evalkit.report.case import took
+from evalkit.report.case import fails, took
 from evalkit.report.dialogue import turn_took
 from evalkit.report.page import CaseRows, CaseText, Mark, ScoreText, TrialText, TurnText
 from evalkit.report.words import clean
@@ -23,7 +23,8 @@ SAMPLE = 1_000
 """Cases of each kind where nothing moved whose texts are kept, if there is room: to compare."""
 _FIRST = ("regressed", "error", "lost", "failed", "unscored")
 _THEN = ("improved", "changed", "new", "removed", "flaky")
-_SAMPLED = ("scored", "reworded", "same", "passed")
+_WORSE = {"regressed", "error", "flaky", "failed"}
+_SAMPLED = ("scored", "reworded", "same", "passed", "not run")
 
 
 def in_order(rows: CaseRows) -> list[int]:
@@ -77,6 +78,12 @@ def _case(
         return CaseText(row=row)
     first = (new or old)[0]
     case = first.case
+    # of several trials the first that shows what became of the case is the one that is read
+    outcome = rows.outcomes[rows.outcome[row]]
+    if outcome in _WORSE:
+        new, old = sorted(new, key=fails, reverse=True), sorted(old, key=fails)
+    elif outcome == "improved":
+        new, old = sorted(new, key=fails), sorted(old, key=fails, reverse=True)
     return CaseText(
         row=row,
         inputs=tuple((_text(name), _shown(value)) for name, value in case.inputs.items()),
@@ -87,8 +94,8 @@ def _case(
             (one.role, _text(one.content))
             for one in (first.messages[:-1] if case.turns else first.messages)
         ),
-        before=tuple(map(_trial, old)),
-        after=tuple(map(_trial, new)),
+        before=tuple(_trial(one, len(old)) for one in old),
+        after=tuple(_trial(one, len(new)) for one in new),
         turns=tuple(
             (_text(one.user), None if one.expected is None else _shown(one.expected))
             for one in case.turns
@@ -109,9 +116,10 @@ def _shown(value: JSON) -> str:
     return _text(json.dumps(value, ensure_ascii=False))
 
 
-def _trial(trial: Trial) -> TrialText:
+def _trial(trial: Trial, many: int) -> TrialText:
+    number = [f"trial {trial.index}"] if many > 1 else []
     # what others wrote in them is clean already; redacted at once: a page has thousands
-    facts = tuple(redact("\n".join(took(trial))).split("\n"))
+    facts = tuple(redact("\n".join([*number, *took(trial)])).split("\n"))
     scores = tuple(map(_score, trial.scores))
     if trial.output is None:
         status = f" (HTTP {trial.http_status})" if trial.http_status else ""

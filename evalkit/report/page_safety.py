@@ -96,8 +96,8 @@ def fairness_shown(view: ReportView) -> Shown | None:
                 {
                     "group": words.clean(each.group, lines=False),
                     "value": words.quantity(each.value, one.unit),
-                    "asked": words.quoted(words.clean(each.asked)),
-                    "answer": words.quoted(words.clean(each.answer)),
+                    "asked": words.quoted(words.seen(each.asked)),
+                    "answer": words.quoted(words.seen(each.answer)),
                 }
                 for each in one.variants
             ],

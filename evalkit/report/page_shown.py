@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -28,6 +29,7 @@ GLYPHS = {
     Outcome.IMPROVED: "▲",
     Outcome.REWORDED: "~",
     Outcome.SAME: "=",
+    Outcome.NOT_RUN: "·",
     Outcome.FAILED: "✕",
     Outcome.UNSCORED: "?",
     Outcome.SCORED: "·",
@@ -35,14 +37,17 @@ GLYPHS = {
 }
 _TONES = {Status.PASS: "good", Status.FAIL: "bad", Status.INCONCLUSIVE: "doubt"}
 _BAD = {Outcome.REGRESSED, Outcome.ERROR, Outcome.LOST, Outcome.FAILED}
-_UNPAIRED = {Outcome.NEW, Outcome.CHANGED, Outcome.REMOVED}
 _GOOD = {Outcome.IMPROVED, Outcome.PASSED}
+_OTHERS = {"s", "d", "base", "cand", "ms"}
+"""What the filter line knows beside tags, suites and targets."""
 WORST = 10
+CHANGES = 3
 LONGEST = 2_000
 """Characters of a text in the part that needs no script."""
 SENTENCES = 8
+NO_BREAK = "\N{NO-BREAK SPACE}"
 MANY = 8
-"""Gates that all have their place; of more, those that pass are folded below the others."""
+"""Gates that all have their place; of more, some are folded below the others."""
 
 
 def shown(view: ReportView, *, left_out: int) -> Shown:
@@ -75,6 +80,7 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
         "lifts": [
             {
                 "slice": _line(one.slice.replace("=", ":", 1)),
+                "q": _filter(f"s:{bad}", *one.slice.split("=", 1)),
                 "regressed": words.count(one.regressed),
                 "cases": words.count(one.cases),
                 "rate": f"{100 * one.regressed / one.cases:.3g} %",
@@ -110,6 +116,14 @@ def shown(view: ReportView, *, left_out: int) -> Shown:
     }
 
 
+def _filter(status: str, tag: str, value: str) -> str:
+    """What the filter line says for cases of a slice; empty where it cannot."""
+    if not re.fullmatch(r"[\w.-]+", tag) or '"' in value:
+        return ""
+    name = f"tags.{tag}" if tag in _OTHERS else tag
+    return f"{status} {name}:" + (value if re.fullmatch(r"\S+", value) else f'"{value}"')
+
+
 def _line(text: str) -> str:
     return words.clean(text, lines=False)
 
@@ -140,7 +154,7 @@ def _verdict(view: ReportView, counts: Mapping[str, int]) -> Shown:
             "status": "NO GATES" if view.baseline is not None else view.run.status.upper(),
             "glyph": "–",
             "tone": "soft",
-            "headline": ", ".join(listed) or "no cases",
+            "headline": f"{', '.join(listed) or 'no cases'}.",
             "worst": "No gate judged these runs." if view.baseline is not None else "",
             "exit": None,
         }
@@ -170,15 +184,17 @@ def _sentences(verdict: Verdict | None) -> list[str]:
 
 
 def _gates(verdict: Verdict | None) -> Shown:
-    """The gates, the worst first; of many those that pass apart."""
-    if verdict is None:
-        return {"gates": [], "passed": []}
-    found = _worst_first(verdict)
-    passed = [one for one in found if len(found) > MANY and one.status is Status.PASS]
-    return {
-        "gates": [_gate(verdict, one) for one in found if one not in passed],
-        "passed": [_gate(verdict, one) for one in passed],
-    }
+    """The gates, the worst first; of many those apart that pass, or went as in another slice."""
+    parts: dict[str, list[Shown]] = {"gates": [], "alike": [], "passed": []}
+    found = [] if verdict is None else _worst_first(verdict)
+    told = set()
+    for one in found:
+        key = (one.suite, one.target, one.gate, one.limit.kind, one.status)
+        part = "passed" if one.status is Status.PASS else "alike" if key in told else "gates"
+        told.add(key)
+        assert verdict is not None
+        parts[part if len(found) > MANY else "gates"].append(_gate(verdict, one))
+    return parts
 
 
 def _gate(verdict: Verdict, result: GateResult) -> Shown:
@@ -198,16 +214,25 @@ def _gate(verdict: Verdict, result: GateResult) -> Shown:
         "glyph": glyph,
         "tone": "soft" if aside or waived else _TONES.get(result.status, "bad"),
         "name": _line(result.gate),
-        "rule": _line(f"{result.metric} {gate_words.rule(result)}"),
+        # a line breaks between the metric and its limit alone
+        "rule": f"{_line(result.metric)} {_line(gate_words.rule(result)).replace(' ', NO_BREAK)}",
         "baseline": _line(gate_words.level(result, result.baseline)),
         "candidate": _line(gate_words.level(result, result.candidate)),
         "change": _line(gate_words.change(result, result.difference)) if change else "",
         "level_interval": "" if change else interval,
         "change_interval": interval if change else "",
         "bar": "" if bar is None else svg.interval(bar, _line(gate_words.sentence(result))),
+        # what to do about it stands below, in words
+        "claim": ""
+        if bar is not None
+        else _line(_capital(gate_words.claim(result).partition("; ")[0])),
         "n": words.count(result.n) if result.n else "",
         "where": _line(" · ".join(one for one in where if one)),
     }
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _facts(view: ReportView) -> list[tuple[str, str]]:
@@ -216,6 +241,10 @@ def _facts(view: ReportView) -> list[tuple[str, str]]:
         facts.append(("baseline", f"{_run(view.baseline)}{_age(view.baseline, view.candidate)}"))
     facts.append(("candidate" if view.baseline is not None else "run", _run(view.candidate)))
     facts.append(("", _cases(view)))
+    if view.changes:
+        titles = [one.title for one in view.changes]
+        more = f" and {len(titles) - CHANGES} more" if len(titles) > CHANGES else ""
+        facts.append(("changed", ", ".join(titles[:CHANGES]) + more))
     if view.candidate.elapsed_s is not None:
         facts.append(("took", words.duration(view.candidate.elapsed_s)))
     facts.append(("cost", words.money(view.candidate.cost_usd)))
@@ -229,17 +258,17 @@ def _facts(view: ReportView) -> list[tuple[str, str]]:
 def _cases(view: ReportView) -> str:
     """How many cases, each counted once however many targets answered it; trials and targets."""
     rows, groups = view.rows, view.rows.groups
-    pairs = [one.paired for one in view.compared]
-    apart = {
-        (groups[group].suite, case)
-        for group, case, outcome in zip(rows.group, rows.id, rows.outcome, strict=True)
-        if rows.outcomes[outcome] not in _UNPAIRED
-    }
-    said = words.counted(len(apart), "paired case" if any(pairs) else "case")
-    targets = len({one.target for one in groups})
-    trials = {one.trials // one.paired for one in view.compared if one.paired}
-    if targets > 1:
-        said += f" × {words.counted(targets, 'target')}"
+    if view.baseline is not None:
+        said = gate_words.pairs(view.compared)
+    else:
+        cases = {
+            (groups[group].suite, case) for group, case in zip(rows.group, rows.id, strict=True)
+        }
+        said = words.counted(len(cases), "case")
+        targets = len({one.target for one in groups})
+        said += f" × {words.counted(targets, 'target')}" if targets > 1 else ""
+    asked = ((one.trials, one.paired + len(one.new) + len(one.changed)) for one in view.compared)
+    trials = {round(trials / cases) for trials, cases in asked if cases}
     if len(trials) == 1 and max(trials) > 1:
         said += f" × {words.counted(max(trials), 'trial')}"
     return said
@@ -271,11 +300,16 @@ def _cautions(view: ReportView) -> Shown:
             if each.weight != "change":
                 said[_line(each.text)] = None
                 refused |= each.weight == "refused"
+    apart = [f"{one.suite}/{one.target}" for one in view.compared if not one.paired]
+    if apart:
+        said[_line(f"the baseline has none of the cases of {', '.join(apart)}")] = None
     problems = []
     if view.verdict is not None:
         problems = [_line(one) for one in (*view.verdict.problems, *view.verdict.warnings) if one]
     cautions = list(said)
-    if refused:
+    if apart and len(apart) == len(view.compared):
+        head = "Nothing to compare:"
+    elif refused:
         head = "Not comparable in all:"
     elif cautions:
         number = "one caution" if len(cautions) == 1 else f"{len(cautions)} cautions"
@@ -292,7 +326,7 @@ def _changes(view: ReportView) -> list[Shown]:
             "title": _line(one.title),
             "note": _line(one.note),
             "hunks": [
-                [{"kind": piece.kind, "text": words.clean(piece.text)} for piece in hunk.pieces]
+                [{"kind": piece.kind, "text": words.seen(piece.text)} for piece in hunk.pieces]
                 for hunk in one.hunks
             ],
         }
@@ -375,7 +409,7 @@ def _example(view: ReportView, counts: Mapping[str, int]) -> str:
 
 def _score_head(view: ReportView) -> str:
     names = {one.metric for one in view.rows.groups}
-    return _line(names.pop()) if len(names) == 1 else "Score"
+    return _line(names.pop()) or "Score" if len(names) == 1 else "Score"
 
 
 def _left_out(view: ReportView, left_out: int) -> str:
@@ -434,7 +468,7 @@ def _numbered(said: Sequence[str]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    return words.quoted(words.clean(text))
+    return words.quoted(words.seen(text))
 
 
 def _answer(trials: Sequence[TrialText]) -> str:
@@ -452,7 +486,7 @@ def _why(trials: Sequence[TrialText]) -> str:
 
 
 def _cut(text: str) -> str:
-    text = words.clean(text)
+    text = words.seen(text)
     if len(text) <= LONGEST:
         return text
     return f"{text[:LONGEST]}\n[{words.count(len(text) - LONGEST)} more characters]"

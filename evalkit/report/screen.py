@@ -73,8 +73,9 @@ class Screen:
 class Column:
     """A column of a table; the one with the highest ``drop`` goes first when space is short.
 
-    ``drop`` 0 is never dropped. A ``fold`` column wraps its text when all else is not enough, and
-    before the last numbers go. A column without any text is left out.
+    ``drop`` 0 is never dropped. A ``fold`` column wraps its text where that is still easy to read,
+    and further when all else is not enough, before the last numbers go. A column without any text
+    is left out.
     """
 
     head: str
@@ -93,8 +94,8 @@ class Column:
 
 
 GAP = 2
-FOLDED = 8
-"""Columns of the screen that a folded column keeps."""
+EASY, FOLDED = 28, 8
+"""Columns of the screen that a folded column keeps: while others stay, and at the least."""
 
 
 def fitted(columns: Sequence[Column], width: int) -> list[Column]:
@@ -103,7 +104,7 @@ def fitted(columns: Sequence[Column], width: int) -> list[Column]:
     Columns that share a ``drop`` go together.
     """
     kept = [one for one in columns if any(one.cells)] or list(columns)
-    while _needed(kept) > width:
+    while _needed(kept) - sum(_slack(one, EASY) for one in kept) > width:
         last = max(one.drop for one in kept)
         going = [one for one in kept if one.drop == last]
         numbers = last == 1 and any(one.right for one in going)
@@ -113,9 +114,9 @@ def fitted(columns: Sequence[Column], width: int) -> list[Column]:
     return kept
 
 
-def _slack(column: Column) -> int:
+def _slack(column: Column, least: int = FOLDED) -> int:
     """How much narrower a column may become."""
-    return max(0, column.width - FOLDED) if column.fold else 0
+    return max(0, column.width - least) if column.fold else 0
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.gate.result import Attacks, CaseChange, Compared, GateResult, Status, Verdict
-from evalkit.model import Run, Trial
+from evalkit.model import Run
 from evalkit.report import gate_words, words
 from evalkit.report.attacks import attack_lists, attack_parts, first_new, longest, named
 from evalkit.report.bars import bar_of
+from evalkit.report.case import fails
 from evalkit.report.fairness import fairness_parts
 from evalkit.report.screen import GAP, Column, Screen, flow, grid, labelled
 from evalkit.report.why import answer_of, prompt_changes
@@ -200,7 +201,7 @@ def bar(result: GateResult, width: int = BAR) -> str:
     return "".join(line)
 
 
-SHOWN = 4
+SHOWN = 6
 FEW = 3
 """Targets of suites whose cases are all counted, moved or not."""
 
@@ -234,17 +235,18 @@ def _counted(compared: Sequence[Compared], screen: Screen) -> list[RenderableTyp
 
 def counts(compared: Compared, screen: Screen, *, several: bool) -> list[RenderableType]:
     """How many cases went which way, and the worst of them."""
-    if not compared.metric:
+    if not compared.metric and not compared.paired:
         return []
     said = [f"{compared.suite}/{compared.target}"] if several else []
     tally = (
         ("▼", compared.regressed, "regressed"),
-        ("✕", compared.errored, "errors"),
+        ("✕", compared.errored, "error" if compared.errored == 1 else "errors"),
         ("", compared.unscored, "unscored"),
         ("", compared.flaky, "flaky"),
         ("", len(compared.lost), "lost"),
         ("+", len(compared.new), "new"),
         ("", len(compared.removed), "removed"),
+        ("", len(compared.not_run), "not run"),
         ("", len(compared.changed), "changed"),
         ("▲", compared.improved, "improved"),
         ("≈", compared.reworded or 0, "reworded"),
@@ -253,7 +255,7 @@ def counts(compared: Compared, screen: Screen, *, several: bool) -> list[Rendera
     said += [
         f"{glyph}{words.count(number)} {word}"
         for glyph, number, word in tally
-        if number or word in {"regressed", "improved", "same"}
+        if number or (compared.metric and word in {"regressed", "improved", "same"})
     ]
     line = words.clean(flow(said, screen.width - LABEL), lines=False)
     parts: list[RenderableType] = ["", labelled("cases", screen.say(line), LABEL)]
@@ -408,7 +410,7 @@ def _answers(
     def cell(case: CaseChange) -> str:
         here = (compared.suite, compared.target)
         trials = [one for one in stored.get(case.case_id, ()) if (one.suite, one.target) == here]
-        failing = [one for one in trials if case.outcome == "regressed" and _fails(one)]
+        failing = [one for one in trials if case.outcome == "regressed" and fails(one)]
         first = next(iter(failing or trials), None)
         if first is None:
             return ""
@@ -418,12 +420,6 @@ def _answers(
         )
 
     return [Column(head="the candidate's answer", cells=[cell(one) for one in moved], drop=2)]
-
-
-def _fails(trial: Trial) -> bool:
-    return trial.output is None or any(
-        one.score is not None and one.score.passed is False for one in trial.scores
-    )
 
 
 def _fitted(text: str, room: int, screen: Screen) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ALIKE = 0.35
 """Two texts that share less are shown one after the other: a diff of them says nothing."""
+NEAR = 200
+"""Characters around a change that are shown of a long text."""
 TRIALS = 12
 MEASURED = frozenset({"cost", "latency", "tokens", "ttft"})
 """Scorers of what an answer took: they differ for the same text, and say nothing of its quality."""
@@ -97,7 +99,7 @@ def verdict_on(both: Sides, changes: Sequence[ScoreChange]) -> str:
     if not both.before:
         return "new: the baseline has no such case here"
     if not both.after:
-        return "removed: the candidate has no such case here"
+        return "removed, or not run: the candidate has no such case here"
     if any(one.output is None for one in both.after):
         return "error: the candidate did not answer"
     judged = [one for one in changes if _scorer(one) not in MEASURED]
@@ -311,7 +313,25 @@ def _difference(label: str, old: str, new: str, screen: Screen) -> list[Renderab
             field("base", Text(shown(old)), screen),
             field("cand", Text(shown(new)), screen),
         ]
-    return [field(label, _pieces(pieces, screen), screen)]
+    return [field(label, _pieces(_near(pieces), screen), screen)]
+
+
+def _near(pieces: Sequence[Piece]) -> list[Piece]:
+    """A word diff; of a long one what both have only near the changes."""
+    if sum(len(one.text) for one in pieces) <= SHOWN:
+        return list(pieces)
+    found = []
+    for place, one in enumerate(pieces):
+        before = NEAR if place else 0
+        after = NEAR if place < len(pieces) - 1 else 0
+        left = len(one.text) - before - after
+        if one.kind == "same" and left > NEAR:
+            said = f" [{words.count(left)} characters that both have] "
+            text = f"{one.text[:before]}{said}{one.text[len(one.text) - after :]}"
+            found.append(Piece("same", text))
+        else:
+            found.append(one)
+    return found
 
 
 def _turns(old: Trial | None, new: Trial | None, screen: Screen) -> list[RenderableType]:

@@ -104,7 +104,7 @@ def _shown(character: str) -> str:
 def seen(text: str, *, lines: bool = True, whole: bool = False) -> str:
     r"""Text of others as ``clean`` makes it safe, with what that leaves out written in its place.
 
-    ``red\u{202e}``, as the raw view of the page has it; of a long run the first are written, and
+    ``red\u{202e}``, as the page has it; of a long run the first are written, and
     how many follow. ``whole`` writes out blanks and accents of their own too: what may tell two
     texts apart that look alike.
     """

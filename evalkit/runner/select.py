@@ -1,7 +1,7 @@
 """Which cases of a suite run: by tag, by words, by a seeded sample, by a limit; in that order.
 
-Tags: ``lang:es,must_not_fail``. Different names must all hold, values of one name are
-alternatives, and a bare name means that the tag is there and is not ``no``.
+Tags: ``lang:es,must_not_fail``, or ``tags.lang:es`` as in a filter. Different names must all hold,
+values of one name are alternatives, and a bare name means that the tag is there and is not ``no``.
 
 Filter, as pytest's ``-k``: ``refund and not (draft or name:eu)``. A word is found in the name, the
 identity or any input, whatever its case; ``name:``, ``id:``, ``inputs.<variable>:``, ``expected:``
@@ -115,7 +115,8 @@ def tag_predicate(expressions: Sequence[str]) -> Predicate:
         if not one.strip():
             continue
         name, colon, value = (part.strip() for part in one.partition(":"))
-        if not name or (colon and not value):
+        name = name.removeprefix("tags.")
+        if not name or (colon and not value) or ("=" in name and not colon):
             raise UsageError(
                 f"--tags cannot read {one.strip()!r}", hint="write name:value or name, as lang:es"
             )
@@ -219,8 +220,8 @@ class _Parser:
         look = _place(place) if colon and not place.startswith(('"', "'")) else None
         if colon and look is None and re.fullmatch(r"[A-Za-z_]\w*(\.\S+)?", place):
             raise self._error(
-                f"unknown place {place!r}, {suggestion(place, _FIELDS)};"
-                " quote the word when its colon is meant"
+                f"unknown place {place!r}, {suggestion(place, _FIELDS)}; a tag is"
+                f" tags.{place}:{rest}; quote the word when its colon is meant"
             )
         needle = re.sub(r"""["']""", "", rest if look else text).strip().casefold()
         if not needle:

@@ -80,6 +80,26 @@ def test_a_changed_expectation_is_neither_new_nor_removed():
     assert (compared.changed, compared.new, compared.removed) == (("case-x",), (), ())
 
 
+def test_cases_that_a_limited_run_was_not_asked_are_not_removed():
+    old = side([[1.0]] * 60, run="old")
+    new = side([[1.0]] * 20, cases=old.cases[:20], inputs=old.inputs[:20], run="new")
+    whole, part = stored(old), stored(new)
+    data = replace(whole.run.datasets[0], cases=60, selected=60)
+    whole = replace(whole, run=replace(whole.run, datasets=(data,)))
+    some = replace(data, selected=20)
+    part = replace(part, run=replace(part.run, datasets=(some,), settings={"limit": 20}))
+    compared = verdict(whole, part, gate()).compared[0]
+    assert (len(compared.not_run), compared.removed, compared.paired) == (40, (), 20)
+    assert [one.text for one in compared.differences] == [
+        "cases selected differ: 60 → 20 (limit 20)"
+    ]
+    # the data themselves are smaller: those cases are gone
+    fewer = replace(data, version="e5", cases=20, selected=20)
+    part = replace(part, run=replace(part.run, datasets=(fewer,), settings={}))
+    compared = verdict(whole, part, gate()).compared[0]
+    assert (compared.not_run, len(compared.removed)) == ((), 40)
+
+
 def test_one_language_hurt_blocks_with_that_slice_named():
     dice = np.random.default_rng(11)
     langs = [("en", "es", "de", "fr")[one % 4] for one in range(800)]

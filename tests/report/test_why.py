@@ -39,7 +39,7 @@ def test_a_regression_shows_cause_words_and_scores():
         [trial(OLD, 0.9, "You may return it within 14 days of the purchase.")],
         [trial(NEW, 0.2, "You may return it within 30 days of the purchase.")],
     )
-    assert "change    prompt: 9f2c3d4e5f60 -> 000000000000" in text
+    assert "change    prompt: prompts/answer.j2 v3 9f2c3d4 -> 0000000" in text
     assert "temperature: - -> 1" in text
     assert "{+ Be brief.+}" in text
     assert "within [-14-]{+30+} days" in text
@@ -52,6 +52,15 @@ def test_a_regression_shows_cause_words_and_scores():
 def test_it_fits_a_narrow_terminal(width):
     text = shown([trial(OLD, 0.9)], [trial(NEW, 0.2, "word " * 90)], width=width, unicode=True)
     assert max(map(len, text.splitlines())) <= width
+
+
+def test_of_long_answers_the_change_is_shown():
+    same = "word " * 50_000
+    text = shown([trial(OLD, 0.9, f"{same}done")], [trial(NEW, 0.2, f"{same}over {same}")])
+    assert "[249,800 characters that both have]" in text
+    assert "[-done-]{+over" in text
+    text = shown([trial(OLD, 0.9, f"one {same}.")], [trial(NEW, 0.2, f"two {same}.")])
+    assert "[-one-]{+two+} word" in text
 
 
 def test_texts_that_share_nothing_are_both_shown():

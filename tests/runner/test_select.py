@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +48,7 @@ def chosen(cases: list[Case], **flags: object) -> list[Case]:
         (("must_not_fail:no",), [DRAFT]),
         (("nothing",), []),
         ((" lang : de ,",), [PLAIN]),
+        (("tags.lang:es, tags.must_not_fail:no",), [DRAFT]),
     ],
 )
 def test_tags(tags: tuple[str, ...], expected: list[Case]) -> None:
@@ -95,10 +98,15 @@ def test_a_filter_that_cannot_be_read_says_where(words: str, what: str) -> None:
     assert what in caught.value.what
 
 
-@pytest.mark.parametrize("tags", ["lang:", ":es", "a,:"])
+@pytest.mark.parametrize("tags", ["lang:", ":es", "a,:", "lang=es", "tags."])
 def test_a_tag_that_cannot_be_read(tags: str) -> None:
     with pytest.raises(UsageError, match="--tags"):
         chosen(CASES, tags=(tags,))
+
+
+def test_a_filter_says_how_a_tag_is_written() -> None:
+    with pytest.raises(UsageError, match=re.escape("a tag is tags.lang:es")):
+        chosen(CASES, filter="lang:es")
 
 
 @pytest.mark.parametrize("flags", [{"limit": 0}, {"sample": 0}, {"limit": -3}])

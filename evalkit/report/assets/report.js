@@ -11,16 +11,16 @@
   const at = (id) => document.getElementById(id);
 
   /**
-   * An element with attributes, listeners and children; strings become text without what could hide.
+   * An element with attributes, listeners and children; strings become text in which nothing hides.
    * @param {string} tag @param {Record<string, string|Function>} [given] @param {...Child} children
    */
   function make(tag, given = {}, ...children) {
     const node = document.createElement(tag);
     for (const [key, value] of Object.entries(given)) {
-      if (typeof value === "string") node.setAttribute(key, clean(value));
+      if (typeof value === "string") node.setAttribute(key, seen(value));
       else node.addEventListener(key, /** @type {EventListener} */ (value));
     }
-    node.append(...children.flatMap((child) => (typeof child === "string" ? clean(child) : child ?? [])));
+    node.append(...children.flatMap((child) => (typeof child === "string" ? seen(child) : child ?? [])));
     return node;
   }
 
@@ -42,21 +42,28 @@
 
   // ---- text ---------------------------------------------------------------------------------
 
-  const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Cs}/gu;
+  /** Joiners and selectors that writing has, or what cannot be seen, as words.py tells them. */
+  const UNSEEN = /((?<=[^\0-\x7f\p{Join_C}])\p{Join_C}(?=[^\0-\x7f\p{Join_C}])|(?<=[^\0-\x7f\p{VS}])\p{VS}(?!\p{VS})|(?<=[\d#*])\ufe0f(?=\u20e3))|(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{DI}]/gu;
 
-  /** Text without what could hide or turn it. @param {string} text */
-  const clean = (text) => text.replace(/\r\n?/g, "\n").replace(/\p{Cs}/gu, "\ufffd").replace(HIDDEN, "");
+  /** A character as its number. @param {string} c */
+  const escaped = (c) => `\\u{${c.codePointAt(0)?.toString(16)}}`;
 
-  /** Text with what cannot be seen written out. @param {string} text */
-  const raw = (text) => text.replace(HIDDEN, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
+  /** Text in which nothing hides or turns it: what cannot be seen is written out. @param {string} text */
+  const seen = (text) => text.replace(/\r\n?|[\u2028\u2029]/g, "\n").replace(UNSEEN, (c, needed) => needed ?? escaped(c));
+
+  /** What of a text can be seen. @param {string} text */
+  const bare = (text) => text.normalize().replace(/\r\n?/g, "\n").replace(/(?!\s)[\p{Cc}\p{Cf}\p{DI}]/gu, "").trim().replace(/[^\S\n]+/g, " ");
+
+  /** @param {number} n */
+  const count = (n) => n.toLocaleString("en");
 
   /** As words.py writes the value of a case. @param {number|null|undefined} value @param {string} unit */
   function shown(value, unit) {
-    if (value === null || value === undefined) return "–";
+    if (value == null) return "–";
     if (unit === "%") return `${+(100 * value).toFixed(1)} %`;
     if (unit === "s") return value < 1 ? `${+(1000 * value).toPrecision(3)} ms` : `${+value.toPrecision(3)} s`;
     const size = Math.abs(value);
-    return size > 0 && size < 1e-6 ? value.toExponential(1) : size > 0 && size < 0.1 ? value.toFixed(1 - Math.floor(Math.log10(size))) : value.toFixed(2);
+    return !size || size >= 0.1 ? value.toFixed(2) : size < 1e-6 ? value.toExponential(1) : value.toFixed(1 - Math.floor(Math.log10(size)));
   }
 
   const segments = typeof Intl.Segmenter === "function" ? new Intl.Segmenter(undefined, { granularity: "word" }) : null;
@@ -147,7 +154,7 @@
   let view;
   let selected = -1;
   let open = false;
-  let how = "diff";
+  let both = false;
   /** The names in small letters. @type {string[]} */
   let lower;
   /** @type {Map<number, Promise<CaseText[]>>} */
@@ -187,8 +194,11 @@
     const { outcomes, groups, before, after, flaky, id, tags } = index;
     /** @param {string} text */
     const starts = (text) => text.toLowerCase().startsWith(value);
-    /** Rows whose code stands for a text that starts so. @param {string[]} all @param {number[]} codes @returns {(row: number) => boolean} */
-    const coded = (all, codes) => { const hits = all.map(starts); return (row) => hits[codes[row]]; };
+    /** Rows whose code stands for this text, or else for one that starts so. @param {string[]} all @param {number[]} codes @returns {(row: number) => boolean} */
+    const coded = (all, codes) => {
+      const same = all.map((text) => text.toLowerCase() === value), hits = same.includes(true) ? same : all.map(starts);
+      return (row) => hits[codes[row]];
+    };
     if (!key) return (row) => lower[row].includes(value) || id[row].includes(value);
     if (key === "s") {
       const all = outcomes.map((one) => one.name), test = coded(all, index.outcome);
@@ -210,7 +220,7 @@
         return found !== null && sign.includes(Math.abs(found - limit) < 1e-9 ? "=" : found < limit ? "<" : ">");
       };
     }
-    const name = Object.keys(tags).find((tag) => tag.toLowerCase() === key.toLowerCase());
+    const name = Object.keys(tags).find((tag) => [tag, `tags.${tag}`].includes(key));
     if (!name) throw new Error(`no tag '${key}': ${["s", "suite", "target", ...Object.keys(columns), ...Object.keys(tags)].join(", ")}`);
     return coded(tags[name].values, tags[name].codes);
   }
@@ -228,12 +238,12 @@
     for (let row = 0; row < found.length; row++) if (test(row)) found[size++] = row;
     view = found.subarray(0, size);
     const total = index.id.length;
-    at("count").textContent = `${size.toLocaleString("en")} of ${total.toLocaleString("en")} ${total === 1 ? "case" : "cases"}`;
+    at("count").textContent = `${count(size)} of ${count(total)} ${total === 1 ? "case" : "cases"}`;
     at("tall").style.height = `${size * ROW}px`;
     selected = keep < 0 ? -1 : view.indexOf(keep);
     if (selected < 0) close();
     at("list").scrollTop = selected < 0 ? 0 : Math.max(0, selected * ROW - 200);
-    for (const button of document.querySelectorAll("#tools [data-q]"))
+    for (const button of document.querySelectorAll("button[data-q]"))
       button.setAttribute("aria-pressed", String(button.getAttribute("data-q") === at("q").value.trim()));
     paint();
     remember();
@@ -262,8 +272,8 @@
       node.ariaSetSize = String(view.length);
       status.textContent = `${one.glyph} ${one.name}${index.flaky[row] && one.name !== "flaky" ? " ≈" : ""}`;
       status.className = one.tone + (decided.has(one.key) ? " decided" : "");
-      label.textContent = clean(one.title);
-      tag.textContent = clean(slice(row));
+      label.textContent = seen(one.title);
+      tag.textContent = seen(slice(row));
       score.textContent = sides(index.before[row], index.after[row]).map((one) => shown(one, unit)).join(" → ");
       const took = sides(index.before_ms[row], index.after_ms[row]);
       time.textContent = took.map((ms) => ms ?? "–").join(" → ") + (took.every((ms) => ms === null) ? "" : " ms");
@@ -283,7 +293,7 @@
     if (top < list.scrollTop) list.scrollTop = top;
     if (top + ROW > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW - list.clientHeight;
     paint();
-    if (show || open) void panel();
+    if (show || open) panel();
     remember();
   }
 
@@ -315,7 +325,7 @@
     const given = new URLSearchParams(location.hash.slice(1)), [group, id] = parted(given.get("case") ?? "");
     at("q").value = given.get("q") ?? index.first;
     refresh(index.id.findIndex((one, row) => one === id && index.group[row] === group));
-    if (selected >= 0) void panel();
+    if (selected >= 0) panel();
   }
 
   /** @param {number} row @returns {Promise<CaseText|null>} */
@@ -332,10 +342,7 @@
   /** @param {...Child} body */
   const boxed = (...body) => make("div", { class: "box", dir: "auto" }, ...body);
   /** A text of others; one of blanks in quotes. @param {string} text */
-  function box(text) {
-    const seen = how === "raw" ? raw(text) : clean(text);
-    return boxed(seen.trim() ? seen : JSON.stringify(seen));
-  }
+  const box = (text) => boxed(text.trim() ? text : JSON.stringify(text));
   /** @param {string} head @param {...Child} body */
   const folded = (head, ...body) => make("details", {}, make("summary", {}, head), ...body);
 
@@ -350,7 +357,7 @@
     if (selected < 0 || view[selected] !== row) return;
     const mine = decided.get(one.key);
     /** @param {string} what @param {string} key @param {() => void} act @param {boolean} on */
-    const button = (what, key, act, on) => make("button", { type: "button", "aria-pressed": String(on), click: act }, `${what} `, make("kbd", {}, key));
+    const button = (what, key, act, on) => make("button", { "aria-pressed": String(on), click: act }, `${what} `, make("kbd", {}, key));
     const note = make("input", { type: "text", "aria-label": "Note to the decision", placeholder: "note", change: () => decide(mine?.decision ?? "flag", /** @type {any} */ (note).value) });
     /** @type {any} */ (note).value = mine?.note ?? "";
     node.replaceChildren(make("div", {},
@@ -358,9 +365,9 @@
         make("span", { class: one.tone }, `${one.glyph} ${one.name}`), make("span", { class: "name" }, one.title),
         button("Accept", "a", () => decide("accept"), mine?.decision === "accept"),
         button("Flag", "x", () => decide("flag"), mine?.decision === "flag"),
-        button(how === "diff" ? "Word diff" : how === "both" ? "Side by side" : "Raw", "d", turn, how !== "diff"),
-        make("button", { type: "button", "aria-label": "Close the case", click: leave }, "✕")),
-      make("p", { class: "soft" }, `${(selected + 1).toLocaleString("en")} of ${view.length.toLocaleString("en")} in this filter`, mine ? ` · decided: ${mine.decision} ` : "", mine ? note : null),
+        button("Side by side", "d", turn, both),
+        make("button", { "aria-label": "Close the case", click: leave }, "✕")),
+      make("p", { class: "soft" }, `${count(selected + 1)} of ${count(view.length)} in this filter`, mine ? ` · decided: ${mine.decision} ` : "", mine ? note : null),
       ...(text ? body(row, text) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
       section("Reproduce", make("div", { class: "box m" }, commands(one))),
     ));
@@ -369,7 +376,8 @@
 
   /** @param {ReturnType<typeof told>} one */
   const commands = ({ id, group }) => [
-    ...sides(index.baseline, index.candidate).map((run) => `evalkit show ${run} ${id}`),
+    ...(index.baseline ? [`evalkit why ${id} ${index.baseline} ${index.candidate}`] : []),
+    `evalkit show ${index.candidate} ${id}`,
     `evalkit run ${quote(group.suite)} --target ${quote(group.target)} --filter id:${id}`,
   ].join("\n");
   /** @param {string} word */
@@ -417,7 +425,7 @@
   }
 
   /** What a trial or a turn said, its tool calls included. @param {TrialText|TurnText|undefined} one */
-  const full = (one) => (one ? [one.text ?? one.error, one.cut ? `[${one.cut.toLocaleString("en")} more characters: see the command below]` : "", ...one.calls.map((call) => `tool call: ${call}`)].filter((part) => part).join("\n") : "(no such trial)");
+  const full = (one) => (one ? [one.text ?? one.error, one.cut ? `[${count(one.cut)} more characters: see the command below]` : "", ...one.calls.map((call) => `tool call: ${call}`)].filter((part) => part).join("\n") : "(no such trial)");
 
   /** Whether two trials say the same. @param {TrialText} one @param {TrialText} two */
   const sameText = (one, two) => [one, ...one.turns].map(full).join("\0") === [two, ...two.turns].map(full).join("\0");
@@ -434,7 +442,7 @@
       if (before ? before.value !== score.value : !old && (score.passed === false || score.value === null))
         lines.push(`${score.name} ${before ? `${said(before)} → ` : ""}${said(score)}${score.reason ? `: ${score.reason}` : ""}`);
     }
-    if (old && now && sameText(old, now) && lines.length) lines.push("The text is the same: the scorer moved, not the model.");
+    if (old && now && !old.cut && !now.cut && sameText(old, now) && lines.length) lines.push("The text is the same: the scorer moved, not the model.");
     if (index.flaky[row]) lines.push("The trials of the candidate disagree.");
     if (!lines.length) return null;
     return section(`Why it counts as ${name} (${group.metric}, ${group.gain > 0 ? "higher" : "lower"} is better)`, box(lines.join("\n")));
@@ -444,15 +452,18 @@
   function answers(old, now, head = "") {
     const output = head ? `${head}output` : "Output";
     if (!old || !now) return section(`${output}${index.baseline ? (now ? " (candidate)" : " (baseline)") : ""}`, box(full(now ?? old)));
-    let one = full(old), two = full(now), because = "";
-    if (how === "diff") {
-      if (one === two) return section(`${output}, the same on both sides`, box(one));
-      if (clean(one) === clean(two)) [one, two, because] = [raw(one), raw(two), ", the same but for what cannot be seen"];
-      const was = clean(one), is = clean(two), pieces = because ? null : diff(was, is);
-      const shared = (pieces ?? []).reduce((sum, [kind, piece]) => sum + (kind === "same" ? 2 * piece.length : 0), 0);
-      if (pieces && shared >= SHARED * (was.length + is.length))
-        return section(`${output}, word by word`, boxed(...pieces.map(([kind, piece]) => (kind === "same" ? piece : make(kind, {}, piece)))));
-      because ||= pieces ? " (rewritten: under 35 % shared, so shown side by side)" : " (too long to compare word by word)";
+    const one = full(old), two = full(now), whole = !old.cut && !now.cut;
+    let because = "";
+    if (!both) {
+      if (one === two) return section(`${output}, the same ${whole ? "on both sides" : "as far as it stands here"}`, box(one));
+      if (old.text !== null && now.text !== null) {
+        const pieces = diff(one, two), alike = whole && bare(one) === bare(two);
+        let shared = 0;
+        for (const [kind, piece] of pieces ?? []) if (kind === "same") shared += 2 * piece.length;
+        if (pieces && (alike || shared >= SHARED * (one.length + two.length)))
+          return section(`${output}, ${alike ? "the same but for what cannot be seen" : "word by word"}`, boxed(...pieces.map(([kind, piece]) => (kind === "same" ? piece : make(kind, {}, alike ? piece.replace(/[^!-~]/gu, escaped) : piece)))));
+        because = pieces ? " (rewritten: under 35 % shared, so shown side by side)" : " (too long to compare word by word)";
+      }
     }
     /** @param {string} label @param {string} text */
     const side = (label, text) => make("div", {}, make("h3", {}, label), box(text));
@@ -471,14 +482,14 @@
       const signature = a && b && a.signature !== b.signature ? `${a.signature} → ${b.signature}` : (b ?? a)?.signature ?? "";
       return make("tr", {}, make("td", {}, name), ...sides(a, b).map((one) => make("td", { class: "r" }, said(one))), make("td", { class: "soft m" }, signature));
     });
-    return section("Scores", make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head, place) => make("th", { scope: "col", class: place > 0 && place < heads.length - 1 ? "r" : "" }, head)))), make("tbody", {}, ...rows))));
+    return section("Scores", make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col", class: /^[bcv]/.test(head) ? "r" : "" }, head)))), make("tbody", {}, ...rows))));
   }
 
   /** @param {CaseText} text */
   function trials(text) {
     /** @param {string} side @param {TrialText[]} all */
-    const rows = (side, all) => all.map((one, place) => make("div", {},
-      make("h3", {}, `${side} ${place + 1}: ${one.scores.map((score) => `${score.name} ${said(score)}`).join(", ")}`),
+    const rows = (side, all) => all.map((one) => make("div", {},
+      make("h3", {}, `${side}: ${one.scores.map((score) => `${score.name} ${said(score)}`).join(", ")}`),
       all.length > 1 ? box(one.text ?? one.error) : null,
       make("p", { class: "soft" }, one.facts.join(" · "))));
     const many = text.before.length + text.after.length;
@@ -498,13 +509,13 @@
     try { localStorage.setItem(kept(), JSON.stringify([...decided])); } catch { /* decisions live as long as the page */ }
     tally();
     paint();
-    if (open) void panel();
+    if (open) panel();
   }
 
   function tally() {
-    const all = [...decided.values()], count = (/** @type {string} */ name) => all.filter((one) => one.decision === name).length;
+    const all = [...decided.values()], many = (/** @type {string} */ name) => all.filter((one) => one.decision === name).length;
     at("decisions").hidden = !all.length || !index.baseline;
-    at("tally").textContent = `${count("accept")} accepted, ${count("flag")} flagged`;
+    at("tally").textContent = `${many("accept")} accepted, ${many("flag")} flagged`;
   }
 
   async function copy() {
@@ -525,8 +536,8 @@
   // ---- input --------------------------------------------------------------------------------
 
   function turn() {
-    how = how === "diff" ? "both" : how === "both" ? "raw" : "diff";
-    if (open) void panel();
+    both = !both;
+    if (open) panel();
   }
 
   /** @type {Record<string, () => void>} */
@@ -578,8 +589,10 @@
     at("work").hidden = false;
     try { for (const [key, value] of JSON.parse(localStorage.getItem(kept()) ?? "[]")) if (index.groups[parted(key)[0]]) decided.set(key, value); } catch { /* none are kept */ }
     at("q").addEventListener("input", () => refresh());
-    for (const button of document.querySelectorAll("#tools [data-q]"))
-      button.addEventListener("click", () => { at("q").value = button.getAttribute("data-q") ?? ""; refresh(); });
+    for (const cell of document.querySelectorAll("td[data-q]"))
+      cell.replaceChildren(make("button", { "data-q": cell.getAttribute("data-q") ?? "" }, cell.textContent));
+    for (const button of document.querySelectorAll("button[data-q]"))
+      button.addEventListener("click", () => { at("q").value = button.getAttribute("data-q"); refresh(); at("pair").scrollIntoView({ block: "nearest" }); });
     at("list").addEventListener("scroll", paint, { passive: true });
     at("work").addEventListener("keydown", pressed);
     at("copy").addEventListener("click", copy);
@@ -596,5 +609,5 @@
     wordsOf("");
     if (view.length) textOf(view[0]).catch(() => null);
   }
-  void start();
+  start();
 })();

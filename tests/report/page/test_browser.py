@@ -13,6 +13,7 @@ import pytest
 
 from evalkit.model import Case, Evidence, ToolCall
 from evalkit.report.html import page_files, page_html
+from evalkit.report.words import seen
 from tests.report.page.pages import AFTER, BEFORE, HOSTILE, case_of, stored, trial_of, view_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -137,6 +138,8 @@ def test_a_script_that_got_in_all_the_same_is_refused(chromium, page_file, tmp_p
         ("case-00", 10),
         ("case-00 s:regressed", 2),
         ("lang:es case-", 13),
+        ("tags.lang:es case-", 13),
+        ("lang:e case-", 27),
         ("d:<-0.5", 19),
         ("d:>0", 4),
         ("suite:support target:bot base:1 cand:0", 19),
@@ -147,6 +150,28 @@ def test_a_script_that_got_in_all_the_same_is_refused(chromium, page_file, tmp_p
 def test_the_filter(opened, query, count):
     assert opened.filter(query) == count
     assert opened.tab.text_content("#error") == ""
+
+
+def test_a_slice_writes_its_cases_into_the_filter(chromium, tmp_path):
+    trials = {BEFORE: [], AFTER: []}
+    for number in range(24):
+        case = replace(case_of(number), tags={"topic": ("late parcels", "late")[number % 2]})
+        trials[BEFORE].append(trial_of(BEFORE, case, f"answer {number}"))
+        trials[AFTER].append(trial_of(AFTER, case, "x" if number % 2 else f"answer {number}"))
+    trials[AFTER][0] = trial_of(AFTER, trials[AFTER][0].case, "x")
+    path = tmp_path / "report.html"
+    path.write_text(page_html(view_of(stored(tmp_path, trials))), "utf-8")
+    page = Opened(chromium, path)
+    button = page.tab.query_selector("td button")
+    assert button.text_content() == "topic:late"
+    button.click()
+    assert page.tab.input_value("#q") == "s:regressed topic:late"
+    assert button.get_attribute("aria-pressed") == "true"
+    assert page.count() == 12
+    assert page.filter('topic:"late parcels"') == 12
+    assert page.filter("topic:lat") == 24
+    assert page.failures == []
+    page.close()
 
 
 @pytest.mark.parametrize(
@@ -254,7 +279,7 @@ def test_the_state_lives_in_the_address(chromium, opened, page_file):
     again.close()
 
 
-def test_word_diff_evidence_and_raw_view(opened):
+def test_word_diff_evidence_and_both_sides(opened):
     tab = opened.tab
     assert opened.filter("price") == 1
     tab.focus("#list")
@@ -263,13 +288,14 @@ def test_word_diff_evidence_and_raw_view(opened):
     tab.wait_for_selector("#panel ins")
     assert tab.text_content("#panel ins") == "!"
     assert tab.query_selector("#panel mark") is not None
-    assert "\u202e" not in tab.text_content("#panel")
+    shown = tab.text_content("#panel")
+    assert "\u202e" not in shown
+    assert "price \\u{202e}001\\u{202c} euro" in shown
+    assert not tab.query_selector("#panel .two")
     tab.keyboard.press("d")
-    tab.wait_for_function(
-        "() => document.querySelector('#panel').textContent.includes('Side by side')"
-    )
+    tab.wait_for_selector("#panel .two")
     tab.keyboard.press("d")
-    tab.wait_for_function("() => document.querySelector('#panel').textContent.includes('u{202e}')")
+    tab.wait_for_selector("#panel ins")
 
 
 CHANGED = {
@@ -279,6 +305,19 @@ CHANGED = {
     "lines": ("one\ntwo\nthree", "one\n\ntwo three\n"),
     "chinese": ("三十天内可以退货", "六十天内可以退货吗"),
 }
+HIDING = {
+    "zero width": ("the pass\u200bword is new", "the pass\u200bword is old"),
+    "only new": ("you pay ten euro", "you pay \u202enet\u202c euro"),
+    "control": ("a\x07 bell \x1b[31m", "a bell \x1b[31m rings"),
+    "tags": ("hello \U000e0041 you", "hello \U000e0042 there you"),
+}
+WRITTEN = {
+    "joiners": "می\u200cخواهم 👩\u200d👩\u200d👧 ☺\ufe0f 1\ufe0f\u20e3 a\u200db \u200c x\ufe0f",
+    "selectors": "葛\U000e0100城 葛\U000e0100\U000e0101 \ufe00",
+    "fillers": "a\u115f\u3164\uffa0b \u034f c\u00add \ufeffe",
+    "breaks": "one\r\ntwo\rthree\u2028four\u2029five",
+    "controls": "a\x00b\x7fc\x85d \u061c \u200e\u200f \u2066x\u2069",
+}
 ALIKE = {"unseen": ("so\u200b it is", "so it is\u202e"), "equal": ("so\u200b", "so\u200b")}
 
 
@@ -286,7 +325,9 @@ ALIKE = {"unseen": ("so\u200b it is", "so it is\u202e"), "equal": ("so\u200b", "
 def changed(chromium, tmp_path_factory):
     """Answers in other words, an empty question and answer, a tool call that changed."""
     trials = {BEFORE: [], AFTER: []}
-    for name, answers in {**CHANGED, "silent": ("", "so"), "tool": ("so", "so"), **ALIKE}.items():
+    same = {name: (text, text) for name, text in WRITTEN.items()}
+    more = {"silent": ("", "so"), "tool": ("so", "so"), **ALIKE, **HIDING, **same}
+    for name, answers in {**CHANGED, **more}.items():
         case = Case.of({"question": "" if name == "silent" else name}, expected="x", name=name)
         for run, text in zip((BEFORE, AFTER), answers, strict=True):
             one = trial_of(run, case, text, passed=run == BEFORE)
@@ -331,6 +372,18 @@ def test_a_word_diff_holds_both_texts_whole(changed, name):
     assert (old, new) == CHANGED[name]
 
 
+@pytest.mark.parametrize("name", list(HIDING))
+def test_a_word_diff_writes_out_what_cannot_be_seen(changed, name):
+    _, old, new = panel(changed, name)["Output, word by word"]
+    assert (old, new) == tuple(map(seen, HIDING[name]))
+    assert "\\u{" in new
+
+
+@pytest.mark.parametrize("name", list(WRITTEN))
+def test_the_page_writes_out_what_the_terminal_does(changed, name):
+    assert panel(changed, name)["Output, the same on both sides"][0] == seen(WRITTEN[name])
+
+
 def test_an_empty_question_and_answer_are_quoted(changed):
     found = panel(changed, "silent")
     assert found["Input: question"][0] == '""'
@@ -339,12 +392,8 @@ def test_an_empty_question_and_answer_are_quoted(changed):
 
 def test_what_cannot_be_seen_is_written_out_where_nothing_else_differs(changed):
     found = panel(changed, "unseen")
-    head = "Output, baseline | candidate, the same but for what cannot be seen"
-    assert head in found
-    both = changed.tab.eval_on_selector_all(
-        "#panel .two .box", "all => all.map((a) => a.textContent)"
-    )
-    assert both == ["so\\u{200b} it is", "so it is\\u{202e}"]
+    _, old, new = found["Output, the same but for what cannot be seen"]
+    assert (old, new) == ("so\\u{200b} it is", "so it is\\u{202e}")
     assert "Output, the same on both sides" in panel(changed, "equal")
 
 

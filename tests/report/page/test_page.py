@@ -16,16 +16,19 @@ from evalkit.gate.result import GateResult, Status, Verdict
 from evalkit.model import Case, Evidence, ToolCall
 from evalkit.report import words
 from evalkit.report.html import page_files, page_html
+from evalkit.report.page_build import changes
 from evalkit.report.page_json import read_report, report_json
 from evalkit.report.page_shown import shown
 from evalkit.report.screen import Screen
 from evalkit.report.verdict import verdict_text
 from evalkit.report.verdict_comment import verdict_markdown
+from evalkit.store import Store
 from tests.report.page.pages import (
     AFTER,
     BEFORE,
     HOSTILE,
     case_of,
+    run_of,
     stored,
     trial_of,
     view_of,
@@ -363,7 +366,80 @@ def test_a_run_without_cases_and_runs_without_common_cases(tmp_path):
     )
     view = view_of(apart)
     assert {view.rows.outcomes[one] for one in view.rows.outcome} <= {"new", "removed", "lost"}
-    assert "case-010" in Page(page_html(view)).text
+    text = Page(page_html(view)).text
+    assert "case-010" in text
+    assert "0 paired cases" in text
+    assert "Nothing to compare: the baseline has none of the cases of support/bot." in text
+    assert "Comparable" not in text
+
+
+def test_a_target_that_the_baseline_lacks_has_new_cases(tmp_path):
+    trials = {run: [trial_of(run, case_of(0), "x", target=run[-6:])] for run in (BEFORE, AFTER)}
+    view = view_of(stored(tmp_path, trials))
+    assert [view.rows.outcomes[one] for one in view.rows.outcome] == ["new"]
+
+
+def test_cases_that_a_limited_run_was_not_asked_are_not_removed(tmp_path):
+    cases = {number: case_of(number) for number in range(12)}
+    answers = {number: "x" if number % 3 == 0 else f"answer {number}" for number in range(12)}
+    trials = {
+        BEFORE: [trial_of(BEFORE, one, f"answer {n}") for n, one in cases.items()],
+        AFTER: [trial_of(AFTER, one, answers[n]) for n, one in cases.items() if n < 9],
+    }
+    data = run_of(AFTER, planned=12).datasets[0]
+    part = replace(data, selected=9)
+    view = view_of(stored(tmp_path, trials, datasets=(part,), settings={"limit": 9}))
+    text = Page(page_html(view)).text
+    assert "3 not run" in text
+    assert "removed" not in text
+    assert "9 paired cases" in text
+    # of the three cases of each language that were asked, not of all four
+    assert [(one.slice, one.regressed, one.cases) for one in view.lifts] == []
+    (compared,) = view.compared
+    assert (compared.regressed, len(compared.not_run)) == (3, 3)
+
+
+def test_slices_count_the_cases_that_could_regress(tmp_path):
+    outputs = {n: (f"answer {n}", "x" if n % 3 == 0 else f"answer {n}") for n in range(24)}
+    outputs |= {n: (f"answer {n}", None) for n in (3, 6)}
+    view = view_of(two_runs(tmp_path, outputs))
+    assert ("lang=en", 6, 6) in [(one.slice, one.regressed, one.cases) for one in view.lifts]
+
+
+def test_of_several_trials_the_one_that_tells_is_read_first(tmp_path):
+    case = case_of(3)
+    answers = {BEFORE: ("no", "answer 3", "answer 3"), AFTER: ("answer 3", "no", "answer 3")}
+    trials = {
+        run: [trial_of(run, case, text, index=n) for n, text in enumerate(texts)]
+        for run, texts in {**answers, BEFORE: ("answer 3",) * 3}.items()
+    }
+    (text,) = view_of(stored(tmp_path, trials)).texts
+    assert [one.text for one in text.after] == ["no", "answer 3", "answer 3"]
+    assert [one.facts[0] for one in text.after] == ["trial 1", "trial 0", "trial 2"]
+    assert "no" in Page(page_html(view_of(Store(tmp_path / "evalkit.duckdb")))).text
+
+
+def test_what_cannot_be_seen_is_written_out_without_a_script_too(tmp_path):
+    case = Case.of({"question": "so\u200b?"}, expected="answer 1", name="hidden")
+    outputs = {BEFORE: "answer 1", AFTER: "pay \u202enow"}
+    store = stored(tmp_path, {run: [trial_of(run, case, one)] for run, one in outputs.items()})
+    text = Page(page_html(view_of(store))).text
+    assert "so\\u{200b}?" in text
+    assert "pay \\u{202e}now" in text
+
+
+def test_a_prompt_that_changed_in_what_cannot_be_seen_shows_it(tmp_path):
+    trials = {run: [trial_of(run, case_of(0), "x")] for run in (BEFORE, AFTER)}
+    store = stored(tmp_path, trials)
+    old, new = store.load_run(BEFORE), store.load_run(AFTER)
+    texts = ("Answer briefly.\n", "Answer\u00a0briefly.\n")
+    old, new = (
+        replace(run, prompts=(replace(run.prompts[0], text=text),))
+        for run, text in zip((old, new), texts, strict=True)
+    )
+    (prompt, _) = changes(old, new)
+    pieces = [(one.kind, one.text) for one in prompt.hunks[0].pieces if one.kind != "same"]
+    assert any("\\u{a0}" in text for kind, text in pieces if kind == "added")
 
 
 def test_one_run_alone(tmp_path):
