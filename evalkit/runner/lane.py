@@ -294,8 +294,7 @@ class Lane:
         an outage that is not waited for.
         """
         slots = self._slots
-        if not slots.take_now() and not await self._waiting_for(slots.take(patient=course.patient)):
-            course.error = course.error or self.health.error()
+        if not slots.take_now() and not await self._taken(course):
             return None
         given: float | None = self.clock()
         try:
@@ -381,6 +380,19 @@ class Lane:
     def _is_late(self, course: _Course) -> bool:
         return course.until is not None and self.clock() >= course.until
 
+    async def _taken(self, course: _Course) -> bool:
+        """Wait for a slot while the trial has time; false: there is none, ``course`` says why."""
+        left = None if course.until is None else max(0.0, course.until - self.clock())
+        try:
+            async with asyncio.timeout(left):
+                taken = await self._waiting_for(self._slots.take(patient=course.patient))
+        except TimeoutError:
+            self._out_of_time(course)
+            return False
+        if not taken:
+            course.error = course.error or self.health.error()
+        return taken
+
     def _in_time(self, request: Request, course: _Course) -> Request | None:
         """The request with what its trial's deadline leaves for another attempt; ``None``: nothing.
 
@@ -391,18 +403,19 @@ class Lane:
             step = deadline_s / _STEPS
             left = math.floor((course.until - self.clock()) / step) * step
         if left <= 0:
-            course.error = course.error or self._too_late()
-            course.until = -math.inf
+            self._out_of_time(course)
             return None
         timeout = left if request.timeout_s is None else min(left, request.timeout_s)
         return replace(request, timeout_s=timeout)
 
-    def _too_late(self) -> TargetError:
-        """Why a call was not made at all."""
-        if self.health.given_up:
-            return self.health.error()
-        what = f"the time of the trial ({self.limits.deadline_s:g} s) ended before this turn"
-        return TargetError(ErrorClass.TIMEOUT, what, unbilled=True)
+    def _out_of_time(self, course: _Course) -> None:
+        """No further attempt is made; of a call that was not made at all ``course`` says why."""
+        course.until = -math.inf
+        if course.error is None and self.health.given_up:
+            course.error = self.health.error()
+        elif course.error is None:
+            what = f"the time of the trial ({self.limits.deadline_s:g} s) ended before this turn"
+            course.error = TargetError(ErrorClass.TIMEOUT, what, unbilled=True)
 
     def _went_well(
         self, output: Output, reserved: float, number: int, sent: float, now: float

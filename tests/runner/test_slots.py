@@ -179,3 +179,23 @@ def test_stopping_wakes_up_who_waits_in_an_outage() -> None:
         return time.perf_counter() - begun
 
     assert run(main()) < 20, "and not the minute of its patience"
+
+
+def test_a_trial_in_line_ends_with_its_time_and_leaves_the_slot_to_others() -> None:
+    async def main() -> None:
+        target = Counting()
+        lane = lane_of(target, concurrency=1, deadline_s=0.05, patience_s=60.0, max_retries=9)
+        await lane.ask(REQUEST)
+        target.error = ErrorClass.CONNECTION
+        tasks = [asyncio.create_task(lane.ask(REQUEST)) for _ in range(12)]
+        await until(lambda: lane.health.in_outage)
+        late = await lane.ask(REQUEST, until=lane.clock() + 0.05)
+        assert (late.attempts, late.output) == (0, None)
+        assert late.error is not None
+        assert "the time of the trial (0.05 s) ended" in late.error.message
+        target.error = None
+        answers = await asyncio.gather(*tasks)
+        assert any(one.output is not None for one in answers), "a probe found it well again"
+        assert (await lane.ask(REQUEST)).output is not None
+
+    run(main())
