@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,19 +31,22 @@ def load(
         str | None, typer.Option("--target", "-t", help="Which target, if the suite has several.")
     ] = None,
     rate: Annotated[float | None, typer.Option(metavar="N", help="Requests a second.")] = None,
-    duration: Annotated[str, typer.Option(metavar="TIME", help="How long at --rate.")] = "30s",
+    duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long at --rate; 30s without.")
+    ] = None,
     steps: Annotated[
         str | None, typer.Option(metavar="R1,R2,..", help="Rates one after the other.")
     ] = None,
     step_duration: Annotated[
-        str, typer.Option(metavar="TIME", help="How long at each of --steps.")
-    ] = "10s",
+        str | None, typer.Option(metavar="TIME", help="How long at each of --steps; 10s without.")
+    ] = None,
     ramp: Annotated[
         int | None, typer.Option(metavar="N", help="Up to N requests at once, one user each.")
     ] = None,
     over: Annotated[
-        str, typer.Option(metavar="TIME", help="How long the users of --ramp take to join.")
-    ] = "60s",
+        str | None,
+        typer.Option(metavar="TIME", help="How long --ramp takes to its N; 60s without."),
+    ] = None,
     hold: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="How long all users of --ramp stay after that."),
@@ -120,15 +124,18 @@ def load(
 
     if arrivals not in {"constant", "poisson"}:
         raise UsageError(f"unknown --arrivals {arrivals!r}", hint="write constant or poisson")
+    _refuse_apart("--rate", rate, {"--duration": duration})
+    _refuse_apart("--steps", steps, {"--step-duration": step_duration})
+    _refuse_apart("--ramp", ramp, {"--over": over, "--hold": hold})
     options = LoadOptions(
         suite=suite,
         target=target,
         rate=rate,
-        duration_s=seconds("--duration", duration),
+        duration_s=seconds("--duration", duration or "30s"),
         steps=_rates(steps),
-        step_s=seconds("--step-duration", step_duration),
+        step_s=seconds("--step-duration", step_duration or "10s"),
         ramp=ramp,
-        over_s=seconds("--over", over),
+        over_s=seconds("--over", over or "60s"),
         hold_s=0.0 if hold is None else seconds("--hold", hold),
         arrivals="poisson" if arrivals == "poisson" else "constant",
         seed=seed,
@@ -157,6 +164,13 @@ def load(
             err=True,
         )
     return outcome.exit_code
+
+
+def _refuse_apart(flag: str, given: object, its: Mapping[str, str | None]) -> None:
+    """Refuse what is about a flag that was not given: it would be left unused without a word."""
+    for name, value in its.items():
+        if given is None and value is not None:
+            raise UsageError(f"{name} is about {flag}", hint=f"add {flag}, or leave {name} out")
 
 
 def _rates(text: str | None) -> tuple[float, ...]:

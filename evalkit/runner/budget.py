@@ -92,7 +92,7 @@ class Purse:
     def said(self) -> str:
         """How full it is, for a person."""
         limit = f"${self.limit:g}" if self.unit == "usd" else f"{self.limit:,.0f} tokens"
-        if self.hopeless:
+        if self.hopeless and self.spent <= self.limit:
             call = f"{self.wanted:,.0f} tokens"
             if self.unit == "usd":
                 call = f"${_upwards(self.wanted):g}"

@@ -545,6 +545,11 @@ class Lane:
         return self.health.rests(self.clock())
 
     @property
+    def in_outage(self) -> bool:
+        """Whether it is only tried now and then; of a route, all that it could ask."""
+        return self.rests if self._away else self.health.in_outage
+
+    @property
     def in_flight(self) -> int:
         """Attempts under way."""
         return len(self._sent)

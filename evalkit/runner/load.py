@@ -18,6 +18,7 @@ from evalkit.config.suite import load_suite
 from evalkit.errors import ExitCode, InfrastructureError, UsageError
 from evalkit.model import Case, Run, RunKind, RunStatus, Trial
 from evalkit.registry import Kind, TargetPlugin
+from evalkit.runner.estimate import dollars
 from evalkit.runner.lane import Lane
 from evalkit.runner.load_driver import Asking, Caps, Driver
 from evalkit.runner.load_options import (
@@ -248,7 +249,8 @@ def _announcement(
     cap = MAX_USD if options.max_usd is None else options.max_usd
     money = "cost unknown"
     if found.usd is not None:
-        money = f"about ${min(found.usd, cap):.2f}, never above ${cap:.2f}" if found.usd else "free"
+        about = f"about {dollars(min(found.usd, cap))}, never above {dollars(cap)}"
+        money = about if found.usd else "free"
     return f"load: {suite} on {target}, {course}: {amount} requests, {money}; Ctrl-C ends it early"
 
 

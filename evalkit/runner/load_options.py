@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from evalkit.errors import ConfigError, UsageError
 from evalkit.model import JSON, Usage
 from evalkit.offline import is_loopback
+from evalkit.runner.estimate import dollars
 from evalkit.runner.load_profile import Profile, open_profile, ramp_profile
 from evalkit.runner.reach import host_and_port
 from evalkit.stats.slo import Objective
@@ -173,15 +174,15 @@ def refuse_or_warn(
     cost = found.usd
     if cost is not None and cost > cap and not found.most:
         raise UsageError(
-            f"this test would cost about ${cost:,.2f}, and ${cap:,.2f} are allowed",
-            hint=f"ask for less, or allow it: --max-usd {cost * 1.2:.2f}",
+            f"this test would cost about {dollars(cost)}, and {dollars(cap)} are allowed",
+            hint=f"ask for less, or allow it: --max-usd {dollars(cost * 1.2)[1:]}",
         )
     if elsewhere is None or options.yes:
         return
     most = None if cost is None else min(cost, cap)
     if most is not None and most <= ASK_ABOVE_USD:
         return
-    money = "at an unknown price" if most is None else f"for up to ${most:,.2f}"
+    money = "at an unknown price" if most is None else f"for up to {dollars(most)}"
     amount = f"up to {found.requests:,}" if found.most else f"{found.requests:,}"
     raise UsageError(
         f"this would send {amount} requests to {elsewhere} {money}",

@@ -56,12 +56,14 @@ class Tally:
 class Board:
     """Every tally of a run, and what a display needs beside them.
 
-    By target: how many calls are under way, and for how long the longest of them.
+    By target: how many calls are under way, for how long the longest of them, and whether it is in
+    an outage.
     """
 
     tallies: Sequence[Tally]
     in_flight: Callable[[str], int] = field(default=lambda _: 0)
     longest_s: Callable[[str], float] = field(default=lambda _: 0.0)
+    in_outage: Callable[[str], bool] = field(default=lambda _: False)
     clock: Callable[[], float] = time.monotonic
     started: float = 0.0
 
@@ -88,6 +90,8 @@ class Board:
         elapsed = self.clock() - self.started
         if left <= 0:
             return "done"
+        if self.in_outage(tally.target):
+            return "does not answer"
         if not tally.answered or elapsed < 1:
             return ""
         return f"{_duration(left * elapsed / made)} left"

@@ -318,7 +318,7 @@ def execute(
         begun = time.monotonic()
         try:
             with _quiet_collector():
-                over = asyncio.run(_drive(engine, display, max_time_s, watch))
+                over = asyncio.run(_drive(run_id, engine, display, max_time_s, watch))
         except EvalkitError as error:
             _finish_failed(recorder, engine, flight)
             raise _with_kept(error, run_id, tallies, engine) from error
@@ -439,6 +439,7 @@ def _engine(
             tallies=tallies,
             in_flight=lambda target: plan.fleet.lanes[target].in_flight,
             longest_s=lambda target: plan.fleet.lanes[target].longest_s(),
+            in_outage=lambda target: plan.fleet.lanes[target].in_outage,
         ),
         display=display,
         veil=veil,
@@ -519,7 +520,7 @@ def _outcome(
 
 
 async def _drive(
-    engine: Runs, display: Display, max_time_s: float | None, watch: Looks | None
+    run_id: str, engine: Runs, display: Display, max_time_s: float | None, watch: Looks | None
 ) -> bool:
     """Run the engine; whether ``max_time_s`` ended it."""
     loop = asyncio.get_running_loop()
@@ -549,6 +550,7 @@ async def _drive(
 
     def second() -> None:
         display.stop()
+        display.note(f"quit; continue with: evalkit run --resume {run_id}")
         # not sys.exit: a target that refuses to be cancelled must not hold the process
         os._exit(ExitCode.INTERRUPTED)
 

@@ -67,6 +67,9 @@ def test_its_requests_and_steps_can_be_asked_for(here: Path, capsys: pytest.Capt
         (["-t", "span", "--rate", "1", "--arrivals", "random"], "unknown --arrivals"),
         (["-t", "span", "--rate", "1e9"], "at most 1,000,000"),
         (["-t", "span", "--rate", "1e5"], "are allowed"),
+        (["-t", "span", "--ramp", "5", "--duration", "4s"], "--duration is about --rate"),
+        (["-t", "span", "--rate", "5", "--step-duration", "4s"], "--step-duration is about"),
+        (["-t", "span", "--rate", "5", "--over", "4s"], "--over is about --ramp"),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_sent(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -272,3 +273,14 @@ def test_a_cap_below_one_call_says_so_and_what_it_advises_is_enough(
         assert name.endswith(f"--resume {first.run_id} --{flag.replace('_', '-')}")
         rest = small.resume(**{flag: float(value) if flag == "max_usd" else int(value)})
         assert (rest.exit_code, rest.answered) == (ExitCode.PASS, 12)
+
+
+def test_a_server_that_counts_more_than_was_reserved_is_said_with_what_it_took(
+    small: SmallProject,
+) -> None:
+    with ModelServer(Reply(output_tokens=5_000_000)) as server:
+        small.write({"t": priced(server.openai)}, rows(20))
+        outcome = small.run(max_usd=2.0)
+    assert outcome.exit_code is ExitCode.BUDGET
+    said = " ".join(outcome.lines())
+    assert re.search(r"\$[\d,]+\.\d\d of \$2 \(--max-usd\) are spent", said)

@@ -73,8 +73,9 @@ def test_a_second_signal_ends_at_once(small: SmallProject) -> None:
             assert any("again to quit at once" in line for line in process.stderr)
             begun = time.monotonic()
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=20)
+            _, said = process.communicate(timeout=20)
             assert time.monotonic() - begun < 20, "the answers under way take longer"
+            assert "continue with: evalkit run --resume 2" in said
             assert process.returncode == 130
 
 

@@ -289,8 +289,10 @@ def test_money_is_never_overspent(small: SmallProject) -> None:
     price = {"input": 0.0, "output": 1000.0}  # 7 tokens: $0.007
     with known_server(service=0.05) as url:
         prepare(small, url, price=price, params={"max_completion_tokens": 7})
-        with pytest.raises(UsageError, match=r"about \$0.70, and \$0.07 are allowed"):
+        with pytest.raises(UsageError, match=r"about \$0.70, and \$0.070 are allowed"):
             load(small, rate=100, duration_s=1.0, max_usd=0.07)
+        with pytest.raises(UsageError, match=r"about \$\d.*, and \$0\.0020 are allowed"):
+            load(small, rate=100, duration_s=5.0, max_usd=0.002)
         outcome = load(small, ramp=4, over_s=0.2, hold_s=5.0, max_usd=0.07)
     (paid,) = small.sql("SELECT sum(cost_usd) AS usd, count(*) AS n FROM trials")
     assert (outcome.stopped, outcome.exit_code) == ("money", 5)

@@ -70,6 +70,14 @@ def test_hours_and_the_end() -> None:
     assert shown.line(tally)[5] == "given up"
 
 
+def test_in_an_outage_no_time_left_is_guessed() -> None:
+    clock, tally = Clock(), Tally(suite="s", target="t", planned=10)
+    shown = Board(tallies=[tally], in_outage=lambda _: True, clock=clock, started=clock.now)
+    tally.count(answered=True, cost_usd=0.0)
+    clock.now += 40
+    assert shown.line(tally)[5] == "does not answer"
+
+
 def test_plain_lines_come_now_and_then_and_only_of_what_moved() -> None:
     clock, tally, out = Clock(), Tally(suite="s", target="t", planned=4), io.StringIO()
     display = Plain(out, interval_s=10)

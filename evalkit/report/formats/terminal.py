@@ -159,7 +159,7 @@ def _head(view: RunView, screen: Screen) -> list[RenderableType]:
 
 def _cost(view: RunView) -> str:
     if view.cost_usd is None:
-        return "cost unknown"
+        return "cost unknown" if view.done else f"cost {words.money(0.0)}"
     more = f" and {words.counted(view.unpriced, 'answer')} without a price" if view.unpriced else ""
     if view.assumed:
         untold = f"for calls of {words.counted(view.assumed, 'trial')} whose tokens nobody told"
