@@ -96,6 +96,9 @@ def _make(
     plan: Plan, options: RunOptions, store: Store, display: Display, resumed: Resumed | None
 ) -> Outcome:
     """Fund the run, say what it may cost, and make it."""
+    from evalkit.store.journal import few_heaps
+
+    few_heaps()
     _load_ahead(plan)
     ledger, warnings = fund(plan, options, store, resumed=resumed is not None)
     _say((*plan.warnings, *warnings), display)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-FRUGAL = "24MB"
+FRUGAL = "12MB"
 """The limit of a connection that is frugal throughout."""
 _ROOM = 16_000_000
 """Bytes for the blocks that are read; with a quarter of it a whole segment does not fit."""
