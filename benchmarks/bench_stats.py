@@ -459,6 +459,48 @@ def quantile_limit(q: float) -> Play:
     return play
 
 
+def times_in_clusters(rng: Rng, owner: np.ndarray, n: int) -> np.ndarray:
+    """Latencies of n clusters, log-normal and 0.7 as alike within as they can be."""
+    return np.exp(
+        0.6 * (0.7**0.5 * rng.normal(size=n)[owner] + 0.3**0.5 * rng.normal(size=len(owner)))
+    )
+
+
+def limit_of_clusters(*, alone: bool) -> Play:
+    """p95 at the limit itself, of clusters slow as a whole: one in twenty."""
+
+    def play(rng: Rng, n: int, more: float) -> Shown:
+        owner = np.repeat(np.arange(n), rng.integers(1, 10, n))
+        times = np.where((rng.random(n) < 0.05 + more)[owner], 2.0, 1.0)
+        found: Evidence = quantiles.clustered_exceedance(times, owner, 1.5)
+        if alone:
+            found = quantiles.exceedance(times, 1.5)
+        return Shown(found.p_above(0.05) <= ALPHA, found.p_below(0.05) <= ALPHA, n)
+
+    return play
+
+
+def ratio_of_clusters(limit: float, *, alone: bool) -> Play:
+    """p95 of two sides whose clusters are slow by chance, as in another hour."""
+
+    def play(rng: Rng, n: int, rise: float) -> Shown:
+        owner = np.repeat(np.arange(n), rng.integers(1, 10, n))
+        new, old = (times_in_clusters(rng, owner, n) for _ in range(2))
+        new *= 1 + rise
+        tails = [quantiles.tail_clusters(one, owner, 0.95) for one in (new, old)]
+        if min(tails) < quantiles.TAIL and not alone:
+            return Shown(False, False, n)
+        seed = int(rng.integers(1 << 31))
+        found = quantiles.clustered_log_ratio(
+            new, old, (owner, owner), 0.95, resamples=1000, seed=seed
+        )
+        if alone:
+            found = quantiles.quantile_log_ratio(new, old, 0.95, resamples=1000, seed=seed)
+        return Shown(found.p_above(0.0) <= ALPHA, found.p_below(math.log(limit)) <= ALPHA, n)
+
+    return play
+
+
 def cost_ratio(limit: float) -> Play:
     def play(rng: Rng, n: int, rise: float) -> Shown:
         shared, one, two = rng.normal(size=(3, n))
@@ -571,6 +613,14 @@ TESTS: list[tuple[str, Play, tuple[int, ...], float, float]] = [
     ("ceiling 1 %, exact", ceiling_rate(0.01), SIZES, 0.0, 0.03),
     ("p95 ratio, limit +10 % (n=50: shared tail)", quantile_ratio(1.1), SIZES, 0.10, 0.20),
     ("p95 limit, exceedance", quantile_limit(0.95), SIZES, 0.0, 0.05),
+    *(
+        (f"latency of clusters: {name}, {said}", play, (30, 100, 300), edge, worse)
+        for said, alone in (("each alone", True), ("clustered", False))
+        for name, play, edge, worse in (
+            ("p95 limit", limit_of_clusters(alone=alone), 0.0, 0.10),
+            ("p95 ratio, +20 %", ratio_of_clusters(1.2, alone=alone), 0.20, 0.60),
+        )
+    ),
     ("cost ratio, limit +5 %", cost_ratio(1.05), SIZES, 0.05, 0.10),
     ("corpus metric, margin 2 pt", corpus_metric(0.02), SIZES, 0.02, 0.04),
     ("ten slices under Holm (n each)", two_slices(0), SIZES, 0.05, 0.20),

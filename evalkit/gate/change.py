@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from evalkit.gate.measure import Measured, level_of
-from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
+from evalkit.gate.question import Claims, Question, more_cases, never, settled, too_much_missing
 from evalkit.gate.result import GateResult, Shows
 from evalkit.stats.betting import AnytimeMean, tuned_bet
 from evalkit.stats.clusters import clustered_guarded_t
@@ -56,9 +56,7 @@ def max_change(question: Question) -> GateResult:
     shows: Shows = "either"
     if n < claims.fewest:
         shows = "nothing" if _most_harm(question, bar) > question.policy.alpha else "harm"
-        never = "rule it out" if shows == "harm" else "rule it out, nor show harm"
-        said = f"{n:,} case{'' if n == 1 else 's'} can never {never}"
-        p_pass, reason = 1.0, f"{said}, {claims.fewest:,} can"
+        p_pass, reason = 1.0, never(n, shows, claims.fewest)
     elif claims.too_few:
         p_pass = 1.0
     elif claims.fewest and question.fractions:

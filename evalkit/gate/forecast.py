@@ -27,7 +27,11 @@ from evalkit.stats.planning import (
     smallest_suite_drop,
     structural_cases,
 )
-from evalkit.stats.quantiles import samples_for_quantile, samples_for_ratio
+from evalkit.stats.quantiles import (
+    clusters_for_quantile,
+    samples_for_quantile,
+    samples_for_ratio,
+)
 from evalkit.stats.repeats import disagreement
 from evalkit.stats.sides import Bools, Numbers, Side
 from evalkit.stats.single_rates import cases_for_ceiling
@@ -165,7 +169,7 @@ def _limit(  # noqa: PLR0917 - one call, above
         return [_unjudged(row, wrong)]
 
     def on(where: str, kept: Bools) -> Forecast:
-        judged = info.kind in {"rate", "mean"}
+        judged = info.kind in {"rate", "mean", "quantile"}
         mine = cases.hanging(suite.policy, kept) if judged else None
         return _on(replace(row, where=where), suite, info, measured.of_cases(kept), mine)
 
@@ -238,9 +242,13 @@ def _clustered(row: Forecast, suite: SuiteSpec, info: MetricInfo, clusters: Numb
     if row.limit.kind in CHANGES:
         least = fewest_cases(row.limit, info, alpha=suite.policy.alpha, population=True)
         row = row if least is None else _with_least(row, least)
-    count = len(np.unique(clusters))
+    count, least = len(np.unique(clusters)), 0
     if row.mode == "prove" and not can_prove(clusters.tolist()):
-        few = f"can never pass: {count:,} of {MIN_CLUSTERS} clusters"
+        least = MIN_CLUSTERS
+    if info.q is not None and row.limit.kind == "max":
+        least = clusters_for_quantile(info.q, alpha=suite.policy.alpha)
+    if count < least:
+        few = f"can never pass: {count:,} of {least:,} clusters"
         row = replace(row, power=0.0, note="; ".join(one for one in (row.note, few) if one))
     tag = suite.policy.cluster or "base"
     hang = f"it depends on how much the cases of one {tag} change together"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from evalkit.gate.measure import Measured, level_of
-from evalkit.gate.question import Claims, Question, more_cases, settled, too_much_missing
+from evalkit.gate.question import Claims, Question, more_cases, never, settled, too_much_missing
 from evalkit.gate.result import GateResult, Shows, Status
 from evalkit.stats.betting import AnytimeMean
 from evalkit.stats.clusters import clustered_level
@@ -16,12 +16,12 @@ from evalkit.stats.intervals import (
     Floats,
     Interval,
     clipped,
-    effective_size,
-    quantile_interval,
 )
 from evalkit.stats.levels import SharedRate, corpus_level, guarded_level
-from evalkit.stats.quantiles import samples_for_quantile
-from evalkit.stats.single_rates import ExactRate, cases_for_ceiling
+from evalkit.stats.single_rates import cases_for_ceiling
+
+CLUSTERED = "clustered t"
+"""How a level of cases that hang together is judged."""
 
 
 def floor_or_ceiling(question: Question) -> GateResult:
@@ -46,6 +46,7 @@ def floor_or_ceiling(question: Question) -> GateResult:
         return refused
     floor = question.limit.kind == "min"
     claims = _claims(question, floor=floor)
+    shows = _shows(question, claims, floor=floor)
     p_pass, p_harm = _both(claims.worst, claims.best, limit, floor=floor)
     p_lost = _both(claims.worst, claims.worst, limit, floor=floor)[1] if missing else None
     if claims.too_few:
@@ -78,22 +79,37 @@ def floor_or_ceiling(question: Question) -> GateResult:
             # more labels, not more cases, narrow what labels say
             needs_more=None if corrected else _needed(question, value, ends, floor=floor),
             method=claims.method,
-            reason=claims.too_few,
-            shows=_shows(question, claims, floor=floor),
+            reason=claims.too_few or _never(question, shows, floor=floor),
+            shows=shows,
         ),
         question.alpha,
     )
 
 
 def _shows(question: Question, claims: Claims, *, floor: bool) -> Shows:
-    """What so many cases could show of a rate that is judged exactly, were they all alike."""
-    if not isinstance(claims.best, SharedRate):
-        return "either"
+    """What so many cases or clusters could show of a rate, were they all alike."""
     n, limit, alpha = question.after.cases, question.limit.value, question.policy.alpha
-    all_good, all_bad = (SharedRate.of(np.full(n, one)) for one in (float(floor), float(not floor)))
+    alike = (np.full(n, float(one)) for one in (floor, not floor))
+    all_good: Evidence | None
+    all_bad: Evidence | None
+    if isinstance(claims.best, SharedRate):
+        all_good, all_bad = map(SharedRate.of, alike)
+    elif question.info.kind == "rate" and claims.method == CLUSTERED:
+        all_good, all_bad = (_clustered(one, question) for one in alike)
+    else:
+        return "either"
     if _both(all_good, all_good, limit, floor=floor)[0] <= alpha:
         return "either"
     return "harm" if _both(all_bad, all_bad, limit, floor=floor)[1] <= alpha else "nothing"
+
+
+def _never(question: Question, shows: Shows, *, floor: bool) -> str:
+    if question.clusters is not None:
+        return never(len(np.unique(question.clusters)), shows, what="cluster")
+    limit = question.limit.value
+    share = 1 - limit if floor else limit
+    fewest = cases_for_ceiling(share, alpha=question.policy.alpha) if 0 < share < 1 else 0
+    return never(question.after.cases, shows, fewest)
 
 
 def _both(
@@ -138,7 +154,7 @@ def _claims(question: Question, *, floor: bool) -> Claims:
         return Claims(
             worst=_clustered(worst, question),
             best=_clustered(best, question),
-            method="clustered t",
+            method=CLUSTERED,
             too_few=question.few_clusters,
         )
     if question.bets:
@@ -219,7 +235,7 @@ def _corpus(question: Question) -> Claims:
 def _needed(question: Question, value: float, ends: Interval, *, floor: bool) -> int | None:
     limit, n = question.limit.value, question.after.cases
     distance = value - limit if floor else limit - value
-    if question.info.kind == "rate" and distance > 0:
+    if question.info.kind == "rate" and distance > 0 and question.clusters is None:
         bad = 1 - value if floor else value
         ceiling = 1 - limit if floor else limit
         clean = cases_for_ceiling(ceiling, alpha=question.alpha)
@@ -231,74 +247,6 @@ def _needed(question: Question, value: float, ends: Interval, *, floor: bool) ->
     elif not floor and ends.high is not None:
         half = ends.high - value
     return more_cases(n, half, distance, question.alpha) or None
-
-
-def slowest(question: Question) -> GateResult:
-    """``max`` of a quantile of latency, by counting the live answers that took longer.
-
-    The q quantile is within the limit iff at most 1 − q of the answers exceed it: judged exactly
-    against 1 − q, whatever the distribution. An answer that never came exceeds it for PASS.
-    """
-    after, limit, q = question.after, question.limit.value, question.info.q
-    assert q is not None
-    known = ~np.isnan(after.values)
-    timed, n = after.values[known], after.cases
-    if not len(timed):
-        return question.error("no live answer was timed", missing=n)
-    gone = after.incomplete()
-    missing = int(gone.sum())
-    before = question.before
-    value = level_of(question.info, after)
-    assert value is not None
-    baseline = None if before is None else level_of(question.info, before)
-    refused = too_much_missing(question, gone, "level")
-    if refused is not None:
-        return refused
-    total = len(after.values)
-    over = int((timed > limit).sum())
-    worth = _worth(after, known)
-    share = worth / total
-    worst = ExactRate(events=math.ceil((over + total - len(timed)) * share - 1e-9), n=worth)
-    best = ExactRate(events=math.floor(over * share + 1e-9), n=worth)
-    slow = np.where(known, after.values, np.inf)
-    fast = np.where(known, after.values, 0.0)
-    high = quantile_interval(slow, q, question.level, effective_n=worth).high
-    low = quantile_interval(fast, q, question.level, effective_n=worth).low
-    if low == high:
-        low = high = None  # times that are all equal claim no certainty
-    least = samples_for_quantile(q, alpha=question.alpha)
-    few = worth < least
-    return settled(
-        question.result(
-            about="level",
-            baseline=baseline,
-            candidate=value,
-            low=None if low is None else min(low, value),
-            high=None if high is None or math.isinf(high) else max(high, value),
-            bound=limit,
-            missing=missing,
-            worse=over,
-            p_pass=worst.p_below(1 - q),
-            p_harm=best.p_above(1 - q),
-            p_lost=worst.p_above(1 - q) if missing else None,
-            needs_more=least - worth if few else None,
-            method="exceedance count",
-            reason=f"{least:,} live answers are needed" if few else "",
-        ),
-        question.alpha,
-    )
-
-
-def _worth(after: Measured, known: Floats | object) -> int:
-    """How many independent answers these are: repeats of one case resemble each other."""
-    total = len(after.values)
-    if total == after.cases:
-        return total
-    groups: dict[int, list[float]] = {}
-    for owner, value in zip(after.owner.tolist(), after.values.tolist(), strict=True):
-        groups.setdefault(owner, []).append(math.inf if math.isnan(value) else value)
-    del known
-    return max(1, math.floor(effective_size(sorted(map(sorted, groups.values()))) + 1e-9))
 
 
 def bill(question: Question) -> GateResult:

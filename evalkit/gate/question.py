@@ -11,7 +11,7 @@ from evalkit.config.spec import GateLimit, GatePolicy, GateSpec
 from evalkit.gate.calibrated import FACT, Trust
 from evalkit.gate.looks import Look
 from evalkit.gate.measure import Measured, level_of
-from evalkit.gate.result import GateResult, Status
+from evalkit.gate.result import GateResult, Shows, Status
 from evalkit.stats.clusters import MIN_CLUSTERS, can_prove, summed
 from evalkit.stats.evidence import Evidence
 from evalkit.stats.intervals import Floats, Interval
@@ -181,7 +181,8 @@ def settled(
     if result.p_pass <= alpha:
         return replace(result, status=Status.PASS, needs_more=None)
     if harm <= alpha:
-        return replace(result, status=Status.FAIL, needs_more=None)
+        # why it could not have passed is beside the point where a failure is shown
+        return replace(result, status=Status.FAIL, needs_more=None, reason="")
     if result.missing and lost is not None and lost <= alpha:
         words = "result" if result.missing == 1 else "results"
         reason = f"the {result.missing:,} missing {words} would decide"
@@ -190,6 +191,18 @@ def settled(
         reason = "shown alone, but not among this many guards"
         return replace(result, status=Status.INCONCLUSIVE, reason=result.reason or reason)
     return replace(result, status=Status.INCONCLUSIVE)
+
+
+def never(n: int, shows: Shows, fewest: int = 0, what: str = "case") -> str:
+    """Why a gate on so few can never pass, and how many can; empty where they are not too few."""
+    if shows == "either":
+        return ""
+    said = f"{n:,} {what}{'' if n == 1 else 's'} can never rule it out"
+    return (
+        said
+        + ("" if shows == "harm" else ", nor show harm")
+        + (f", {fewest:,} can" if fewest else "")
+    )
 
 
 def too_much_missing(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from evalkit.config.gate_metrics import MetricInfo
 from evalkit.gate.change import max_change
-from evalkit.gate.level import bill, floor_or_ceiling, slowest
+from evalkit.gate.level import bill, floor_or_ceiling
 from evalkit.gate.question import Question
 from evalkit.gate.ratio import max_ratio
 from evalkit.gate.result import GateResult
-from evalkit.gate.slower import max_slower
+from evalkit.gate.slower import max_slower, slowest
 
 CHANGES = frozenset({"max_drop", "max_rise"})
 FACT = MetricInfo(name="pass.rate", source="pass", kind="rate", direction="higher", unit="%")

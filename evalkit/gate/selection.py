@@ -12,7 +12,7 @@ from evalkit.errors import suggestion
 from evalkit.gate.pairing import Pairing
 from evalkit.stats.sides import Bools, Numbers, Side
 
-CLUSTERED = frozenset({"rate", "mean", "corpus"})
+CLUSTERED = frozenset({"rate", "mean", "corpus", "quantile"})
 """Kinds of metrics that are judged by clusters where cases hang together."""
 
 

@@ -150,8 +150,8 @@ def finding(result: GateResult) -> str:
         parts.append(f"{words.count(result.worse)} worse, {words.count(result.better)} better.")
     if result.missing and result.status is not Status.ERROR:
         parts.append(f"{words.counted(result.missing, 'case lacks', 'cases lack')} a result.")
-    if result.needs_more:
-        parts.append(f"About {words.count(result.needs_more)} more cases would settle it.")
+    if more := offered(result):
+        parts.append(f"About {words.count(more)} more cases would settle it.")
     if result.population is not None and None not in result.population:
         low, high = (change(result, one) for one in result.population)
         parts.append(f"For cases like these the interval is {low} … {high}.")
@@ -166,6 +166,14 @@ def finding(result: GateResult) -> str:
     return " ".join([head, *parts])
 
 
+def offered(result: GateResult) -> int:
+    """How many more cases would likely settle it; 0 where that is not known.
+
+    Of fewer than can ever pass the sentence says how many can.
+    """
+    return (result.needs_more or 0) if result.shows == "either" else 0
+
+
 def _measured(result: GateResult) -> str:
     value = result.difference if result.about == "change" else result.candidate
     unjudged = result.status is Status.ERROR and result.p_pass is None and result.about != "fact"
@@ -178,11 +186,7 @@ def _measured(result: GateResult) -> str:
 
 def claim(result: GateResult) -> str:
     """What the status says about the limit."""
-    proved = result.status is Status.FAIL and result.about == "change" and _beyond(result)
-    if result.status is Status.ERROR or (
-        # why a gate could not pass is beside the point where its failure is shown
-        result.reason and result.status is not Status.PASS and not proved
-    ):
+    if result.status is Status.ERROR or (result.reason and result.status is not Status.PASS):
         return result.reason or "could not be judged"
     cases = words.counted(result.n, "case")
     on = f"on these {cases}" if result.claim == "these cases" else f"on {cases}"

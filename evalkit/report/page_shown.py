@@ -205,8 +205,8 @@ def _gate(verdict: Verdict, result: GateResult) -> Shown:
     waived = " (waived)" if any(one.startswith("waived") for one in result.notes) else ""
     bar = bar_of(result)
     where = [result.where, gate_words.subject(verdict, result)]
-    if result.needs_more:
-        where.append(f"needs about {words.count(result.needs_more)} more cases")
+    if more := gate_words.offered(result):
+        where.append(f"needs about {words.count(more)} more cases")
     change = result.about == "change"
     interval = "" if result.about == "fact" else gate_words.bracket(result, gate_words.shown_value)
     return {

@@ -339,16 +339,18 @@ class Looks:
                                      population=True) or 0
                         for one in gate.limits
                     )  # fmt: skip
-                    if not self._enough(gate, spec.name, pairs, least):
+                    if not self._enough(gate, spec, pairs, least):
                         return False
         return True
 
-    def _enough(self, gate: GateSpec, suite: str, pairs: Cases, least: int) -> bool:
-        cases = self._orders[suite].cases
+    def _enough(self, gate: GateSpec, spec: SuiteSpec, pairs: Cases, least: int) -> bool:
+        cases = self._orders[spec.name].cases
         mine = chosen(gate, cases) if gate.cases else cases
         mask, _ = pairs.chosen(gate.cases)
         if not gate.by:
-            return int(mask.sum()) >= min(least, len(mine))
+            hanging = pairs.hanging(spec.policy, mask)
+            apart = int(mask.sum()) if hanging is None else len(set(hanging.tolist()))
+            return apart >= min(least, _apart(mine, spec.policy))
         for tag in gate.by:
             total: dict[str, int] = {}
             for one in mine:
@@ -361,6 +363,13 @@ class Looks:
                 if count >= gate.min_cases and seen.get(value, 0) < enough:
                     return False
         return True
+
+
+def _apart(cases: Sequence[Case], policy: GatePolicy) -> int:
+    """How many of the cases stand alone, those that hang together counting as one."""
+    made = any({"sort", "base"} <= one.tags.keys() for one in cases)
+    tag = policy.cluster or ("base" if made else "")
+    return len({one.tags.get(tag) or f"case {one.id}" for one in cases}) if tag else len(cases)
 
 
 def _at_a_look(spec: SuiteSpec) -> SuiteSpec:

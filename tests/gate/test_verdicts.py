@@ -18,6 +18,7 @@ from evalkit.gate.result import Status
 from evalkit.gate.rules import rule_of
 from evalkit.model import Metric
 from evalkit.report.gate_words import sentence
+from evalkit.stats.sides import of_cases
 from tests.gate.benches import TODAY, gate, limit, only, pairs, side, stored, suite, verdict
 
 
@@ -224,6 +225,102 @@ def test_slow_answers():
     cached = side([[1.0]] * 100, latency=[0.1] * 100, live=False)
     assert only(verdict(None, cached, one)).status is Status.ERROR
     assert only(verdict(None, cached, one)).reason == "no live answer was timed"
+
+
+def test_below_the_structural_n_a_sentence_says_how_many_can():
+    """Whatever they say: all good, some bad; of single cases, of clusters and of answers' times."""
+    tags = {"doc": [f"d{one // 4}" for one in range(24)]}
+    good = side([[1.0]] * 24, tags=tags, latency=[0.1] * 24)
+    mixed = side([[1.0]] * 22 + [[0.0]] * 2, tags=tags, latency=[0.1] * 24)
+    floor = gate("pass.rate", limit("min", 0.9))
+    for seen in (good, mixed):
+        found = only(verdict(None, seen, floor))
+        assert (found.status, found.shows) == (Status.INCONCLUSIVE, "harm")
+        assert found.reason == "24 cases can never rule it out, 29 can"
+        assert "more cases" not in sentence(found)
+        together = only(verdict(None, seen, floor, cluster="doc"))
+        assert (together.status, together.shows) == (Status.INCONCLUSIVE, "harm")
+        assert together.reason == "6 clusters can never rule it out"
+        slow = only(verdict(None, seen, gate("latency.p95", limit("max", 0.5))))
+        assert (slow.status, slow.shows) == (Status.INCONCLUSIVE, "harm")
+        assert slow.reason == "59 live answers are needed"
+        assert "more cases" not in sentence(slow)
+    one = side([[1.0]] * 8, tags={"doc": ["a"] * 8})
+    half = gate("pass.rate", limit("min", 0.5))
+    nothing = only(verdict(None, one, half, cluster="doc"))
+    assert nothing.reason == "1 cluster can never rule it out, nor show harm"
+    assert (nothing.shows, nothing.effect) == ("nothing", "undecided")
+    # a failure that is shown is not explained away by how few cases there are
+    bad = side([[0.0]] * 24, tags=tags, latency=[0.9] * 24)
+    failed = verdict(None, bad, floor, gate("latency.p95", limit("max", 0.5)))
+    for one in failed.results:
+        assert (one.status, one.reason) == (Status.FAIL, "")
+        assert sentence(one).endswith("is shown.")
+
+
+def clustered_times(seed, count=100, size=5, slow=0.0):
+    """Times of clusters that are alike, a share of them slow as a whole; a case a row."""
+    rng = np.random.default_rng(seed)
+    owner = np.arange(count * size) // size
+    times = 0.1 + 0.05 * rng.random(len(owner)) + 0.05 * rng.random(count)[owner]
+    return np.where((rng.random(count) < slow)[owner], times + 1.0, times), owner
+
+
+def test_slow_answers_of_few_clusters_prove_nothing_of_the_others():
+    """All of 100 answers are fast, of 20 documents: one of 20 others may be slow in a tenth."""
+    one = gate("latency.p95", limit("max", 0.5))
+    times, owner = clustered_times(1, count=20)
+    tags = {"doc": [f"d{name}" for name in owner]}
+    fast = side([[1.0]] * 100, latency=times, tags=tags)
+    assert only(verdict(None, fast, one)).status is Status.PASS
+    few = only(verdict(None, fast, one, cluster="doc"))
+    assert few.status is Status.INCONCLUSIVE
+    assert few.reason == "live answers of about 52 clusters are needed"
+    assert few.method == "exceedance count of clusters"
+    # repeats of a case are no further cases
+    again = side([[1.0] * 5] * 20, latency=times)
+    repeated = only(verdict(None, again, one))
+    assert (repeated.status, repeated.needs_more) == (Status.INCONCLUSIVE, 32)
+    assert repeated.reason == "live answers of about 52 cases are needed"
+    proved = only(verdict(None, fast, replace(one, mode="prove"), cluster="doc"))
+    assert proved.status is Status.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_interval_of_a_clustered_quantile_agrees_with_its_verdict(seed):
+    times, owner = clustered_times(seed, slow=0.06)
+    tags = {"doc": [f"d{name}" for name in owner]}
+    asked = side([[1.0]] * 500, latency=times, tags=tags)
+    found = only(verdict(None, asked, gate("latency.p95", limit("max", 1.0)), cluster="doc"))
+    alone = only(verdict(None, asked, gate("latency.p95", limit("max", 1.0))))
+    assert found.low <= alone.low <= found.candidate <= alone.high <= found.high
+
+    def status(at):
+        spec = gate("latency.p95", limit("max", at))
+        return only(verdict(None, asked, spec, cluster="doc")).status
+
+    assert status(found.high) is Status.PASS
+    assert status(found.high - 1e-9) is not Status.PASS
+    assert status(found.low) is Status.INCONCLUSIVE
+    assert status(found.low - 1e-9) is Status.FAIL
+
+
+def test_a_rise_of_clustered_times_draws_whole_clusters():
+    rise = gate("latency.p95", limit("max_rise", 0.1, relative=True))
+    old, owner = clustered_times(1, slow=0.1)
+    new, _ = clustered_times(2, slow=0.15)
+    tags = {"doc": [f"d{name}" for name in owner]}
+    sides = [
+        side([[1.0]] * 500, latency=times, tags=tags, run=run)
+        for times, run in ((old, "old"), (new, "new"))
+    ]
+    together = only(verdict(*sides, rise, cluster="doc"))
+    assert together.method == "bootstrap of order statistics of clusters"
+    assert together.p_pass > 0.05
+    few = [of_cases(one, set(one.cases[:300])) for one in sides]
+    result = only(verdict(*few, rise, cluster="doc"))
+    assert result.status is Status.INCONCLUSIVE
+    assert result.reason == "the tail is of 4 clusters, 10 a side tell how much it varies"
 
 
 def test_latency_of_another_day_cannot_block():
@@ -443,9 +540,7 @@ def test_a_cluster_that_no_case_has_is_no_verdict():
     gates = [gate(), gate("pass.rate", limit("min", 0.5)), gate("latency.p95", limit("max", 9.0))]
     found = verdict(old, new, *gates, cluster="documnt")
     said = "no case has the tag 'documnt' that 'cluster' names; did you mean 'document'?"
-    assert [one.reason for one in found.results[:2]] == [said] * 2
-    assert [one.status for one in found.results[:2]] == [Status.ERROR] * 2
-    assert found.results[2].status is Status.PASS, "a quantile is judged over all cases"
+    assert [(one.status, one.reason) for one in found.results] == [(Status.ERROR, said)] * 3
     assert only(verdict(old, new, gate(), cluster="document")).notes == ()
 
 

@@ -37,7 +37,12 @@ def test_a_pass_says_that_some_gates_could_not_have_passed():
         assert said in shown
     both = few(drop, floor)
     assert gate_words.headline(both) == "1 of 3 gates passes, 2 have too few cases to rule harm out"
-    # 0.8 ** 14 is the first power below 5 %
+    # 0.8 ** 14 is the first power below 5 %, and no number of other cases would settle it
+    said = "8 cases can never rule it out, 14 can"
+    assert both.results[2].reason == said
+    for shown in (verdict_text(both, Screen(width=200)), verdict_markdown(both)):
+        assert said in shown
+        assert "would settle it" not in shown
     assert few(floor, cases=13).results[1].shows == "harm"
     assert few(floor, cases=14).results[1].status is Status.PASS
     enough = few(gate("pass.rate", limit("max_drop", 0.03), id="q"), cases=88)

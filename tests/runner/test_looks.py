@@ -129,6 +129,23 @@ def test_a_pass_waits_for_the_cases_a_guard_needs(project, server, capsys):
     assert verdict["decided"]["cases"] == 160
 
 
+def test_a_pass_waits_for_the_clusters_a_guard_needs(project, server, capsys):
+    """The floor needs 59 cases, or all of 25 documents where it is judged by these."""
+    floor = {"id": "floor", "metric": "pass.rate", "min": "95%"}
+    quality = {**QUALITY, "max_drop": "30%"}
+    data = [{**one, "tags": {"doc": f"d{n % 25}"}} for n, one in enumerate(rows(200))]
+    ended = []
+    for cluster in ({}, {"cluster": "doc"}):
+        target = wire(server.openai, api_key="none", limits={"concurrency": 8})
+        suite = {"gates": [quality, floor], "gate": {**LOOKS, **cluster}}
+        project.write({"t": target}, data, suite=suite)
+        assert project.run().exit_code == ExitCode.PASS
+        code, verdict, _ = gated(capsys, "--baseline", "latest")
+        assert code == ExitCode.PASS
+        ended.append(verdict["decided"]["cases"])
+    assert ended[0] == 60 < ended[1] < 200
+
+
 @pytest.mark.parametrize("gate", [{"sql": "all.sql"}, {"metric": "cost.mean", "total": "$9"}])
 def test_a_pass_waits_for_what_is_about_all_cases(project, server, capsys, gate):
     (project.folder / "suites" / "all.sql").write_text("SELECT 1 WHERE false", encoding="utf-8")

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from evalkit.stats import (
     agreement,
@@ -187,6 +187,53 @@ def test_the_suite(n):
             passed += bool(drop) and found.p_above(-margin) <= ALPHA
     # the evidence behind the design measured up to 5.5 %; the normal is that much optimistic
     assert max(blocked, passed) / reps <= allowed(reps, 0.055)
+
+
+@pytest.mark.parametrize("count", [30, 100])
+@pytest.mark.parametrize("slow", [False, True])
+def test_latency_limits_of_clusters(count, slow):
+    """At the limit itself; clusters that are alike all over, or slow as a whole."""
+    reps = 600
+    rng = np.random.default_rng(count)
+    wrong, plain = np.zeros(2), 0
+    for _ in range(reps):
+        owner = np.repeat(np.arange(count), rng.integers(1, 10, count))
+        if slow:
+            times, limit = np.where((rng.random(count) < 0.05)[owner], 2.0, 1.0), 1.5
+        else:
+            times = (
+                rng.normal(size=count)[owner] * 0.7**0.5 + rng.normal(size=len(owner)) * 0.3**0.5
+            )
+            limit = ndtri(0.95)
+        found = quantiles.clustered_exceedance(times, owner, limit)
+        wrong += found.p_below(0.05) <= ALPHA, found.p_above(0.05) <= ALPHA
+        plain += quantiles.exceedance(times, limit).p_below(0.05) <= ALPHA
+    assert wrong.max() / reps <= allowed(reps, 0.055)
+    assert plain / reps > 2 * ALPHA
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_latency_ratios_of_clusters(shared):
+    """Slow where the other side is (the same documents), or by chance (of the hour)."""
+    reps, count = 400, 150
+    rng = np.random.default_rng(count)
+    wrong, plain = np.zeros(2), 0
+    for _ in range(reps):
+        owner = np.repeat(np.arange(count), rng.integers(1, 10, count))
+        both = rng.normal(size=count)
+        hours = [both if shared else rng.normal(size=count) for _ in range(2)]
+        new, old = (
+            np.exp(0.6 * (0.7**0.5 * one[owner] + 0.3**0.5 * rng.normal(size=len(owner))))
+            for one in hours
+        )
+        if min(quantiles.tail_clusters(one, owner, 0.95) for one in (new, old)) < quantiles.TAIL:
+            continue
+        found = quantiles.clustered_log_ratio(new, old, (owner, owner), 0.95, resamples=500)
+        wrong += found.p_above(0.0) <= ALPHA, found.p_below(0.0) <= ALPHA
+        alone = quantiles.quantile_log_ratio(new, old, 0.95, resamples=500)
+        plain += alone.p_above(0.0) <= ALPHA
+    assert wrong.max() / reps <= allowed(reps)
+    assert shared or plain / reps > 2 * ALPHA
 
 
 def test_latency_quantiles():
