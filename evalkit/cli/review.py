@@ -327,7 +327,7 @@ def apply(
     if not decisions.sealed:
         typer.echo("warning: the file has no hash, so nothing shows that it is unchanged", err=True)
     if any(done.proposed.values()):
-        typer.echo("review the proposed cases and commit them: git diff golden", err=True)
+        typer.echo("review the proposed cases, then commit them", err=True)
     return ExitCode.PASS
 
 

@@ -79,6 +79,9 @@ def _long(before: list[str], after: list[str]) -> Iterator[Piece]:
     head = next((at for at in range(least) if before[at] != after[at]), least)
     rest = least - head
     tail = next((at for at in range(rest) if before[-1 - at] != after[-1 - at]), rest)
+    # a blank alone is no text in common
+    head *= any(not one.isspace() for one in before[:head])
+    tail *= any(not one.isspace() for one in before[len(before) - tail :])
     ends = len(before) - tail, len(after) - tail
     old, new = "".join(before[head : ends[0]]), "".join(after[head : ends[1]])
     few = max(ends) - head <= MAX_WORDS

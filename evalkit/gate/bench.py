@@ -302,7 +302,13 @@ class Bench:
             if not size or (asked is None and size < min(gate.min_cases, had / 2)):
                 where = f"{tag}={value}"
                 question = self._question(gate, limit, info, NOTHING_MEASURED, None, where=where)
-                reason = vanished.said(had, size, least=gate.min_cases, asked=asked)
+                reason = vanished.said(
+                    had,
+                    size,
+                    least=gate.min_cases,
+                    asked=asked,
+                    some_only=some_only(self.candidate, self.suite.name),
+                )
                 found[value] = question.error(reason, n=size)
         return found
 

@@ -11,7 +11,7 @@ from evalkit.config.gate_metrics import MetricInfo
 from evalkit.gate.measure import Measured, measure
 from evalkit.gate.selection import Cases
 from evalkit.stats.intervals import Floats
-from evalkit.stats.sides import Bools
+from evalkit.stats.sides import Bools, Numbers, Side
 
 LEAST = 1e-12
 """A smaller difference of two means is rounding."""
@@ -67,6 +67,15 @@ def primary(metrics: Mapping[str, MetricInfo], deciders: Sequence[str]) -> Metri
         return metrics.get("pass.rate")
     scored = (one for one in metrics.values() if one.metric is not None and one.kind == "mean")
     return next((one for one in scored if one.direction != "neutral" and not one.unit), None)
+
+
+def failed(side: Side, places: Numbers) -> Bools:
+    """Which of these cases have a trial without an answer; never where there is no case."""
+    bad = np.bincount(side.owner[~side.ok], minlength=len(side.cases)) > 0
+    found: Bools = np.zeros(len(places), dtype=np.bool_)
+    here = places >= 0
+    found[here] = bad[places[here]]
+    return found
 
 
 def _disagree(measured: Measured) -> Bools:

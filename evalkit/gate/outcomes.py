@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evalkit.config.gate_metrics import MetricInfo
-from evalkit.gate.movement import movement, reworded
+from evalkit.gate.movement import failed, movement, reworded
 from evalkit.gate.places import places
 from evalkit.gate.result import CaseChange, Compared, Difference
 from evalkit.gate.selection import Cases
 from evalkit.gate.vanished import gone
-from evalkit.stats.sides import Side
 
 MOVED = 1_000
 """Cases that moved and are named at most, the worst first."""
@@ -38,7 +37,6 @@ def outcomes(
         "target": target,
         "trials": after.trials,
         "errored": len(np.unique(after.owner[~after.ok])),
-        "unscored": _unscored(after),
         "differences": differences,
     }
     if before is None:
@@ -59,8 +57,10 @@ def outcomes(
     sign = -1 if seen.info.direction == "lower" else 1
     moved = np.flatnonzero(fell | rose)
     order = sorted(moved.tolist(), key=lambda one: (sign * (now[one] - was[one]), pairing.ids[one]))
+    both = (pairing.baseline >= 0) & (pairing.candidate >= 0)
     return Compared(
         metric=seen.info.name,
+        unscored=int((both & ~seen.known & ~failed(after, pairing.candidate)).sum()),
         regressed=int(fell.sum()),
         improved=int(rose.sum()),
         flaky=int(seen.flaky.sum()),
@@ -80,7 +80,3 @@ def outcomes(
         ),
         **common,  # type: ignore[arg-type]  # the fields above
     )
-
-
-def _unscored(side: Side) -> int:
-    return sum(int(one.unscored.sum()) for one in side.scores.values())

@@ -133,10 +133,11 @@ class Compared:
     """How the cases of one target of one suite were paired, and what moved.
 
     ``metric`` is what ``regressed`` and ``improved`` are judged by. ``changed`` cases ask the same
-    and expect another answer; ``errored`` ones have a trial without an answer; ``not_run`` ones the
-    candidate was not to ask. ``reworded`` ones are among the ``same``: other words, equal scores;
-    ``None`` where the baseline keeps no answers. ``places`` are the slices where most regressed, by
-    lift; ``gone`` those of the baseline without a case now, with how many they had.
+    and expect another answer; ``errored`` ones have a trial without an answer, ``unscored`` ones no
+    score on one of the sides; ``not_run`` ones the candidate was not to ask. ``reworded`` ones are
+    among the ``same``: other words, equal scores; ``None`` where the baseline keeps no answers.
+    ``places`` are the slices where most regressed, by lift; ``gone`` those of the baseline without
+    a case now, with how many they had.
     """
 
     suite: str

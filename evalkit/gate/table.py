@@ -11,14 +11,14 @@ import numpy as np
 
 from evalkit.gate.bench import Bench
 from evalkit.gate.decide import benches
-from evalkit.gate.movement import LEAST, Movement, movement, reworded
+from evalkit.gate.movement import LEAST, Movement, failed, movement, reworded
 from evalkit.gate.stored import Stored
 from evalkit.stats.intervals import Floats
 from evalkit.stats.sides import Bools, Numbers, Side
 
 
 class Outcome(StrEnum):
-    """What became of a case; alone it is ``error`` or one of the last five."""
+    """What became of a case; with a baseline the first eleven or ``unscored``."""
 
     REGRESSED = "regressed"
     ERROR = "error"
@@ -125,18 +125,20 @@ def _paired(bench: Bench, seen: Movement | None) -> _Rows:
     nothing = np.full(n, np.nan)
     was, now = (nothing, nothing) if seen is None else (seen.was, seen.now)
     flaky = np.zeros(n, dtype=np.bool_) if seen is None else seen.flaky
-    failed = _failed(bench.after, pairing.candidate)
+    gone = failed(bench.after, pairing.candidate)
     other = reworded(bench.pairs)
     outcome = []
     for row in range(n):
-        if bench.before is None and bench.no_baseline and not failed[row]:
+        if bench.before is None and bench.no_baseline and not gone[row]:
             one = Outcome.NEW  # the baseline has no such target
         elif bench.before is None:
-            one = _alone(bool(failed[row]), float(now[row]), bool(flaky[row]), bench, seen)
+            one = _alone(bool(gone[row]), float(now[row]), bool(flaky[row]), bench, seen)
         elif pairing.candidate[row] < 0 or pairing.baseline[row] < 0:
             one = Outcome.LOST
-        elif failed[row]:
+        elif gone[row]:
             one = Outcome.ERROR
+        elif seen is not None and not seen.known[row]:
+            one = Outcome.UNSCORED
         elif seen is not None and seen.fell[row]:
             one = Outcome.REGRESSED
         elif flaky[row]:
@@ -151,8 +153,8 @@ def _paired(bench: Bench, seen: Movement | None) -> _Rows:
     return _Rows(outcome, pairing.baseline, pairing.candidate, was, now, flaky)
 
 
-def _alone(failed: bool, value: float, flaky: bool, bench: Bench, seen: Movement | None) -> Outcome:
-    if failed:
+def _alone(gone: bool, value: float, flaky: bool, bench: Bench, seen: Movement | None) -> Outcome:
+    if gone:
         return Outcome.ERROR
     if np.isnan(value):
         return Outcome.UNSCORED
@@ -182,10 +184,10 @@ def _apart(bench: Bench) -> list[_Rows]:
             kept = [(side.names[one] or side.cases[one]) in gone for one in places.tolist()]
             places = places[np.array(kept, dtype=np.bool_)]
         nowhere = np.full(len(places), -1, dtype=np.intp)
-        failed = _failed(side, places)
+        gone_too = failed(side, places)
         outcome = []
         for row, place in enumerate(places.tolist()):
-            if here and failed[row]:
+            if here and gone_too[row]:
                 one = Outcome.ERROR
             elif here:
                 label = side.names[place] or side.cases[place]
@@ -205,15 +207,6 @@ def _apart(bench: Bench) -> list[_Rows]:
             )
         )
     return found
-
-
-def _failed(side: Side, places: Numbers) -> Bools:
-    """Which of these cases have a trial without an answer; never where there is no case."""
-    bad = np.bincount(side.owner[~side.ok], minlength=len(side.cases)) > 0
-    failed: Bools = np.zeros(len(places), dtype=np.bool_)
-    here = places >= 0
-    failed[here] = bad[places[here]]
-    return failed
 
 
 def _latency(side: Side | None, places: Numbers) -> Floats:

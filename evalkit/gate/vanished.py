@@ -51,12 +51,18 @@ def gone(before: Side, after: Side) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(found, key=lambda one: (-one[1], one[0]))[:PLACES])
 
 
-def said(had: int, now: int, *, least: int, asked: int | None = None) -> str:
-    """Why a slice is not judged; ``asked`` is how many cases a run has asked that may go on."""
+def said(
+    had: int, now: int, *, least: int, asked: int | None = None, some_only: bool = False
+) -> str:
+    """Why a slice is not judged; ``asked`` is how many cases a run has asked that may go on.
+
+    ``some_only`` says that the run was to ask a part of the data only.
+    """
     left = "none of them now" if asked is None else f"none of the {asked:,} asked"
     if now:
         left = f"{now:,} of them now, and fewer than {least:,} are not judged"
-    return f"{had:,} cases in the baseline, {left}; {WAY_OUT}"
+    way_out = "this run was asked a part of its cases: run them all" if some_only else WAY_OUT
+    return f"{had:,} cases in the baseline, {left}; {way_out}"
 
 
 def choice(before: Side, wanted: Sequence[str], now: Cases) -> str:

@@ -64,6 +64,8 @@ class Line:
 
 
 SLICES = ("category", "transform", "severity")
+SEVERITIES = ("critical", "high", "medium", "low")
+FIRST: tuple[AttackMove, ...] = ("new", "succeeded", "newly_refused")
 """Tags that a table is broken down by; the page has every tag."""
 
 
@@ -135,11 +137,17 @@ def level(attacks: Sequence[Attacks]) -> str:
 def lists(
     attacks: Sequence[Attacks],
 ) -> Iterator[tuple[AttackMove, list[tuple[Attacks, AttackCase]]]]:
-    """The cases worth a look, list by list, what is new first; no list is empty."""
+    """The cases worth a look, list by list, what is new and severe first; no list is empty."""
     for what in TITLES:
         found = [(one, case) for one in attacks for case in one.cases if case.what == what]
         if found:
-            yield what, found
+            yield what, sorted(found, key=lambda pair: _severe(pair[1]))
+
+
+def _severe(case: AttackCase) -> int:
+    """The place of a severity among those known, the gravest first."""
+    severity = case.tags.get("severity", "")
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
 
 
 def case_text(case: AttackCase) -> str:
@@ -171,11 +179,11 @@ def named(case: AttackCase) -> str:
 
 def first_new(attacks: Sequence[Attacks]) -> AttackCase | None:
     """The case to look at first: an attack that is new or succeeded, a twin that is refused now."""
-    for what in ("new", "succeeded", "newly_refused"):
-        for one in attacks:
-            for case in one.cases:
-                if case.what == what and not case.waived:
-                    return case
+    found = dict(lists(attacks))
+    for what in FIRST:
+        for _, case in found.get(what, ()):
+            if not case.waived:
+                return case
     return None
 
 

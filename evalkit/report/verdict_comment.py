@@ -12,6 +12,8 @@ MARKER = "<!-- evalkit gate -->"
 """By which the comment of an earlier run is found and edited in place."""
 COMMENT_LIMIT = 60_000
 WORST = 3
+SENTENCES = 6
+"""Gates that are explained."""
 TARGETS = 6
 """Targets of which it is said where cases regressed."""
 ATTACKS = 40
@@ -58,7 +60,7 @@ def verdict_markdown(
     if bad:
         shown, room = _table(verdict, bad, room)
         body += ["", *shown, ""]
-        body += [f"- {_text(one)}" for one, _ in gate_words.sentences(bad)[:3]]
+        body += [f"- {_text(one)}" for one, _ in gate_words.sentences(bad)[:SENTENCES]]
         body += _places(verdict)
     if good:
         shown, room = _table(verdict, good, room)

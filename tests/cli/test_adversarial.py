@@ -116,7 +116,7 @@ def test_a_prompt_that_hides_the_attack_never_passes(project, tmp_path):
         check=False,
     )
     for one in files:
-        assert "indirect_injection.csv" in one.read_text(encoding="utf-8").replace("\\", "")
+        assert "indirect_injection.tool_result" in one.read_text(encoding="utf-8").replace("\\", "")
 
 
 TECHNIQUES = {

@@ -81,6 +81,10 @@ def test_a_changed_expectation_is_neither_new_nor_removed():
     assert (compared.changed, compared.new, compared.removed) == (("case-x",), (), ())
 
 
+def tagged(one):
+    return replace(one, tags={"lang": ["de"] * len(one.cases)})
+
+
 def test_cases_that_a_limited_run_was_not_asked_are_not_removed():
     old = side([[1.0]] * 60, run="old")
     new = side([[1.0]] * 20, cases=old.cases[:20], inputs=old.inputs[:20], run="new")
@@ -94,6 +98,11 @@ def test_cases_that_a_limited_run_was_not_asked_are_not_removed():
     assert [one.text for one in compared.differences] == [
         "cases selected differ: 60 → 20 (limit 20)"
     ]
+    split = replace(part, sides={key: tagged(one) for key, one in part.sides.items()})
+    whole_split = replace(whole, sides={key: tagged(one) for key, one in whole.sides.items()})
+    by = gate("pass.rate", limit("max_drop", 0.1), by=("lang",), min_cases=30)
+    reasons = [one.reason for one in verdict(whole_split, split, by).results]
+    assert reasons[0].endswith("this run was asked a part of its cases: run them all")
     # the data themselves are smaller: those cases are gone
     fewer = replace(data, version="e5", cases=20, selected=20)
     part = replace(part, run=replace(part.run, datasets=(fewer,), settings={}))

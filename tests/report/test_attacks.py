@@ -15,6 +15,7 @@ from evalkit.report.attacks import (
     case_text,
     first_new,
     lines,
+    lists,
     named,
     placed,
 )
@@ -97,6 +98,14 @@ def test_the_verdict_says_how_to_see_the_first_new_one():
     assert first_new([found(case("k", "known"))]) is None
     assert named(case("a b", "new")) == "ida"
     assert named(case("a+base64+wrap:email", "new")) == "a+base64+wrap:email"
+
+
+def test_the_gravest_are_named_first():
+    told = {"a": "low", "b": "medium", "c": "critical", "d": "high", "e": "none", "f": "critical"}
+    cases = [case(name, "new", tags={"severity": one}) for name, one in told.items()]
+    ((_, listed),) = lists([found(*cases[:2]), found(*cases[2:])])
+    assert "".join(one.name for _, one in listed) == "cfdbae"
+    assert first_new([found(*cases)]).name == "c"
 
 
 def test_many_are_counted_some_are_named_and_a_command_names_all():

@@ -5,8 +5,6 @@
 (() => {
   const PER_BLOCK = 128;
   const ROW = 32;
-  const SPARE = 6;
-  const SHARED = 0.35;
   /** @param {string} id @returns {any} */
   const at = (id) => document.getElementById(id);
 
@@ -207,7 +205,7 @@
     }
     if (key === "suite" || key === "target") return coded(groups.map((group) => group[key]), index.group);
     const columns = /** @type {Record<string, (row: number) => number|null>} */ ({
-      d: (row) => { const was = before[row], now = after[row]; return was === null || now === null ? null : now - was; },
+      d: (row) => (before[row] === null || after[row] === null ? null : after[row] - before[row]),
       base: (row) => before[row], cand: (row) => after[row], ms: (row) => index.after_ms[row],
     });
     const column = columns[key];
@@ -249,9 +247,10 @@
     remember();
   }
 
+  /** The rows in sight, and six more at either end. */
   function paint() {
-    const list = at("list"), first = Math.max(0, Math.floor(list.scrollTop / ROW) - SPARE);
-    const many = Math.min(view.length - first, Math.ceil(list.clientHeight / ROW) + 2 * SPARE);
+    const list = at("list"), first = Math.max(0, Math.floor(list.scrollTop / ROW) - 6);
+    const many = Math.min(view.length - first, Math.ceil(list.clientHeight / ROW) + 12);
     while (pool.length < many) {
       const node = make("div", { role: "option" }, ...["", "", "tag", "m", "m ms"].map((name) => make("span", { class: name })));
       node.addEventListener("click", () => { select(Number(node.dataset.at), true); list.focus(); });
@@ -360,6 +359,8 @@
     const button = (what, key, act, on) => make("button", { "aria-pressed": String(on), click: act }, `${what} `, make("kbd", {}, key));
     const note = make("input", { type: "text", "aria-label": "Note to the decision", placeholder: "note", change: () => decide(mine?.decision ?? "flag", /** @type {any} */ (note).value) });
     /** @type {any} */ (note).value = mine?.note ?? "";
+    // what had the focus has it again
+    const fields = () => /** @type {any[]} */ ([...node.querySelectorAll("button, input")]), place = fields().indexOf(document.activeElement);
     node.replaceChildren(make("div", {},
       make("div", { class: "head" },
         make("span", { class: one.tone }, `${one.glyph} ${one.name}`), make("span", { class: "name" }, one.title),
@@ -368,10 +369,11 @@
         button("Side by side", "d", turn, both),
         make("button", { "aria-label": "Close the case", click: leave }, "✕")),
       make("p", { class: "soft" }, `${count(selected + 1)} of ${count(view.length)} in this filter`, mine ? ` · decided: ${mine.decision} ` : "", mine ? note : null),
-      ...(text ? body(row, text) : [make("p", {}, failure || "The texts of this case were left out for size; they are in the store:")]),
+      ...(text ? body(row, text) : [make("p", {}, failure || "The texts were left out for size; the store has them:")]),
       section("Reproduce", make("div", { class: "box m" }, commands(one))),
     ));
     node.scrollTop = 0;
+    fields()[place]?.focus();
   }
 
   /** @param {ReturnType<typeof told>} one */
@@ -460,9 +462,9 @@
         const pieces = diff(one, two), alike = whole && bare(one) === bare(two);
         let shared = 0;
         for (const [kind, piece] of pieces ?? []) if (kind === "same") shared += 2 * piece.length;
-        if (pieces && (alike || shared >= SHARED * (one.length + two.length)))
+        if (pieces && (alike || shared >= 0.35 * (one.length + two.length)))
           return section(`${output}, ${alike ? "the same but for what cannot be seen" : "word by word"}`, boxed(...pieces.map(([kind, piece]) => (kind === "same" ? piece : make(kind, {}, alike ? piece.replace(/[^!-~]/gu, escaped) : piece)))));
-        because = pieces ? " (rewritten: under 35 % shared, so shown side by side)" : " (too long to compare word by word)";
+        because = pieces ? " (rewritten: under 35 % shared)" : " (too long to compare word by word)";
       }
     }
     /** @param {string} label @param {string} text */
@@ -562,7 +564,7 @@
     let act = key === "Escape" || target === at("list") ? always[key] : undefined;
     if (!act && at("keys").checked) act = letters[key];
     if (target.matches("input[type=search], input[type=text], textarea"))
-      act = target === at("q") && (key === "Escape" || key === "Enter") ? () => { if (!open) select(selected, false); at("list").focus(); } : undefined;
+      act = key === "Escape" || (key === "Enter" && target === at("q")) ? () => { if (!open) select(selected, false); at("list").focus(); } : undefined;
     if (!act) return;
     event.preventDefault();
     act();
@@ -582,7 +584,7 @@
       lower = found.name.toLowerCase().split("\n");
       places = new Map(rows.map((/** @type {number} */ row, /** @type {number} */ place) => [row, place]));
     } catch (problem) {
-      at("still").append(make("p", { class: "bad" }, `The list of cases cannot be shown: ${problem}`));
+      at("still").append(make("p", { class: "bad" }, `The cases cannot be shown: ${problem}`));
       return;
     }
     at("still").hidden = true;

@@ -263,6 +263,27 @@ def test_decisions_are_copied_as_json(opened):
     assert set(value["decisions"][0]) == {"suite", "target", "case_id", "decision", "note"}
 
 
+def test_a_note_by_keyboard_keeps_its_place(opened):
+    tab = opened.tab
+    tab.focus("#list")
+    for key in ("Home", "Enter", "x"):
+        tab.keyboard.press(key)
+        tab.wait_for_timeout(60)
+    tab.focus("#panel input")
+    tab.keyboard.type("wrong language")
+    tab.keyboard.press("Enter")
+    tab.wait_for_timeout(60)
+    assert tab.evaluate("document.activeElement.value") == "wrong language"
+    tab.keyboard.press("Escape")
+    assert tab.evaluate("document.activeElement.id") == "list"
+    assert tab.is_visible("#panel")
+    tab.focus("#panel button")
+    tab.keyboard.press("Enter")
+    tab.wait_for_timeout(60)
+    assert tab.text_content("#tally") == "1 accepted, 0 flagged"
+    assert tab.evaluate("document.activeElement.textContent").startswith("Accept")
+
+
 def test_the_state_lives_in_the_address(chromium, opened, page_file):
     opened.filter("s:improved")
     opened.tab.focus("#list")

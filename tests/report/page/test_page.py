@@ -20,7 +20,7 @@ from evalkit.report.page_build import changes
 from evalkit.report.page_json import read_report, report_json
 from evalkit.report.page_shown import shown
 from evalkit.report.screen import Screen
-from evalkit.report.verdict import verdict_text
+from evalkit.report.verdict import diff_text, verdict_text
 from evalkit.report.verdict_comment import verdict_markdown
 from evalkit.store import Store
 from tests.report.page.pages import (
@@ -397,6 +397,29 @@ def test_cases_that_a_limited_run_was_not_asked_are_not_removed(tmp_path):
     assert [(one.slice, one.regressed, one.cases) for one in view.lifts] == []
     (compared,) = view.compared
     assert (compared.regressed, len(compared.not_run)) == (3, 3)
+
+
+def test_a_case_that_the_baseline_did_not_answer_is_not_called_the_same(tmp_path):
+    view = view_of(two_runs(tmp_path, {**MIXED, 5: (None, "answer 5"), 6: (None, None)}))
+    outcomes = [view.rows.outcomes[one] for one in view.rows.outcome]
+    found = dict(zip(view.rows.name, outcomes, strict=True))
+    assert (found["case-005"], found["case-006"]) == ("unscored", "error")
+    (compared,) = view.compared
+    assert (compared.errored, compared.unscored, compared.same, compared.reworded) == (2, 1, 2, 1)
+    assert compared.paired == sum(
+        (compared.regressed, compared.improved, compared.errored, compared.unscored, compared.same)
+    )
+    screen = Screen(width=100)
+    assert "x2 errors 1 unscored +1 improved ~1 reworded =1 same" in diff_text(
+        view.compared, screen
+    ).replace("  ", " ")
+
+
+def test_runs_in_which_nothing_is_scored_share_their_cases_all_the_same(tmp_path):
+    view = view_of(two_runs(tmp_path, {0: (None, None), 1: (None, None)}))
+    text = diff_text(view.compared, Screen(width=100))
+    assert "x2 errors" in text
+    assert "share no case" not in text
 
 
 def test_slices_count_the_cases_that_could_regress(tmp_path):
