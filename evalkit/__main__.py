@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from evalkit.errors import ExitCode
+
 COLLECT = (200_000, 20, 20)
 """When the collector looks for cycles; libraries make objects by the hundred thousand that stay."""
 
@@ -20,9 +22,14 @@ def main() -> NoReturn:
     # NumPy's helpers would wait for their first work in a busy loop, a fortieth of a second each
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     atexit.register(_freeze)
-    from evalkit.cli.app import main as run
+    try:
+        from evalkit.cli.app import main as run
 
-    run()
+        run()
+    except KeyboardInterrupt:
+        # while libraries were imported, before any command could tell
+        sys.stderr.write("interrupted\n")
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 def _freeze() -> None:

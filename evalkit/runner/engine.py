@@ -317,6 +317,8 @@ class Engine:
         tally = driven.tallies[job.suite]
         spent = _spent(answer) if stored is None else 0.0
         tally.count(answered=answer.output is not None, cost_usd=spent)
+        if answer.error is not None and not tally.failed:
+            tally.failed = self.veil.text(f"{answer.error.error_class}: {answer.error.message}")
         self._finished.append(Finished(driven.lane.name, job, answer, ready, stored))
         if len(self._finished) >= BATCH:
             self._enough.set()

@@ -127,7 +127,7 @@ class Estimate:
         cost = "cost unknown" if row.usd is None else between(row.usd)
         return (
             f"{row.suite} \N{MULTIPLICATION SIGN} {'judge ' * row.judge}{row.target}:"
-            f" {row.calls:,} calls,"
+            f" {row.calls:,} call{'s' if row.calls != 1 else ''},"
             f" {_tokens(row.input_tokens)} in, {_tokens(row.output_tokens)} out, {cost}"
             f" ({row.basis})"
         )
@@ -287,7 +287,8 @@ def _row(plan: Plan, suite: PlannedSuite, name: str, store: Store, resumed: Resu
             if usd is not None and lane.price is not None:
                 cost = price_of(lane.price, calls, one_sent, one_said)
                 usd = None if cost is None else usd + cost
-        basis = f"{len(suite.survey.first):,} prompts rendered, "
+        rendered = len(suite.survey.first)
+        basis = f"{rendered:,} prompt{'s' if rendered != 1 else ''} rendered, "
         basis += (
             "length of answers guessed"
             if past is None

@@ -37,8 +37,8 @@ class Outcome:
 
     ``refused`` is what an offline run tried to connect to, and how often; ``overtime_s`` is the
     time it was allowed, when that was too short, ``unpaid`` how many verdicts a budget of judges
-    did not pay for. Scorers with errors are told; one that failed on
-    every answer measured nothing, and the run does not end with 0.
+    did not pay for, ``failed`` why the first trial failed that did. Scorers with errors are told;
+    one that failed on every answer measured nothing, and the run does not end with 0.
     """
 
     run_id: str
@@ -53,6 +53,7 @@ class Outcome:
     empty: tuple[Purse, ...] = ()
     scorer_errors: tuple[ScorerErrors, ...] = ()
     unpaid: int = 0
+    failed: str = ""
     overtime_s: float | None = None
 
     @property
@@ -118,7 +119,10 @@ class Outcome:
         elif not self.planned:
             said.append("no case falls into this shard; it is part of the whole all the same")
         elif not (self.kept + self.answered):
-            said.append(f"every trial failed ({self.errors:,}); see: evalkit show {self.run_id}")
+            first = f", the first with {self.failed}" if self.failed else ""
+            said.append(
+                f"every trial failed ({self.errors:,}){first}; see: evalkit show {self.run_id}"
+            )
         elif self.errors:
             failed = (
                 "1 trial failed; try it"

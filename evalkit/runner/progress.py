@@ -22,7 +22,10 @@ STILL = 2
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """The trials of one suite on one target so far; ``kept`` were stored by an earlier start."""
+    """The trials of one suite on one target so far; ``kept`` were stored by an earlier start.
+
+    ``failed`` says why the first did that failed.
+    """
 
     suite: str
     target: str
@@ -32,6 +35,7 @@ class Tally:
     errors: int = 0
     cost_usd: float = 0.0
     unknown_cost: int = 0
+    failed: str = ""
     given_up: str = ""
 
     @property

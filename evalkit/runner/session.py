@@ -507,6 +507,7 @@ def _outcome(
         kept=kept,
         answered=answered,
         errors=errors,
+        failed=next((one.failed for one in tallies if one.failed), ""),
         given_up=given_up,
         elapsed_s=elapsed_s,
         empty=engine.ledger.empty if made < plan.run.planned or unpaid else (),

@@ -22,3 +22,23 @@ def test_a_file_that_a_target_leaves_open_is_written(tmp_path):
     command = [sys.executable, "-m", "evalkit", "run", "--allow-code", "--quiet"]
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=60)
     assert (tmp_path / "calls.log").read_text() == "asked"
+
+
+def test_an_interruption_while_libraries_are_imported_shows_no_traceback(tmp_path):
+    """The interruption comes where Python gives it to whoever imports: inside of the import."""
+    code = """
+import sys
+from evalkit.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "evalkit.cli.app":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")

@@ -132,7 +132,8 @@ def test_every_trial_failing_is_not_a_pass(small: SmallProject) -> None:
         outcome = small.run()
     assert (outcome.answered, outcome.errors) == (0, 3)
     assert outcome.exit_code is ExitCode.INFRASTRUCTURE
-    assert "every trial failed" in outcome.lines()[0]
+    assert "every trial failed (" in outcome.lines()[0]
+    assert ", the first with " in outcome.lines()[0]
 
 
 def test_some_errors_are_said_and_tried_again_on_resume(small: SmallProject) -> None:
