@@ -128,7 +128,8 @@ class Rescorer:
             f"scorer {scorer.name!r} changed: {len(judged):,} stored answers of {run.id} were"
             " scored again with the new one"
         )
-        self.said[what] = None
+        if count:  # a baseline without this suite has nothing to score
+            self.said[what] = None
         version = next(
             one
             for one in self.candidate.scorers

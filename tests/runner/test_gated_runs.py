@@ -173,6 +173,22 @@ def test_a_changed_scorer_is_no_regression(project, server, capsys):
     assert "scorer 'exact_match' differs" in capsys.readouterr().out
 
 
+def test_of_a_baseline_without_the_suite_nothing_is_said_to_be_scored_again(
+    project, server, capsys
+):
+    target = {"t": wire(server.openai, api_key="none")}
+    project.write(target, rows(3), scorers=["exact_match"], suite={"gates": [QUALITY]})
+    assert project.run().exit_code == ExitCode.PASS
+    (suite,) = Path("suites").glob("*.yaml")
+    suite.rename("suites/another.yaml")
+    assert run_command(["run", "-q"]) == ExitCode.PASS
+    capsys.readouterr()
+    assert run_command(["gate", "--baseline", "latest~1"]) == ExitCode.UNDECIDED
+    shown = capsys.readouterr().out
+    assert "the baseline has no target" in shown
+    assert "scored again" not in " ".join(shown.split())
+
+
 JUDGE = '''
 from evalkit import Case, Output, Score, mean, scorer
 from pathlib import Path
