@@ -128,7 +128,7 @@ class Rescorer:
             f"scorer {scorer.name!r} changed: {len(judged):,} stored answers of {run.id} were"
             " scored again with the new one"
         )
-        if count:  # a baseline without this suite has nothing to score
+        if judged:  # a baseline without this suite has nothing to score
             self.said[what] = None
         version = next(
             one
