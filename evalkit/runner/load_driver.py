@@ -174,6 +174,7 @@ class Driver:
     _epoch: datetime = field(init=False)
     _shots: set[asyncio.Task[None]] = field(default_factory=set)
     _finished: list[_Shot] = field(default_factory=list)
+    _writing: asyncio.Future[None] | None = None
     _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=STORM))
     _halt: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -438,10 +439,14 @@ class Driver:
                 self.display.refresh()
 
     async def _write(self) -> None:
+        if self._writing is not None:  # whoever waited for it was cancelled
+            await asyncio.shield(self._writing)
         shots, self._finished = self._finished, []
         if shots:
-            # shielded: what was taken out of the list must reach the disk
-            await asyncio.shield(asyncio.to_thread(self._write_now, shots))
+            # what was taken out of the list must reach the disk before the test ends
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write_now, shots))
+            await asyncio.shield(self._writing)
+        self._writing = None
 
     def _write_now(self, shots: Sequence[_Shot]) -> None:
         self.sink.append([self._trial(one) for one in shots])

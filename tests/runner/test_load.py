@@ -7,6 +7,7 @@ import os
 import signal
 import statistics
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 
 from evalkit.config import load_project
 from evalkit.errors import ConfigError, InfrastructureError, UsageError
-from evalkit.runner.load import LoadOutcome, start_load
+from evalkit.model import Trial
+from evalkit.runner.load import LoadOutcome, _JournalSink, start_load
 from evalkit.runner.load_options import LoadOptions
 from evalkit.runner.load_profile import open_profile, ramp_profile
 from evalkit.runner.progress import Silent
@@ -89,6 +91,26 @@ def test_instants_of_a_profile() -> None:
 def test_exactly_one_course_that_can_be_run(flags: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         LoadOptions(suite="s", **flags).profile()
+
+
+def test_a_slow_disk_loses_no_request(small: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    append, at_once = _JournalSink.append, [0, 0]
+
+    def slow(sink: _JournalSink, given: Sequence[Trial]) -> None:
+        at_once[0] += 1
+        at_once[1] = max(at_once)
+        time.sleep(0.4)
+        append(sink, given)
+        at_once[0] -= 1
+
+    monkeypatch.setattr(_JournalSink, "append", slow)
+    with ModelServer(Reply()) as server:
+        prepare(small, server.openai)
+        assert load(small, rate=40, duration_s=0.7).exit_code == 0
+        sent = len(server.seen) - 1
+    (row,) = small.sql("SELECT count(*) AS n FROM load_trials WHERE step IS NOT NULL")
+    assert row["n"] == sent == 28
+    assert at_once == [0, 1], "one write waits for the other"
 
 
 # ---- what is measured ----------------------------------------------------------------------------
