@@ -550,6 +550,11 @@ class Lane:
         return self.rests if self._away else self.health.in_outage
 
     @property
+    def held_s(self) -> float:
+        """How long the server asked to be left alone from now on, in seconds."""
+        return self._limiter.held_s
+
+    @property
     def in_flight(self) -> int:
         """Attempts under way."""
         return len(self._sent)

@@ -160,6 +160,11 @@ class Limiter:
         """Start nothing for a while: the server said when to come back."""
         self._held_until = max(self._held_until, self._clock() + seconds)
 
+    @property
+    def held_s(self) -> float:
+        """Seconds until the server may be asked again, as it said; 0 where it said nothing."""
+        return max(0.0, self._held_until - self._clock())
+
 
 def _amount(unit: str, tokens: float) -> float:
     return tokens if unit == "tokens" else 1.0

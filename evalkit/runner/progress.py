@@ -60,13 +60,14 @@ class Tally:
 class Board:
     """Every tally of a run, and what a display needs beside them.
 
-    By target: how many calls are under way, for how long the longest of them, and whether it is in
-    an outage.
+    By target: how many calls are under way, for how long the longest of them, how long the server
+    asked to be left alone, and whether it is in an outage.
     """
 
     tallies: Sequence[Tally]
     in_flight: Callable[[str], int] = field(default=lambda _: 0)
     longest_s: Callable[[str], float] = field(default=lambda _: 0.0)
+    held_s: Callable[[str], float] = field(default=lambda _: 0.0)
     in_outage: Callable[[str], bool] = field(default=lambda _: False)
     clock: Callable[[], float] = time.monotonic
     started: float = 0.0
@@ -86,7 +87,9 @@ class Board:
     def _flying(self, target: str) -> str:
         longest_s = self.longest_s(target)
         long = f", the longest for {longest_s:.0f} s" if longest_s >= LONG_S else ""
-        return f"{self.in_flight(target)} in flight{long}"
+        held_s = self.held_s(target)
+        held = f", told to wait for {held_s:.0f} s" if held_s >= 1 else ""
+        return f"{self.in_flight(target)} in flight{long}{held}"
 
     def _remaining(self, tally: Tally) -> str:
         made = tally.done - tally.kept

@@ -442,6 +442,7 @@ def _engine(
             tallies=tallies,
             in_flight=lambda target: plan.fleet.lanes[target].in_flight,
             longest_s=lambda target: plan.fleet.lanes[target].longest_s(),
+            held_s=lambda target: plan.fleet.lanes[target].held_s,
             in_outage=lambda target: plan.fleet.lanes[target].in_outage,
         ),
         display=display,

@@ -115,6 +115,12 @@ def merge(store: Store, names: Sequence[str], *, partial: bool = False) -> Joine
 def _source(store: Store, access: Access, name: str, stack: ExitStack) -> _Source:
     """The shard that a name means: a bundle's path or address, else a run of the store."""
     if not is_remote(name) and not Path(name).exists():
+        if not store.exists:
+            raise UsageError(
+                "there is no such bundle, and no run store to look for a run of that name",
+                where=name,
+                hint="give the paths of bundles; write one with: evalkit export",
+            )
         try:
             run = store.load_run(store.resolve(name))
         except UnknownName as error:

@@ -70,6 +70,12 @@ def test_hours_and_the_end() -> None:
     assert shown.line(tally)[5] == "given up"
 
 
+def test_a_wait_that_the_server_asked_for_is_said() -> None:
+    clock, tally = Clock(), Tally(suite="s", target="t", planned=10)
+    shown = Board(tallies=[tally], held_s=lambda _: 7.4, clock=clock, started=clock.now)
+    assert shown.line(tally)[4] == "0 in flight, told to wait for 7 s"
+
+
 def test_in_an_outage_no_time_left_is_guessed() -> None:
     clock, tally = Clock(), Tally(suite="s", target="t", planned=10)
     shown = Board(tallies=[tally], in_outage=lambda _: True, clock=clock, started=clock.now)

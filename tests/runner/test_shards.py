@@ -202,6 +202,9 @@ def test_missing_double_and_foreign_shards_are_refused(ready: SmallProject) -> N
         merge(ready.store, [one, whole])
     with pytest.raises(UsageError, match="unknown run"):
         merge(ready.store, ["nothing"])
+    # where bundles of other machines are joined, there is no store yet
+    with pytest.raises(UsageError, match="no such bundle, and no run store"):
+        merge(Store(ready.folder / "none.duckdb"), ["shards/*"])
 
 
 def test_a_partial_run_is_marked_has_no_verdict_and_is_completed(ready: SmallProject) -> None:
