@@ -29,8 +29,10 @@ from evalkit.runner.shown import NOTHING_HIDDEN, Shown, unscored, without_tools
 from evalkit.runner.unpaid import Unpaid, is_unpaid, paid_up
 from evalkit.runner.veil import Veil
 
-BATCH = 256
+ENOUGH = 512
 """Finished trials that are scored and written without waiting for the clock."""
+PART = 256
+"""Trials that are scored together: what one scorer made of a text is still there for the next."""
 FLUSH_SHARE = 8
 """Times what a batch took, that the next one waits for more: writing is a small part of a run."""
 FLUSH_MOST_S = 0.25
@@ -320,7 +322,7 @@ class Engine:
         if answer.error is not None and not tally.failed:
             tally.failed = self.veil.text(f"{answer.error.error_class}: {answer.error.message}")
         self._finished.append(Finished(driven.lane.name, job, answer, ready, stored))
-        if len(self._finished) >= BATCH:
+        if len(self._finished) >= ENOUGH:
             self._enough.set()
 
     async def _judge(
@@ -390,7 +392,7 @@ class Engine:
 
     async def _batch_or_time(self, wait_s: float) -> None:
         self._enough.clear()
-        if self._no_more or len(self._finished) >= BATCH:
+        if self._no_more or len(self._finished) >= ENOUGH:
             return
         try:
             async with asyncio.timeout(wait_s):
@@ -419,9 +421,8 @@ class Engine:
         """
         said_usd = judged_usd = 0.0
         scores: list[list[ScoreRecord]] = []
-        # in parts, so that what one scorer made of a text is still there for the next
-        for start in range(0, len(batch), BATCH):
-            made, said, judged = self._scores_of(batch[start : start + BATCH])
+        for start in range(0, len(batch), PART):
+            made, said, judged = self._scores_of(batch[start : start + PART])
             scores += made
             said_usd += said
             judged_usd += judged
