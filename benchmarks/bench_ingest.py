@@ -2,7 +2,7 @@
 
 python benchmarks/bench_ingest.py [--trials 100000] [--scores 1 5] [--into 1000000]
 
-The trials of one run, in batches of 256 as the engine hands them over, through the recorder's own
+The trials of one run, in batches of 512 as the engine hands them over, through the recorder's own
 steps: columns, the journal's blocks, sealed segments, the store. One process and one thread, since
 a run does nothing else with them. ``--into`` fills the store with so many trials first, which are
 not counted: a long run must not slow down.
@@ -35,7 +35,7 @@ from evalkit.model import (
 from evalkit.runner.recorder import SEAL_AFTER
 from evalkit.store import Journal, Store
 
-BATCH = 256
+BATCH = 512
 BAR = 100_000
 WORDS = ("the refund window is 14 days from delivery unless the parcel was opened " * 3).split()
 
