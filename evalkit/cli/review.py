@@ -324,8 +324,6 @@ def apply(
         emit(f"{counted(done.recorded, 'decision')} recorded, {done.known:,} known already\n")
         for path, count in done.proposed.items():
             emit(f"{shown_path(path)}: {counted(count, 'case')} proposed\n")
-    if not decisions.sealed:
-        typer.echo("warning: the file has no hash, so nothing shows that it is unchanged", err=True)
     if any(done.proposed.values()):
         typer.echo("review the proposed cases, then commit them", err=True)
     return ExitCode.PASS

@@ -13,7 +13,8 @@ from dataclasses import fields, replace
 
 from evalkit.model import NOTHING_SPENT, Message, Output, Provenance, Request, Turn, Usage
 from evalkit.runner.budget import Number, added
-from evalkit.runner.lane import Answer, Lane
+from evalkit.runner.course import Answer
+from evalkit.runner.lane import Lane
 from evalkit.runner.rendering import so_far, spoken
 
 _WORST = (Provenance.REPLAY, Provenance.CACHE, Provenance.LIVE)

@@ -44,12 +44,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """The decisions on one comparison; ``sealed`` says that the file carried its hash."""
+    """The decisions on one comparison."""
 
     baseline: str
     candidate: str
     decisions: tuple[Decision, ...]
-    sealed: bool
     where: str
 
 
@@ -117,7 +116,6 @@ def _decisions(value: Any, shown: str) -> Decisions:
         baseline=str(runs[0]),
         candidate=str(runs[1]),
         decisions=tuple(found.values()),
-        sealed="hash" in value,
         where=shown,
     )
 

@@ -20,9 +20,10 @@ from evalkit.errors import ErrorClass, EvalkitError, StoreError, TargetError
 from evalkit.model import Case, Output, Request, ScoreRecord, ScoreStatus, Spend, Trial
 from evalkit.runner.budget import Ledger
 from evalkit.runner.converse import converse
+from evalkit.runner.course import Answer
 from evalkit.runner.feed import Feed, Job
 from evalkit.runner.flight import Flight, Key
-from evalkit.runner.lane import Answer, Lane
+from evalkit.runner.lane import Lane
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import build_trial, veiled
 from evalkit.runner.shown import NOTHING_HIDDEN, Shown, unscored, without_tools

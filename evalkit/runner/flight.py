@@ -27,7 +27,7 @@ from evalkit.model import Output, Request, Spend
 from evalkit.runner.arrivals import Arrivals, Place
 
 if TYPE_CHECKING:
-    from evalkit.runner.lane import Answer
+    from evalkit.runner.course import Answer
 
 Key: TypeAlias = tuple[str, str, str, int]
 """Suite, target, case and index of a trial."""

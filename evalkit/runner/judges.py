@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from evalkit import registry
+from evalkit.ask import Asked
 from evalkit.config.spec import Project, ScorerSpec
 from evalkit.errors import TargetError, Unscorable
 from evalkit.hashing import content_id
-from evalkit.model import JSON, AnswerSchema, Asked, Case, Message, Request
+from evalkit.model import JSON, AnswerSchema, Case, Message, Request
 from evalkit.registry import Kind, ScorerPlugin
 from evalkit.runner.budget import Ledger, Purse
 from evalkit.runner.feed import trial_seed
@@ -40,7 +41,7 @@ _HOW = frozenset(
 
 @dataclass(slots=True, kw_only=True)
 class Judge:
-    """One target as scorers ask it; ``evalkit.model.Ask``.
+    """One target as scorers ask it; ``evalkit.ask.Ask``.
 
     ``ledger`` is set when the run is funded; without one nothing bounds what is spent.
     """

@@ -20,19 +20,17 @@ from evalkit.deadlines import Deadlines
 from evalkit.errors import ErrorClass, PromptError, TargetError
 from evalkit.model import (
     JSON,
-    NOTHING_SPENT,
     Output,
     Provenance,
     Request,
-    Spend,
     Target,
-    Turn,
     Usage,
 )
 from evalkit.runner.adaptive import Window
 from evalkit.runner.budget import NO_HOLD, Account, Hold, added, put_on_tab, route_tab, saved
 from evalkit.runner.cache import LaneCache
-from evalkit.runner.flight import Call, call_of
+from evalkit.runner.course import Answer, Course
+from evalkit.runner.flight import call_of
 from evalkit.runner.health import Health
 from evalkit.runner.limits import Clock, Limiter, Sleep, TokenEstimate
 from evalkit.runner.rendering import Render, messages_of
@@ -61,87 +59,6 @@ LOOK_S = 0.1
 """How often a route looks whether one of its targets may be asked again."""
 LATER_S = 0.1
 """The target's own time limit comes first, since it knows whom it asked and what came."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of asking: an output, or the error of the last attempt.
-
-    ``turns`` are those of a conversation that were answered before the one that failed.
-    """
-
-    started_at: datetime
-    attempts: int
-    queue_s: float
-    total_s: float
-    output: Output | None = None
-    error: TargetError | None = None
-    spend: Spend = NOTHING_SPENT
-    turns: tuple[Turn, ...] = ()
-
-
-class _Course:
-    """One call on its way over its attempts: instants of the lane's clock.
-
-    It was queued when it ``begun`` or when its last wait ended; ``until`` is the end of its time,
-    known from the first retry on, and from the start for a later turn of a conversation. One that
-    is not ``patient`` has another target to ask in an outage.
-    """
-
-    __slots__ = (
-        "attempts",
-        "begins",
-        "begun",
-        "call",
-        "ended",
-        "error",
-        "patient",
-        "queued",
-        "sent",
-        "spend",
-        "started_at",
-        "until",
-    )
-
-    def __init__(
-        self,
-        begun: float,
-        begins: Callable[[], object] | None,
-        until: float | None,
-        call: Call | None,
-        *,
-        patient: bool,
-    ):
-        self.begun = self.queued = begun
-        self.patient = patient
-        self.begins = begins
-        self.call = call
-        self.started_at = datetime.now(UTC)
-        self.attempts = 0
-        self.sent = self.ended = begun
-        self.until = until
-        self.error: TargetError | None = None
-        self.spend = NOTHING_SPENT
-
-    def begin(self, hold: Hold) -> None:
-        """The first attempt is about to be made."""
-        if self.call is not None:
-            self.call.begins(Spend(assumed_usd=hold.usd, assumed_tokens=hold.tokens))
-        if self.begins is not None:
-            self.begins()
-
-    def answer(self, output: Output | None, now: float) -> Answer:
-        """What came of it."""
-        return Answer(
-            self.started_at,
-            self.attempts,
-            # a call that waited again and was not made was queued before its last attempt too
-            max(0.0, self.sent - self.queued) if self.attempts else now - self.begun,
-            now - self.begun,
-            output,
-            self.error if output is None else None,
-            self.spend,
-        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -226,7 +143,7 @@ class Lane:
             if self.cache is not None:
                 self.cache.keep(self.cache.key(request), came.output)
             return answer
-        course = _Course(self.clock(), begins, until, call, patient=patient)
+        course = Course(self.clock(), begins, until, call, patient=patient)
         if self.cache is not None:
             return await self._ask_kept(request, self.cache, course)
         return await self._ask(request, course)
@@ -235,7 +152,7 @@ class Lane:
         self,
         request: Request,
         cache: LaneCache,
-        course: _Course,
+        course: Course,
     ) -> Answer:
         key = cache.key(request)
         kept = cache.find(key)
@@ -253,7 +170,7 @@ class Lane:
         """The answer of a trial that could not even be asked."""
         return Answer(datetime.now(UTC), 0, 0.0, 0.0, None, error)
 
-    async def _ask(self, request: Request, course: _Course) -> Answer:
+    async def _ask(self, request: Request, course: Course) -> Answer:
         if self.children:
             with route_tab() as spent:
                 answer = await self._ask_until(request, course)
@@ -271,7 +188,7 @@ class Lane:
     def _judges(self) -> bool:
         return self.account is not None and self.account.judge
 
-    async def _ask_until(self, request: Request, course: _Course) -> Answer:
+    async def _ask_until(self, request: Request, course: Course) -> Answer:
         while True:
             output = await self._try(request, course)
             if output is not None:
@@ -287,7 +204,7 @@ class Lane:
                 await self._pause(LOOK_S)
             course.queued = self.clock()
 
-    async def _try(self, request: Request, course: _Course) -> Output | None:
+    async def _try(self, request: Request, course: Course) -> Output | None:
         """Make one attempt in its turn; ``None`` when there is no answer and ``course`` says why.
 
         No attempt is made when the target was given up or the trial's time ended meanwhile, nor in
@@ -333,7 +250,7 @@ class Lane:
             course.spend = spend if course.attempts == 1 else added(course.spend, spend)
         return output
 
-    def _wait(self, course: _Course) -> float | None:
+    def _wait(self, course: Course) -> float | None:
         """Seconds until the next attempt, ``None`` when there is none."""
         error, limits = course.error, self.limits
         assert error is not None
@@ -353,7 +270,7 @@ class Lane:
             self._limiter.hold(error.retry_after_s)
         return wait
 
-    def _begins_again(self, course: _Course, error: TargetError) -> bool:
+    def _begins_again(self, course: Course, error: TargetError) -> bool:
         """Whether a route waits, because all that it could ask are in an outage.
 
         What it asked has tried again itself, and an answer that was paid is not paid twice.
@@ -377,10 +294,10 @@ class Lane:
     def _all_gone(self) -> bool:
         return all(one.health.given_up for one in self._away)
 
-    def _is_late(self, course: _Course) -> bool:
+    def _is_late(self, course: Course) -> bool:
         return course.until is not None and self.clock() >= course.until
 
-    async def _taken(self, course: _Course) -> bool:
+    async def _taken(self, course: Course) -> bool:
         """Wait for a slot while the trial has time; false: there is none, ``course`` says why."""
         left = None if course.until is None else max(0.0, course.until - self.clock())
         try:
@@ -393,7 +310,7 @@ class Lane:
             course.error = course.error or self.health.error()
         return taken
 
-    def _in_time(self, request: Request, course: _Course) -> Request | None:
+    def _in_time(self, request: Request, course: Course) -> Request | None:
         """The request with what its trial's deadline leaves for another attempt; ``None``: nothing.
 
         In steps, since every length of time has a timer of its own.
@@ -408,7 +325,7 @@ class Lane:
         timeout = left if request.timeout_s is None else min(left, request.timeout_s)
         return replace(request, timeout_s=timeout)
 
-    def _out_of_time(self, course: _Course) -> None:
+    def _out_of_time(self, course: Course) -> None:
         """No further attempt is made; of a call that was not made at all ``course`` says why."""
         course.until = -math.inf
         if course.error is None and self.health.given_up:

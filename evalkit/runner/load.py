@@ -33,9 +33,9 @@ from evalkit.runner.load_profile import Profile
 from evalkit.runner.load_tally import load_steps
 from evalkit.runner.plan import Plan, RunOptions, build_plan
 from evalkit.runner.privacy import masker_of
+from evalkit.runner.process import quiet_collector, signals
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import clean_run
-from evalkit.runner.session import _quiet_collector, _signals
 from evalkit.runner.veil import Veil
 from evalkit.secrets import process_redactor, redact
 from evalkit.stats.load import LoadStep
@@ -343,7 +343,7 @@ def _execute(test: _Test, store: Store, display: Display) -> LoadOutcome:
     status = RunStatus.FAILED
     try:
         try:
-            with _quiet_collector():
+            with quiet_collector():
                 asyncio.run(_drive(driver, display, tuple(test.plan.fleet.lanes.values())))
             status = _status(driver)
         finally:
@@ -391,7 +391,7 @@ async def _drive(driver: Driver, display: Display, lanes: Sequence[Lane]) -> Non
         os._exit(ExitCode.INTERRUPTED)
 
     board = Board(tallies=[driver.tally], in_flight=lambda _: driver.in_flight)
-    with _signals(lambda name: loop.call_soon_threadsafe(first, name), second):
+    with signals(lambda name: loop.call_soon_threadsafe(first, name), second):
         try:
             failed = await driver.warm_up(datetime.now(UTC))
             if failed is not None:

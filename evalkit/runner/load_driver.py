@@ -22,9 +22,10 @@ from pathlib import Path
 from evalkit.errors import ErrorClass, TargetError
 from evalkit.model import NOTHING_SPENT, Case, Message, Output, Provenance, Request, Trial
 from evalkit.runner.budget import spent_on
+from evalkit.runner.course import Answer
 from evalkit.runner.engine import Sink
 from evalkit.runner.feed import Job, request_hash, trial_seed
-from evalkit.runner.lane import Answer, Lane
+from evalkit.runner.lane import Lane
 from evalkit.runner.load_profile import Profile
 from evalkit.runner.load_tally import StepTally
 from evalkit.runner.progress import Display, Tally

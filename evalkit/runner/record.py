@@ -19,8 +19,8 @@ from evalkit.model import (
     TrialStatus,
     Turn,
 )
+from evalkit.runner.course import Answer
 from evalkit.runner.feed import Job
-from evalkit.runner.lane import Answer
 from evalkit.runner.veil import Veil
 from evalkit.script import references_of
 from evalkit.secrets import Redactor

@@ -1,17 +1,14 @@
-"""From a plan to a stored run: signals, the engine, the record, and how it ended."""
+"""From a plan to a stored run: the engine, the record, and how it ended."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from evalkit.config.spec import Project
@@ -32,6 +29,7 @@ from evalkit.runner.outcome import Outcome, ScorerErrors
 from evalkit.runner.pace import Pace
 from evalkit.runner.plan import LooksAsked, Plan, RunOptions, build_plan, planned_of
 from evalkit.runner.privacy import masker_of, new_masker
+from evalkit.runner.process import quiet_collector, signals
 from evalkit.runner.progress import Board, Display, Tally
 from evalkit.runner.record import clean_run, is_clean
 from evalkit.runner.recorder import Recorder
@@ -46,9 +44,6 @@ if TYPE_CHECKING:
     # what judges is imported when a run is judged while it is made
     from evalkit.runner.looks import Looks
     from evalkit.store import Store
-
-COLLECT = 50_000
-"""New objects at most after which cycles are looked for while calls are made."""
 
 
 def start_run(
@@ -320,7 +315,7 @@ def execute(
             )
         begun = time.monotonic()
         try:
-            with _quiet_collector():
+            with quiet_collector():
                 over = asyncio.run(_drive(run_id, engine, display, max_time_s, watch))
         except EvalkitError as error:
             _finish_failed(recorder, engine, flight)
@@ -559,46 +554,6 @@ async def _drive(
         # not sys.exit: a target that refuses to be cancelled must not hold the process
         os._exit(ExitCode.INTERRUPTED)
 
-    with _signals(lambda name: loop.call_soon_threadsafe(first, name), second):
+    with signals(lambda name: loop.call_soon_threadsafe(first, name), second):
         await engine.run()
     return overtime
-
-
-@contextmanager
-def _quiet_collector() -> Iterator[None]:
-    """Keep what is loaded already out of every garbage collection while the block runs.
-
-    Half a million objects of imported libraries would be walked again and again for nothing; what
-    is new is looked through soon enough for calls that fail to leave little behind.
-    """
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(min(COLLECT, before[0]), *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
-@contextmanager
-def _signals(first: Callable[[str], object], second: Callable[[], None]) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM while the block runs; only the main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    seen = False
-
-    def handle(number: int, _: FrameType | None) -> None:
-        nonlocal seen
-        if seen:
-            second()
-        seen = True
-        first("interrupted" if number == signal.SIGINT else "terminated")
-
-    before = {one: signal.signal(one, handle) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)

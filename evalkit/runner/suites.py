@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit import registry
+from evalkit.ask import Ask
 from evalkit.config.spec import DatasetSpec, Project, SuiteSpec
 from evalkit.errors import Undecided, UsageError, suggestion
 from evalkit.hashing import canonical
-from evalkit.model import Ask, DatasetVersion
+from evalkit.model import DatasetVersion
 from evalkit.registry import Kind, ScorerPlugin
 from evalkit.runner.cases import SuiteCases, Survey
 from evalkit.runner.select import Selection

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeAlias, TypeGuard, get_args
 
 from evalkit import registry
+from evalkit.ask import Ask
 from evalkit.config.spec import ScorerSpec
 from evalkit.errors import ConfigError, TargetError, Unscorable, suggestion
 from evalkit.hashing import bytes_id
 from evalkit.model import (
-    Ask,
     Case,
     Evidence,
     Metric,

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
+from evalkit.ask import Ask
 from evalkit.errors import TargetError
-from evalkit.model import AnswerSchema, Ask, Message, Output
+from evalkit.model import AnswerSchema, Message, Output
 
 Judges: TypeAlias = str | list[str]
 """A parameter that names one target or several."""

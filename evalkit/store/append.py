@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from evalkit.store.access import failures
 from evalkit.store.arrays import parameter
 from evalkit.store.columns import KEY, TrialColumns
 from evalkit.store.memory import frugal
@@ -93,7 +94,8 @@ def _registered(
     try:
         yield
     finally:
-        connection.unregister(name)
+        with suppress(*failures()):  # of a failed transaction: what failed is what matters
+            connection.unregister(name)
 
 
 def _replace(connection: DuckDBPyConnection, columns: TrialColumns) -> TrialColumns:

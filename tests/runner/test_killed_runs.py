@@ -13,9 +13,9 @@ import pytest
 
 from evalkit.model import Case, Message, Output, Request, RunStatus, Spend
 from evalkit.runner.arrivals import PIECE, Arrivals
+from evalkit.runner.course import Answer
 from evalkit.runner.flight import Flight, call_of
 from evalkit.runner.funds import fund
-from evalkit.runner.lane import Answer
 from evalkit.runner.plan import RunOptions
 from tests.runner.projects import SmallProject, asked, rows, wire
 from tests.runner.test_judges import CRITERIA, EACH, PRICE, SHORT, judge

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalkit.ask import Asked
 from evalkit.config.spec import Limits, ScorerSpec
-from evalkit.model import AnswerSchema, Asked, Case, Message, Output, ScoreRecord
+from evalkit.model import AnswerSchema, Case, Message, Output, ScoreRecord
 from evalkit.runner.judges import Judge
 from evalkit.runner.lane import Lane
 from evalkit.scorers import bind

@@ -12,6 +12,7 @@ from example_runs import START, example_run, example_trials
 
 from evalkit.model import RunStatus
 from evalkit.store import Store
+from evalkit.store.append import insert
 from evalkit.store.memory import frugal, roomy
 
 LONG = "SELECT max(repeat('x', 40_000_000 + i::INTEGER)) FROM range(2) AS r(i)"
@@ -75,3 +76,11 @@ def test_duckdb_is_started_anew_now_and_then_and_after_a_run(
     store.finish_run(example_run().id, RunStatus.COMPLETE, START)
     store.append(example_trials(cases=1))
     assert len(started) == 3
+
+
+def test_what_failed_in_a_transaction_is_what_is_said(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    connection.execute("CREATE TABLE trials (run_id INTEGER); BEGIN")
+    with pytest.raises(duckdb.ConversionException, match="no number"):
+        insert(connection, "trials", pa.table({"run_id": ["no number"]}))
