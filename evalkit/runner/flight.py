@@ -39,12 +39,13 @@ _BYTES = _SLOT.size
 _PIECE = 4_096
 """Bytes by which the file grows; a slot without a call is zeros."""
 _FREE = bytes(_BYTES)
-SUFFIX = ".flight"
+SUFFIX = ".calls"
+"""Of its files; with the form of a slot it changes, so that nobody reads one in another form."""
 _ANSWERS = ".answers"
 
 
 class Came(NamedTuple):
-    """An answer as it was kept: the fields of ``lane.Answer``, in order."""
+    """An answer as it was kept: the fields of ``course.Answer``, in order."""
 
     started_at: datetime
     attempts: int

@@ -121,7 +121,7 @@ def test_what_a_call_under_way_at_a_kill_may_have_cost_is_counted(small: SmallPr
     assert [(one["after_kill"], one["n"]) for one in marked] == [(False, 3), (True, 3)]
     assert marked[0]["most"] == 0
     assert marked[1]["least"] >= 1_000
-    assert list((small.folder / ".evalkit/journal").glob("*.flight")) == []
+    assert list((small.folder / ".evalkit/journal").glob("*.calls")) == []
 
 
 def test_a_run_that_another_process_is_making_cannot_be_resumed(small: SmallProject) -> None:

@@ -43,13 +43,13 @@ def kept(small: SmallProject) -> int:
     """How many answers a run that goes on has written down so far."""
     journal = small.folder / ".evalkit" / "journal"
     return sum(
-        len(list(Arrivals(one.with_suffix(".answers")).left())) for one in journal.glob("*.flight")
+        len(list(Arrivals(one.with_suffix(".answers")).left())) for one in journal.glob("*.calls")
     )
 
 
 def left(small: SmallProject) -> list[Path]:
     journal = small.folder / ".evalkit" / "journal"
-    return [*journal.glob("*.answers-*"), *journal.glob("*.flight")]
+    return [*journal.glob("*.answers-*"), *journal.glob("*.calls")]
 
 
 def test_answers_that_wait_to_be_scored_are_not_asked_for_again(small: SmallProject) -> None:
@@ -259,7 +259,7 @@ def test_the_same_question_of_two_trials_has_two_answers(tmp_path: Path) -> None
             assert call is not None
             yield call
 
-    killed = Flight(tmp_path / "run.flight")
+    killed = Flight(tmp_path / "run.calls")
     for call in calls(killed):
         assert call.came() is None
         call.begins(Spend(assumed_usd=0.25, assumed_tokens=9))
@@ -267,7 +267,7 @@ def test_the_same_question_of_two_trials_has_two_answers(tmp_path: Path) -> None
     killed.landed(keys[:1])
     killed.close(ended=False)
 
-    resumed = Flight(tmp_path / "run.flight")
+    resumed = Flight(tmp_path / "run.calls")
     first, second = calls(resumed)
     assert first.came() is None, "its trial is recorded"
     assert resumed.untold == Spend(), "one is recorded, and the other has an answer"
@@ -282,7 +282,7 @@ def test_the_same_question_of_two_trials_has_two_answers(tmp_path: Path) -> None
     second.keep(answer, judge=False)
     resumed.close(ended=False)
 
-    resumed = Flight(tmp_path / "run.flight")
+    resumed = Flight(tmp_path / "run.calls")
     _, second = calls(resumed)
     assert second.came() is not None
     assert resumed.asked_again(keys[1]), "it was asked for twice, whenever it is recorded"
