@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -22,7 +23,14 @@ class _FromSource(SourceFileLoader):
 
 def module_name(path: Path, role: str) -> str:
     """The name of a file's module: two files of the same name must not replace each other."""
-    return f"evalkit_{role}_{path.stem}_{bytes_id(str(path).encode())}"
+    stem = re.sub(r"\W", "_", path.stem)
+    return f"evalkit_{role}_{stem}_{bytes_id(str(path.absolute()).encode())}"
+
+
+def plain_name(module: str) -> str:
+    """The last part of a module's name, without what tells files of one name apart."""
+    last = module.rpartition(".")[2]
+    return re.sub(r"_[0-9a-f]{20,}$", "", last) if last.startswith("evalkit_") else last
 
 
 def load_module(path: Path, role: str) -> ModuleType:
@@ -31,7 +39,7 @@ def load_module(path: Path, role: str) -> ModuleType:
     The caller has asked the user: this runs code. Raises whatever the file raises.
     """
     name = module_name(path, role)
-    spec = importlib.util.spec_from_loader(name, _FromSource(name, str(path)))
+    spec = importlib.util.spec_from_loader(name, _FromSource(name, str(path.absolute())))
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look their module up

@@ -27,7 +27,7 @@ from evalkit.cards import ScorerCard
 from evalkit.errors import ConfigError, UnknownName
 from evalkit.hashing import content_id
 from evalkit.model import Direction, Metric, mean
-from evalkit.own_code import load_module
+from evalkit.own_code import load_module, plain_name
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -345,7 +345,7 @@ def target(
             obj,
             TargetPlugin(
                 kind=Kind.TARGET,
-                name=name or obj.__module__.rpartition(".")[2],
+                name=name or plain_name(obj.__module__),
                 obj=obj,
                 network=network,
                 takes_prompt=takes_prompt,

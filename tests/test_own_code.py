@@ -1,7 +1,9 @@
 """A project's Python file is what stands in it now."""
 
 import os
+import pickle
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +36,27 @@ def test_a_file_that_fails_leaves_no_module(tmp_path):
     with pytest.raises(ZeroDivisionError):
         load_module(file, "target")
     assert module_name(file, "target") not in sys.modules
+
+
+def test_a_plugin_without_a_name_is_called_the_same_on_every_machine(tmp_path):
+    from evalkit import registry
+
+    names = set()
+    for folder in ("a", "b"):
+        file = tmp_path / folder / "mine.py"
+        file.parent.mkdir()
+        file.write_text(
+            "import evalkit\n\n@evalkit.target()\nclass Mine:\n    '''Mine.'''\n"
+            "    async def send(self, request):\n        ...\n"
+            "    async def aclose(self):\n        ...\n"
+        )
+        names |= {one.name for one in registry.load_file(file)}
+    assert names == {"evalkit_plugin_mine"}
+
+
+def test_a_dot_in_a_name_and_a_relative_path_are_no_trouble(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.b.py").write_text("class One: ...\n")
+    module = load_module(Path("a.b.py"), "scorer")
+    assert module.__file__ == str(tmp_path / "a.b.py")
+    assert type(pickle.loads(pickle.dumps(module.One()))) is module.One

@@ -246,7 +246,7 @@ def _clustered(row: Forecast, suite: SuiteSpec, info: MetricInfo, clusters: Numb
     if row.mode == "prove" and not can_prove(clusters.tolist()):
         least = MIN_CLUSTERS
     if info.q is not None and row.limit.kind == "max":
-        least = clusters_for_quantile(info.q, alpha=suite.policy.alpha)
+        least = max(least, clusters_for_quantile(info.q, alpha=suite.policy.alpha))
     if count < least:
         few = f"can never pass: {count:,} of {least:,} clusters"
         row = replace(row, power=0.0, note="; ".join(one for one in (row.note, few) if one))

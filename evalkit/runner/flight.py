@@ -58,7 +58,7 @@ class Came(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An answer that waits for its trial: who gave it, and whether as a judge.
+    """An answer that waits for its trial: who gave it, and whether as a judge or by its targets.
 
     It may have been asked for ``again``, after an earlier kill.
     """
@@ -67,6 +67,7 @@ class Left:
     lane: str
     judge: bool
     again: bool
+    route: bool
     name: bytes
     came: Came
 
@@ -112,9 +113,14 @@ class Call:
         """The first attempt is about to be made, for which this is reserved."""
         self.again = self._trial.flight.begins(self._trial, self._name, reserved)
 
-    def keep(self, answer: Answer, *, judge: bool) -> None:
+    def told(self) -> None:
+        """What was under way when the run was killed is counted with what the call took."""
+        self._trial.flight.told(self._name)
+
+    def keep(self, answer: Answer, *, judge: bool, route: bool) -> None:
         """Write down what was answered, before anything else is waited for."""
-        self._trial.flight.keep(self._trial, self._name, self._lane, answer, judge=judge)
+        head = _head(self._trial, self._lane, self._name, answer, judge=judge, route=route)
+        self._trial.flight.keep(self._trial, head, answer)
 
 
 class Flight:
@@ -210,18 +216,20 @@ class Flight:
             except (OSError, ValueError):  # ValueError: it could not be written to its whole length
                 self._close()
         again = name in self._asked
-        if again:
-            self._told.add(name)
         trial.again |= again
         return again
 
-    def keep(self, trial: _Trial, name: bytes, lane: str, answer: Answer, *, judge: bool) -> None:
+    def told(self, name: bytes) -> None:
+        """What a call took that was under way at the kill is counted."""
+        self._told.add(name)
+
+    def keep(self, trial: _Trial, head: bytes, answer: Answer) -> None:
         """An answer came."""
         output = answer.output
         if output is None or not self._clean(output):
             return
         try:
-            line = _head(trial, lane, name, answer, judge) + self._line(output)
+            line = head + self._line(output)
         except (TypeError, ValueError, AttributeError):
             # a user's own target may put anything into an answer
             return
@@ -284,7 +292,8 @@ def outstanding_usd(path: Path, is_recorded: Callable[[Key], bool]) -> float:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             one = _from_line(line)
             asked.pop(one.name, None)
-            if not is_recorded(one.key):
+            # what a route took are the answers of its targets, which stand there as well
+            if not one.route and not is_recorded(one.key):
                 usd += (one.came.spend.usd or 0.0) + one.came.spend.assumed_usd
     return usd + sum(most for most, _ in asked.values())
 
@@ -298,13 +307,15 @@ def _name(key: Key, lane: str, request: Request) -> bytes:
     return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=_NAME).digest()
 
 
-def _head(trial: _Trial, lane: str, name: bytes, answer: Answer, judge: bool) -> bytes:
+def _head(
+    trial: _Trial, lane: str, name: bytes, answer: Answer, *, judge: bool, route: bool
+) -> bytes:
     """The first line of what is kept of an answer; the second is its output."""
     suite, target, case, index = trial.key
     spend = answer.spend
     text = (
         f"[{quoted(suite)},{quoted(target)},{quoted(case)},{index},{quoted(lane)},{int(judge)}"
-        f",{int(trial.again)}"
+        f",{int(trial.again)},{int(route)}"
         f',"{name.hex()}","{answer.started_at.isoformat()}",{answer.attempts}'
         f",{answer.queue_s!r},{answer.total_s!r},{_or_null(spend.usd)},{_or_null(spend.tokens)}"
         f",{spend.assumed_usd!r},{spend.assumed_tokens!r},{_or_null(spend.saved_usd)}]\n"
@@ -321,14 +332,15 @@ def _from_line(line: bytes) -> Left:
 
     head, _, output = line.partition(b"\n")
     values: list[Any] = from_line(head)
-    suite, target, case, index, lane, judge, again = values[:7]
-    name, started, attempts, queue_s, total_s = values[7:12]
-    usd, tokens, assumed_usd, assumed_tokens, saved_usd = values[12:]
+    suite, target, case, index, lane, judge, again, route = values[:8]
+    name, started, attempts, queue_s, total_s = values[8:13]
+    usd, tokens, assumed_usd, assumed_tokens, saved_usd = values[13:]
     return Left(
         (suite, target, case, index),
         lane,
         bool(judge),
         bool(again),
+        bool(route),
         bytes.fromhex(name),
         Came(
             datetime.fromisoformat(started),

@@ -142,7 +142,7 @@ def _under_way(store: Store, since: datetime, but: str) -> float:
     for path in store.journal_directory.glob(f"*{SUFFIX}"):
         with suppress(OSError):
             if path.stem != but and path.stat().st_mtime >= since.timestamp():
-                done = store.finished_by(path.stem, Done)
+                done = store.finished_by(path.stem, Done) if store.exists else {}
                 usd += outstanding_usd(path, partial(is_in, done))
     return usd
 

@@ -180,8 +180,9 @@ class Lane:
         if course.call is not None:
             if course.call.again and self.account is not None:
                 before = self.account.asked_before(request)
+                course.call.told()
                 answer = replace(answer, spend=added(answer.spend, before))
-            course.call.keep(answer, judge=self._judges)
+            course.call.keep(answer, judge=self._judges, route=bool(self.children))
         return answer
 
     @property
@@ -241,6 +242,7 @@ class Lane:
                 self._went_well(output, reserved, number, sent, ended)
             elif error is not None:
                 course.error = error
+                course.attempts -= error.unasked
                 self._went_wrong(error, sent, ended)
             given = None
         finally:
@@ -278,10 +280,8 @@ class Lane:
         answered = any(one.error_class is None for one in error.legs)
         asked = [self.children[one.target] for one in error.legs if one.target in self.children]
         self._away = () if answered else tuple(asked)
-        if not self._away or not self.rests:
+        if not self._away or not (self.rests or error.unasked):
             return False
-        if error.unasked:
-            course.attempts -= 1
         if self._all_gone:
             self.health.give_up_with({one.name: one.health for one in self._away})
             return False

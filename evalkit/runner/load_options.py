@@ -175,7 +175,7 @@ def refuse_or_warn(
     if cost is not None and cost > cap and not found.most:
         raise UsageError(
             f"this test would cost about {dollars(cost)}, and {dollars(cap)} are allowed",
-            hint=f"ask for less, or allow it: --max-usd {dollars(cost * 1.2)[1:]}",
+            hint=f"ask for less, or allow it: --max-usd {dollars(cost * 1.2)[1:].replace(',', '')}",
         )
     if elsewhere is None or options.yes:
         return

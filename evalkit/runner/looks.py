@@ -40,6 +40,7 @@ from evalkit.runner.unchanged import stand_ins
 
 if TYPE_CHECKING:
     from evalkit.runner.plan import LooksAsked, Plan
+    from evalkit.stats.sides import Bools
     from evalkit.store import Store
 
 
@@ -348,28 +349,38 @@ class Looks:
         mine = chosen(gate, cases) if gate.cases else cases
         mask, _ = pairs.chosen(gate.cases)
         if not gate.by:
-            hanging = pairs.hanging(spec.policy, mask)
-            apart = int(mask.sum()) if hanging is None else len(set(hanging.tolist()))
-            return apart >= min(least, _apart(mine, spec.policy))
+            return _apart_of(pairs, mask, spec.policy) >= min(least, _apart(mine, spec.policy))
+        least = max(least, gate.min_cases)
         for tag in gate.by:
-            total: dict[str, int] = {}
+            groups: dict[str, list[Case]] = {}
             for one in mine:
                 value = one.tags.get(tag)
                 if value is not None:
-                    total[value] = total.get(value, 0) + 1
-            seen = {value: int((mask & one).sum()) for value, one in pairs.groups(tag).items()}
-            for value, count in total.items():
-                enough = min(max(least, gate.min_cases), count)
-                if count >= gate.min_cases and seen.get(value, 0) < enough:
+                    groups.setdefault(value, []).append(one)
+            seen = {
+                value: _apart_of(pairs, mask & one, spec.policy)
+                for value, one in pairs.groups(tag).items()
+            }
+            for value, those in groups.items():
+                enough = min(least, _apart(those, spec.policy))
+                if len(those) >= gate.min_cases and seen.get(value, 0) < enough:
                     return False
         return True
 
 
+def _apart_of(pairs: Cases, kept: Bools, policy: GatePolicy) -> int:
+    """How many of the kept pairs stand alone, those that hang together counting as one."""
+    hanging = pairs.hanging(policy, kept)
+    return int(kept.sum()) if hanging is None else len(set(hanging.tolist()))
+
+
 def _apart(cases: Sequence[Case], policy: GatePolicy) -> int:
-    """How many of the cases stand alone, those that hang together counting as one."""
-    made = any({"sort", "base"} <= one.tags.keys() for one in cases)
-    tag = policy.cluster or ("base" if made else "")
-    return len({one.tags.get(tag) or f"case {one.id}" for one in cases}) if tag else len(cases)
+    """How many of the cases a run is to ask stand alone; see ``Cases.hanging``."""
+    if policy.cluster:
+        return len({one.tags.get(policy.cluster) or f"case {one.id}" for one in cases})
+    if any({"sort", "base"} <= one.tags.keys() for one in cases):
+        return len({one.tags.get("base") or one.name or one.id for one in cases})
+    return len(cases)
 
 
 def _at_a_look(spec: SuiteSpec) -> SuiteSpec:

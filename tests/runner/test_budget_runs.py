@@ -12,6 +12,7 @@ import pytest
 
 from evalkit.errors import BudgetStop, ConfigError, ExitCode
 from evalkit.model import RunStatus
+from evalkit.runner.flight import SUFFIX
 from evalkit.runner.funds import month_start
 from tests.runner.projects import SmallProject, rows, wire
 from tests.servers import Fault, ModelServer, Reply, Seen, Trouble
@@ -284,3 +285,12 @@ def test_a_server_that_counts_more_than_was_reserved_is_said_with_what_it_took(
     assert outcome.exit_code is ExitCode.BUDGET
     said = " ".join(outcome.lines())
     assert re.search(r"\$[\d,]+\.\d\d of \$2 \(--max-usd\) are spent", said)
+
+
+def test_calls_of_a_run_whose_store_is_gone_stop_no_other(small: SmallProject) -> None:
+    with ModelServer() as server:
+        small.write({"t": priced(server.openai)}, rows(2), budget={"monthly_usd": 0.5})
+        journal = small.store.journal_directory
+        journal.mkdir(parents=True)
+        (journal / f"20260101-000000-abcdef{SUFFIX}").write_bytes(bytes(4_096))
+        assert small.run().answered == 2

@@ -14,7 +14,7 @@ import pytest
 from evalkit.model import Case, Message, Output, Request, RunStatus, Spend
 from evalkit.runner.arrivals import PIECE, Arrivals
 from evalkit.runner.course import Answer
-from evalkit.runner.flight import Flight, call_of
+from evalkit.runner.flight import Call, Flight, call_of, outstanding_usd
 from evalkit.runner.funds import fund
 from evalkit.runner.plan import RunOptions
 from tests.runner.projects import SmallProject, asked, rows, wire
@@ -263,7 +263,7 @@ def test_the_same_question_of_two_trials_has_two_answers(tmp_path: Path) -> None
     for call in calls(killed):
         assert call.came() is None
         call.begins(Spend(assumed_usd=0.25, assumed_tokens=9))
-        call.keep(answer, judge=False)
+        call.keep(answer, judge=False, route=False)
     killed.landed(keys[:1])
     killed.close(ended=False)
 
@@ -279,7 +279,7 @@ def test_the_same_question_of_two_trials_has_two_answers(tmp_path: Path) -> None
     assert second.again
     assert resumed.asked_again(keys[1])
     assert not resumed.asked_again(keys[0])
-    second.keep(answer, judge=False)
+    second.keep(answer, judge=False, route=False)
     resumed.close(ended=False)
 
     resumed = Flight(tmp_path / "run.calls")
@@ -288,3 +288,35 @@ def test_the_same_question_of_two_trials_has_two_answers(tmp_path: Path) -> None
     assert resumed.asked_again(keys[1]), "it was asked for twice, whenever it is recorded"
     resumed.close(ended=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_under_way_is_counted_once_its_call_is_over(tmp_path: Path) -> None:
+    case = Case.of({"question": "?"})
+    request = Request(case=case, messages=(Message(role="user", content="?"),))
+    output = Output(text="yes", cost_usd=0.5)
+    answer = Answer(datetime.now(UTC), 1, 0.0, 0.1, output, None, Spend(usd=0.5))
+    path = tmp_path / "run.calls"
+
+    def call(flight: Flight, lane: str) -> Call:
+        found = call_of(lane, request)
+        assert found is not None
+        found.begins(Spend(assumed_usd=0.25))
+        return found
+
+    killed = Flight(path)
+    killed.enter(("s", "route", case.id, 0))
+    call(killed, "child").keep(answer, judge=False, route=False)
+    call(killed, "route").keep(answer, judge=False, route=True)
+    call(killed, "other")
+    killed.close(ended=False)
+    assert outstanding_usd(path, lambda _: False) == 0.75, "a route took what its targets took"
+    assert outstanding_usd(path, lambda _: True) == 0.25
+
+    resumed = Flight(path)
+    resumed.enter(("s", "route", case.id, 0))
+    again = call(resumed, "other")
+    assert again.again
+    assert resumed.untold.assumed_usd == 0.25, "the call that is made again may be cut off"
+    again.told()
+    assert resumed.untold == Spend()
+    resumed.close(ended=True)

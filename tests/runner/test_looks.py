@@ -7,7 +7,10 @@ import json
 import pytest
 
 from evalkit.cli.app import run_command
+from evalkit.config.spec import GatePolicy
 from evalkit.errors import ExitCode
+from evalkit.model import Case
+from evalkit.runner.looks import _apart
 from tests.runner.projects import asked, rows, wire
 from tests.servers import Reply
 
@@ -262,3 +265,15 @@ def test_what_cannot_be_is_said_with_its_place(project, server, capsys, policy, 
     shown = capsys.readouterr().err
     assert said in shown
     assert "suites/s.yaml:" in shown
+
+
+def test_an_original_hangs_together_with_its_variants():
+    cases = [
+        Case.of({"q": f"{one}{sort}"}, name=f"{base}{sort}", tags={"sort": "attack", **made})
+        for one in range(10)
+        for base in [f"a{one}"]
+        for sort, made in (("", {}), ("~x", {"base": base}), ("~y", {"base": base}))
+    ]
+    assert _apart(cases, GatePolicy()) == 10
+    assert _apart(cases[::3], GatePolicy()) == 10
+    assert _apart(cases, GatePolicy(cluster="sort")) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -18,6 +19,8 @@ from evalkit.runner.health import Health
 from evalkit.runner.lane import Lane
 from evalkit.runner.retry import Backoff
 from evalkit.runner.slots import Slots
+from evalkit.targets._setting import Setting
+from evalkit.targets.fallback import Fallback
 
 
 @settings(max_examples=60, deadline=None)
@@ -62,7 +65,8 @@ def test_never_more_than_the_window_and_no_slot_is_lost(
 class Counting:
     """Counts what is under way; fails when told."""
 
-    def __init__(self) -> None:
+    def __init__(self, took: float = 0.01) -> None:
+        self.took = took
         self.now = self.most = self.calls = 0
         self.error: ErrorClass | None = None
 
@@ -71,7 +75,7 @@ class Counting:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(self.took)
         finally:
             self.now -= 1
         if self.error is not None:
@@ -197,5 +201,59 @@ def test_a_trial_in_line_ends_with_its_time_and_leaves_the_slot_to_others() -> N
         answers = await asyncio.gather(*tasks)
         assert any(one.output is not None for one in answers), "a probe found it well again"
         assert (await lane.ask(REQUEST)).output is not None
+
+    run(main())
+
+
+def route_of(first: Counting, second: Counting, **limits: Any) -> Lane:
+    children = {
+        name: Lane(
+            name=name,
+            target=one,
+            limits=Limits(concurrency=slots, max_retries=0, patience_s=60.0),
+        )
+        for name, one, slots in (("a", first, 4), ("b", second, 1))
+    }
+    setting = Setting(
+        name="r", root=Path(), children={name: one.child for name, one in children.items()}
+    )
+    target = Fallback(setting, targets=["a", "b"])
+    return Lane(name="r", target=target, limits=Limits(concurrency=64, **limits), children=children)
+
+
+async def broken_one_after_the_other(first: Counting, second: Counting, route: Lane) -> None:
+    await route.ask(REQUEST)
+    first.error = ErrorClass.CONNECTION
+    await route.ask(REQUEST)
+    second.error = ErrorClass.CONNECTION
+
+
+def test_a_route_fails_no_trial_that_its_targets_were_not_asked_for() -> None:
+    async def main() -> None:
+        first, second = Counting(), Counting(took=0.3)
+        route = route_of(first, second)
+        await broken_one_after_the_other(first, second, route)
+        asked = first.calls + second.calls
+        tasks = [asyncio.create_task(route.ask(REQUEST)) for _ in range(40)]
+        await asyncio.sleep(5)
+        first.error = second.error = None
+        answers = await asyncio.gather(*tasks)
+        failed = [one for one in answers if one.error is not None]
+        assert len(failed) <= first.calls + second.calls - asked - (40 - len(failed))
+        assert len(failed) < 20
+        assert all(one.attempts >= 1 for one in answers)
+
+    run(main())
+
+
+def test_a_trial_of_a_route_that_nobody_was_asked_for_has_no_attempt() -> None:
+    async def main() -> None:
+        first, second = Counting(), Counting()
+        route = route_of(first, second, deadline_s=0.3)
+        await broken_one_after_the_other(first, second, route)
+        answers = await asyncio.gather(*[route.ask(REQUEST) for _ in range(40)])
+        assert all(one.error is not None for one in answers)
+        assert {one.attempts for one in answers} <= {0, 1}
+        assert [one.attempts for one in answers].count(0) > 10
 
     run(main())
