@@ -39,12 +39,13 @@ def load_module(path: Path, role: str) -> ModuleType:
     The caller has asked the user: this runs code. Raises whatever the file raises.
     """
     name = module_name(path, role)
-    spec = importlib.util.spec_from_loader(name, _FromSource(name, str(path.absolute())))
+    loader = _FromSource(name, str(path.absolute()))
+    spec = importlib.util.spec_from_loader(name, loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look their module up
     try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]  # a spec made of a loader has it
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,33 +33,35 @@ def outcomes(
     """
     pairing, before, after = cases.pairing, cases.before, cases.after
     seen = movement(cases, metrics, deciders)
-    common = {
-        "suite": suite,
-        "target": target,
-        "trials": after.trials,
-        "errored": len(np.unique(after.owner[~after.ok])),
-        "differences": differences,
-    }
+    found = Compared(
+        suite=suite,
+        target=target,
+        trials=after.trials,
+        errored=len(np.unique(after.owner[~after.ok])),
+        differences=differences,
+    )
     if before is None:
-        return Compared(**common)  # type: ignore[arg-type]  # the fields above
-    common |= {
-        "paired": int(((pairing.baseline >= 0) & (pairing.candidate >= 0)).sum()),
-        "new": pairing.new,
-        "removed": pairing.removed,
-        "not_run": pairing.not_run,
-        "changed": pairing.changed,
-        "lost": pairing.lost,
-        "gone": gone(before, after) if pairing.removed or pairing.not_run else (),
-    }
+        return found
+    both = (pairing.baseline >= 0) & (pairing.candidate >= 0)
+    found = replace(
+        found,
+        paired=int(both.sum()),
+        new=pairing.new,
+        removed=pairing.removed,
+        not_run=pairing.not_run,
+        changed=pairing.changed,
+        lost=pairing.lost,
+        gone=gone(before, after) if pairing.removed or pairing.not_run else (),
+    )
     if seen is None:
-        return Compared(**common)  # type: ignore[arg-type]
+        return found
     was, now, fell, rose = seen.was, seen.now, seen.fell, seen.rose
     other = reworded(cases)
     sign = -1 if seen.info.direction == "lower" else 1
     moved = np.flatnonzero(fell | rose)
     order = sorted(moved.tolist(), key=lambda one: (sign * (now[one] - was[one]), pairing.ids[one]))
-    both = (pairing.baseline >= 0) & (pairing.candidate >= 0)
-    return Compared(
+    return replace(
+        found,
         metric=seen.info.name,
         unscored=int((both & ~seen.known & ~failed(after, pairing.candidate)).sum()),
         regressed=int(fell.sum()),
@@ -78,5 +81,4 @@ def outcomes(
             )
             for one in order[:MOVED]
         ),
-        **common,  # type: ignore[arg-type]  # the fields above
     )

@@ -186,13 +186,13 @@ def _sentences(verdict: Verdict | None) -> list[str]:
 def _gates(verdict: Verdict | None) -> Shown:
     """The gates, the worst first; of many those apart that pass, or went as in another slice."""
     parts: dict[str, list[Shown]] = {"gates": [], "alike": [], "passed": []}
-    found = [] if verdict is None else _worst_first(verdict)
-    told = set()
+    if verdict is None:
+        return parts
+    found, told = _worst_first(verdict), set()
     for one in found:
         key = (one.suite, one.target, one.gate, one.limit.kind, one.status)
         part = "passed" if one.status is Status.PASS else "alike" if key in told else "gates"
         told.add(key)
-        assert verdict is not None
         parts[part if len(found) > MANY else "gates"].append(_gate(verdict, one))
     return parts
 

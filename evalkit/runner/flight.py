@@ -119,8 +119,8 @@ class Call:
 
     def keep(self, answer: Answer, *, judge: bool, route: bool) -> None:
         """Write down what was answered, before anything else is waited for."""
-        head = _head(self._trial, self._lane, self._name, answer, judge=judge, route=route)
-        self._trial.flight.keep(self._trial, head, answer)
+        flight, trial = self._trial.flight, self._trial
+        flight.keep(trial, self._name, self._lane, answer, judge=judge, route=route)
 
 
 class Flight:
@@ -223,12 +223,15 @@ class Flight:
         """What a call took that was under way at the kill is counted."""
         self._told.add(name)
 
-    def keep(self, trial: _Trial, head: bytes, answer: Answer) -> None:
+    def keep(
+        self, trial: _Trial, name: bytes, lane: str, answer: Answer, *, judge: bool, route: bool
+    ) -> None:
         """An answer came."""
         output = answer.output
         if output is None or not self._clean(output):
             return
         try:
+            head = _head(trial, lane, name, answer, judge=judge, route=route)
             line = head + self._line(output)
         except (TypeError, ValueError, AttributeError):
             # a user's own target may put anything into an answer

@@ -118,8 +118,8 @@ def shown_then(run: Run, store: Store, suites: Iterable[SuiteSpec]) -> Shown:
     """
     from evalkit.runner.window import children_then, window_then
 
-    suites = [one for one in suites if one.kind == "adversarial"]
-    if not suites:
+    suites = list(suites)
+    if not any(one.kind == "adversarial" for one in suites):
         return NOTHING_HIDDEN
     windows = {one.name: window_then(run, one.name, store) for one in run.targets}
     return _shown(windows, children_then(run), suites)

@@ -22,6 +22,23 @@ from evalkit.stats.sides import of_cases
 from tests.gate.benches import TODAY, gate, limit, only, pairs, side, stored, suite, verdict
 
 
+def ruled(spec, info, before, after, **more):
+    """What one gate with one limit says of two measured sides."""
+    return rule_of(
+        Question(
+            gate=spec,
+            limit=spec.limits[0],
+            info=info,
+            policy=suite(spec).policy,
+            suite="support",
+            target="bot",
+            before=before,
+            after=after,
+            **more,
+        )
+    )
+
+
 def test_unchanged_on_enough_cases_passes():
     result = only(verdict(*pairs(180, 0, 0, 20), gate(mode="prove")))
     assert result.status is Status.PASS
@@ -602,18 +619,7 @@ def test_a_corpus_metric_draws_whole_clusters():
             for one in hits
         ]
         spec = gate("bleu.corpus", limit(kind, 0.3), mode=mode)
-        question = Question(
-            gate=spec,
-            limit=spec.limits[0],
-            info=info,
-            policy=suite(spec).policy,
-            suite="support",
-            target="bot",
-            before=sides[0],
-            after=sides[1],
-            clusters=np.arange(n) // times if times > 1 else None,
-        )
-        return rule_of(question)
+        return ruled(spec, info, *sides, clusters=np.arange(n) // times if times > 1 else None)
 
     for kind, method in (("max_drop", "paired bootstrap"), ("min", "bootstrap")):
         single, together = judged(1, kind), judged(4, kind)
@@ -696,18 +702,7 @@ def test_the_level_of_a_corpus_metric_is_no_mean_of_sentences(kind, missing):
         stats=np.where(gone[:, None], np.nan, stats),
     )
     spec = gate("bleu.corpus", limit(kind, 0.3))
-    result = rule_of(
-        Question(
-            gate=spec,
-            limit=spec.limits[0],
-            info=info,
-            policy=suite(spec).policy,
-            suite="support",
-            target="bot",
-            before=whole,
-            after=less,
-        )
-    )
+    result = ruled(spec, info, whole, less)
     assert (result.baseline, result.candidate) == pytest.approx((0.9, 0.9))
     assert result.status is (Status.INCONCLUSIVE if missing == 1 else Status.ERROR)
 

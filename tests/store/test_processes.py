@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -48,6 +50,23 @@ HOLDER = (
 )
 
 
+@contextmanager
+def held(store: Store) -> Iterator[subprocess.Popen[str]]:
+    """The store open in another program while the block runs."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(store.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == "open\n"
+        yield holder
+        holder.stdin.close()
+        holder.wait()
+
+
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *map(str, arguments)],
@@ -72,20 +91,7 @@ def test_six_writers_and_two_readers(store: Store) -> None:
 
 def test_a_store_that_stays_busy_is_an_error_that_says_who(store: Store) -> None:
     store.create_run(example_run())
-    with subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            HOLDER,
-            str(store.path),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdin is not None
-        assert holder.stdout.readline() == "open\n"
+    with held(store) as holder:
         hurried = Store(store.path, patience_s=0.3)
         uses = (lambda: hurried.query("SELECT 1"), lambda: hurried.create_run(example_run("b")))
         for use in uses:
@@ -93,8 +99,6 @@ def test_a_store_that_stays_busy_is_an_error_that_says_who(store: Store) -> None
                 use()
             assert error.value.exit_code == 4
             assert error.value.hint
-        holder.stdin.close()
-        holder.wait()
     assert hurried.query("SELECT 1 AS a").to_pylist() == [{"a": 1}]
 
 
@@ -104,21 +108,11 @@ def test_a_long_wait_says_once_who_is_waited_for(
     monkeypatch.setattr("evalkit.store.access.NOTED_S", 0.05)
     store.create_run(example_run())
     said: list[str] = []
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(store.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdin is not None
-        assert holder.stdout.readline() == "open\n"
+    with held(store) as holder:
         waiting = Store(store.path, patience_s=0.5, note=said.append)
         for _ in range(2):
             with pytest.raises(StoreError):
                 waiting.query("SELECT 1")
-        holder.stdin.close()
-        holder.wait()
     assert len(said) == 1
     assert f"PID {holder.pid}" in said[0]
     assert "waiting for up to 0.5 s" in said[0]
